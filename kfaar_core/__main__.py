@@ -1,0 +1,36 @@
+"""The command line: `python -m kfaar_core COMMAND`. Each command stands in kfaar_core.commands.
+
+Exit code 0 on success, whatever the verdict; otherwise 1 with what came and how to mend it on standard error.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from kfaar_core.commands import anonymise, authenticate, compare, evaluate, keys, weights
+from kfaar_core.commands.group import OneSentence
+
+app = typer.Typer(
+    cls=OneSentence,
+    help="Keyed face anonymisation: a photo and a key in, a virtual face out, identity back with the key.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+)
+
+for command in (
+    keys.keygen,
+    anonymise.anonymise,
+    authenticate.authenticate,
+    authenticate.scenarios,
+    compare.compare,
+    evaluate.evaluate,
+    evaluate.scores,
+    evaluate.report,
+    weights.weights,
+    weights.info,
+):
+    app.command()(command)
+
+if __name__ == "__main__":
+    app(prog_name="python -m kfaar_core")

@@ -1,0 +1,259 @@
+"""anonymise: photos in, virtual faces and, where none was given, their keys out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from kfaar_core.commands.group import sentence_of
+from kfaar_core.commands.options import Device, Force, Json, Key, PresetName, Threads, key_of, load_stages, pose, show_json
+from kfaar_core.commands.places import Place, check_folder, key_file, make_folder, places, refuse_existing
+from kfaar_core.errors import BadSetting, BadWeights, KfaarError
+from kfaar_core.keys import UserKey
+from kfaar_core.presets import Preset, get_preset
+
+if TYPE_CHECKING:
+    from kfaar_core.pipeline import AnonymisationServer, Progress
+    from kfaar_core.records import Photo, VirtualFace
+
+CHUNKS = {"Software": "kfaar", "Comment": "synthetic face"}
+
+
+class Mode(StrEnum):
+    """Names of pipeline.MODES, here because that module takes seconds to import."""
+
+    portrait = "portrait"
+    paste = "paste"
+
+
+class SomeFailed(KfaarError):
+    """Several photos, not all of which became virtual faces."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is done with every photo of a run."""
+
+    preset: Preset
+    key: UserKey | None  # None: one is made for each photo
+    face: str | int
+    mode: Mode
+    side: int | None
+    force: bool
+    device: str
+    threads: int
+
+    @cached_property
+    def server(self) -> AnonymisationServer:
+        """Made when the first photo turns out to be one."""
+        from kfaar_core.pipeline import AnonymisationServer
+
+        return AnonymisationServer(load_stages(self.preset.name, self.device, self.threads))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One virtual face and where it went."""
+
+    place: Place
+    output: Path
+    key: Path | None  # the file of a key that was made
+    number: int  # of the face in the photo, 0 being the largest
+    face: VirtualFace
+
+    def record(self) -> dict[str, Any]:
+        """The JSON object of `anonymise --json`."""
+        face = self.face
+        return {
+            "input": str(self.place.photo),
+            "output": str(self.output),
+            "key_file": None if self.key is None else str(self.key),
+            "face": self.number,
+            "rekeyed": face.rekeyed,
+            "pose_original": pose(face.posture_original),
+            "pose_before": pose(face.posture_before),
+            "pose_after": pose(face.posture_after),
+            "judge_cosine": round(face.judge_cosine, 6),
+            "judge_threshold": round(face.judge_threshold, 6),
+            "anonymous": bool(face.anonymous),
+            "look_distance": round(face.look_distance, 6),
+            "seconds": {stage: round(seconds, 4) for stage, seconds in face.seconds.items()},
+            "warnings": list(face.warnings),
+        }
+
+    def line(self) -> str:
+        """The same for a reader."""
+        face = self.face
+        before, after = pose(face.posture_original), pose(face.posture_after)
+        gaps = ", ".join(f"{name} {abs((after[name] - before[name] + 180) % 360 - 180):.1f}" for name in before)
+        word = "anonymous" if face.anonymous else "NOT anonymous"
+        return (
+            f"{self.output}: {word} (judge {face.judge_cosine:.3f}, limit {face.judge_threshold:.3f}); "
+            f"off in degrees: {gaps}; {sum(face.seconds.values()):.2f} s"
+            + (f"; key in {self.key}" if self.key is not None else "")
+        )
+
+
+def anonymise(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="photos, or folders of photos")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="a .png; a folder for several photos")],
+    key: Key = None,
+    preset: PresetName = "lab",
+    face: Annotated[str, typer.Option("--face", metavar="largest|all|N", help="N counts from 0, the largest")] = "largest",
+    mode: Annotated[Mode, typer.Option("--mode", help="the portrait alone, or pasted back")] = Mode.portrait,
+    size: Annotated[int | None, typer.Option("--size", metavar="512|1024", help="pixels of the portrait")] = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Give every photo a virtual face. Without --key a key is made and kept beside the output as OUT.key."""
+    settings, which = get_preset(preset), face_of(face)
+    wanted = places(photos, output)
+    check_outputs(wanted, photos, output, key is None, which, force)
+    order = Order(settings, None if key is None else key_of(key), which, mode, size, force, device, threads)
+    failed = 0
+    with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+        for place in wanted:
+            try:
+                answers = anonymise_one(place, order, lambda stage, done, of: bar.set_postfix_str(stage, refresh=done == 0))
+            except (BadSetting, BadWeights):  # the same for every photo
+                raise
+            except Exception as error:
+                if len(wanted) == 1:
+                    raise
+                failed += 1
+                tell(bar, f"{place.photo}: {sentence_of(error)}")
+            else:
+                show(answers, bar, as_json)
+            bar.update()
+    if failed:
+        raise SomeFailed(
+            got=f"{failed} of {len(wanted)} photos failed",
+            mend="mend what is said about each above; the others are done and need not be repeated",
+        )
+
+
+def face_of(text: str) -> str | int:
+    """largest, all, or a number from 0.
+
+    Raises:
+        BadSetting: something else.
+    """
+    if text in ("largest", "all"):
+        return text
+    if text.isascii() and text.isdigit() and len(text) < 6:
+        return int(text)
+    raise BadSetting(got="the value of --face is unknown", mend="choose largest, all, or a number from 0 (the largest)")
+
+
+def check_outputs(
+    wanted: Sequence[Place], photos: Sequence[Path], output: Path, makes_key: bool, face: str | int, force: bool
+) -> None:
+    """Refuse what cannot be written, before a network is loaded or a passphrase asked for.
+
+    Raises:
+        BadOutput: an output exists and not `force`; its folder is missing or closed to us.
+    """
+    alone = len(photos) == 1 and not photos[0].is_dir()
+    if alone:
+        check_folder(output.parent)
+    elif output.is_dir():
+        check_folder(output)
+    if not force:
+        pictures = [place.output for place in wanted]
+        pictures += [place.numbered(1) for place in wanted] if face == "all" else []
+        refuse_existing([*pictures, *map(key_file, pictures)] if makes_key else pictures)
+
+
+def anonymise_one(place: Place, order: Order, progress: Progress) -> list[Answer]:
+    """One photo: its picture or pictures and its new keys are all there afterwards, or none of them is."""
+    from kfaar_core.image import open_photo
+
+    photo = open_photo(place.photo)
+    faces = virtual_faces(photo, order, progress)
+    pasted = order.mode == Mode.paste
+    single = len(faces) == 1 or pasted
+    outputs = [place.output if single else place.numbered(number) for number in range(1, len(faces) + 1)]
+    kept = [key_file(path) if order.key is None else None for path in outputs]
+    first = order.face if isinstance(order.face, int) else 0
+    answers = [
+        Answer(place, output, key, first + number, face)
+        for number, (output, key, face) in enumerate(zip(outputs, kept, faces, strict=True))
+    ]
+    write(answers[-1:] if pasted else answers, order.force)
+    return answers
+
+
+def virtual_faces(photo: Photo, order: Order, progress: Progress) -> list[VirtualFace]:
+    """The faces of one photo. A key that was made may be passed over for its next one, a given key never."""
+    server, tries = order.server, order.preset.rekey_tries if order.key is None else 0
+    key = order.key or UserKey.generate(order.preset.key_bits)
+    settings = {"mode": order.mode.value, "side": order.side, "progress": progress}
+    if order.face != "all":
+        return [server.anonymise(photo, key, face=order.face, rekey=tries, **settings)]
+    if order.mode == Mode.portrait:
+        return server.anonymise_all(photo, key, rekey=tries, **settings)
+    return one_key_for_all(lambda key: server.anonymise_all(photo, key, **settings), key, order.preset, tries)
+
+
+def one_key_for_all(
+    draw: Callable[[UserKey], list[VirtualFace]], key: UserKey, preset: Preset, tries: int
+) -> list[VirtualFace]:
+    """All faces of one picture under one key, so that one key file belongs to it: they take the next key together."""
+    from kfaar_core.pipeline import too_close
+
+    faces, passed_over = draw(key), 0
+    while passed_over < tries and any(too_close(face, preset) for face in faces):
+        key, passed_over = key.next(), passed_over + 1
+        faces = draw(key)
+    if not passed_over:
+        return faces
+    words = f"a virtual face came too close to the photo; key number {passed_over + 1} is in force for all"
+    return [replace(face, rekeyed=passed_over, warnings=(*face.warnings, words)) for face in faces]
+
+
+def write(answers: Sequence[Answer], force: bool) -> None:
+    """Keys first: a picture without its key could never be undone."""
+    from kfaar_core.image import write_png
+
+    files = [path for answer in answers for path in (answer.key, answer.output) if path is not None]
+    if not force:
+        refuse_existing(files)
+    new = [path for path in files if not path.exists()]
+    try:
+        for answer in answers:
+            make_folder(answer.output.parent)
+            if answer.key is not None:
+                answer.face.key.save(answer.key, force=force)
+            write_png(answer.output, answer.face.picture, CHUNKS, force=force)
+    except BaseException:
+        for path in new:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def show(answers: Sequence[Answer], bar: tqdm, as_json: bool) -> None:
+    """The result of one photo on standard output, what is remarkable about it on standard error."""
+    for answer in answers:
+        for words in answer.face.warnings:
+            offer = "" if answer.key is not None or "next key" not in words else ", such as one that keygen makes"
+            tell(bar, f"{answer.output}: note: {words.rstrip('.')}{offer}.")
+        with bar.external_write_mode(file=sys.stdout):
+            show_json(answer.record()) if as_json else typer.echo(answer.line())
+
+
+def tell(bar: tqdm, words: str) -> None:
+    """A line on standard error above the bar."""
+    with bar.external_write_mode(file=sys.stderr):
+        typer.echo(words, err=True)

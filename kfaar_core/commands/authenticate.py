@@ -1,0 +1,123 @@
+"""authenticate and scenarios: is the virtual face the person of a photo, with which key and without one?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kfaar_core.commands.options import (
+    KEY_FORMS,
+    Device,
+    Json,
+    Key,
+    NeededKey,
+    Original,
+    PresetName,
+    Threads,
+    Virtual,
+    key_of,
+    load_stages,
+    open_both,
+    show_json,
+)
+from kfaar_core.errors import BadKey
+from kfaar_core.keys import UserKey
+from kfaar_core.presets import get_preset
+from kfaar_core.scenarios.populations import SCENARIOS
+
+if TYPE_CHECKING:
+    from kfaar_core.records import Photo
+    from kfaar_core.stages.assemble import Stages
+
+
+def authenticate(
+    virtual: Virtual,
+    original: Original,
+    key: Key = None,
+    preset: PresetName = "lab",
+    device: Device = "auto",
+    threads: Threads = 0,
+    as_json: Json = False,
+) -> None:
+    """Tell whether the virtual face is the person of the photo; without --key, as far as one can without it."""
+    get_preset(preset)
+    user_key = None if key is None else key_of(key)
+    photos = open_both(virtual, original)
+    from kfaar_core.pipeline import AuthenticationServer
+
+    answer = AuthenticationServer(load_stages(preset, device, threads)).authenticate(*photos, user_key)
+    if as_json:
+        show_json({**asdict(answer), "cosine": float(answer.cosine), "same_person": bool(answer.same_person)})
+    else:
+        word = "the same person" if answer.same_person else "not the same person"
+        typer.echo(
+            f"{word}: cosine {answer.cosine:.3f}, threshold {answer.threshold:.3f} "
+            f"({answer.compared}, d = {answer.dimension})"
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One scenario of Table VII for one pair of pictures."""
+
+    scenario: int
+    title: str
+    compared: str
+    cosine: float
+    threshold: float
+    same_person: bool
+
+
+def scenarios(
+    virtual: Virtual,
+    original: Original,
+    key: NeededKey,
+    wrong_key: Annotated[
+        str | None, typer.Option("--wrong-key", metavar="KEY", help=f"{KEY_FORMS}; a new one is made when none is given")
+    ] = None,
+    preset: PresetName = "lab",
+    device: Device = "auto",
+    threads: Threads = 0,
+    as_json: Json = False,
+) -> None:
+    """The four authentication scenarios of Table VII side by side, for one virtual face and one photo."""
+    get_preset(preset)
+    right = key_of(key)
+    wrong = different_key(right) if wrong_key is None else key_of(wrong_key)
+    if wrong == right:
+        raise BadKey(got="the wrong key is the right one", mend="give another --wrong-key, or none")
+    photos = open_both(virtual, original)
+    found = outcomes(load_stages(preset, device, threads), *photos, right, wrong)
+    if as_json:
+        show_json([asdict(outcome) for outcome in found])
+        return
+    for outcome in found:
+        word = "same person" if outcome.same_person else "not the same person"
+        typer.echo(
+            f"{outcome.scenario}  {outcome.title:<19} cosine {outcome.cosine:6.3f}  threshold {outcome.threshold:.3f}  "
+            f"{word:<19}  {outcome.compared}"
+        )
+
+
+def different_key(key: UserKey) -> UserKey:
+    """A new random key of the same length; short keys would now and then repeat."""
+    wrong = UserKey.generate(key.bits)
+    return wrong if wrong != key else key.next()
+
+
+def outcomes(stages: Stages, virtual: Photo, original: Photo, right: UserKey, wrong: UserKey) -> list[Outcome]:
+    """Scenarios 1 to 4. The first is judged by FR at FR's own threshold, the others by KVFA at the one in force."""
+    from kfaar_core.image import from_array
+    from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer
+
+    again = AnonymisationServer(stages).anonymise(virtual, right)
+    judged = float(stages.judge_cosines([original, from_array(again.portrait)])[0, 1])
+    readout = AuthenticationServer(stages).readout(virtual, original)
+    verdicts = [readout.without_key(), readout.with_key(wrong), readout.with_key(right)]
+    measured = [(judged, stages.judge_threshold), *((float(v.cosine), float(v.threshold)) for v in verdicts)]
+    return [
+        Outcome(entry.number, entry.title, entry.compared, cosine, threshold, cosine >= threshold)
+        for entry, (cosine, threshold) in zip(SCENARIOS, measured, strict=True)
+    ]

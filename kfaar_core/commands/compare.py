@@ -1,0 +1,111 @@
+"""compare: one photo under several keys, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kfaar_core.commands.anonymise import CHUNKS
+from kfaar_core.commands.options import Device, Force, Json, PresetName, Threads, load_stages, show_json, warn
+from kfaar_core.commands.places import check_folder, png, refuse_existing
+from kfaar_core.errors import BadKey
+from kfaar_core.keys import UserKey
+from kfaar_core.presets import get_preset
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MOST_KEYS = 8
+LONGEST_FILE = 16_384  # bytes of a file of keys that are looked at
+TILE, STRIP, GAP, LETTERS = 256, 28, 8, 16  # px
+
+
+def compare(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="the photo")],
+    keys: Annotated[Path, typer.Option("--keys", metavar="FILE", help=f"one HEX key a line, up to {MOST_KEYS}")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="GRID", help="a .png")],
+    preset: PresetName = "lab",
+    device: Device = "auto",
+    threads: Threads = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Draw the virtual faces that several keys give one photo, the original first."""
+    get_preset(preset)
+    check_folder(png(output).parent)
+    if not force:
+        refuse_existing([output])
+    tried = keys_in(keys)
+    from kfaar_core.image import open_photo, write_png
+    from kfaar_core.pipeline import AnonymisationServer
+
+    picture = open_photo(photo)
+    for note in picture.notes:
+        warn(note)
+    server = AnonymisationServer(load_stages(preset, device, threads))
+    faces = [server.anonymise(picture, key) for key in tried]
+    names = [f"key {number}" for number in range(1, len(faces) + 1)]
+    tiles = [faces[0].crop.picture, *(face.portrait for face in faces)]
+    write_png(output, grid(tiles, ["original", *names]), CHUNKS, force=force)
+    if as_json:
+        found = [
+            {"name": name, "judge_cosine": round(face.judge_cosine, 6), "anonymous": bool(face.anonymous)}
+            for name, face in zip(names, faces, strict=True)
+        ]
+        show_json(
+            {
+                "input": str(photo),
+                "output": str(output),
+                "judge_threshold": round(faces[0].judge_threshold, 6),
+                "faces": found,
+            }
+        )
+        return
+    for name, face in zip(names, faces, strict=True):
+        word = "anonymous" if face.anonymous else "NOT anonymous"
+        typer.echo(f"{name}: {word} (judge {face.judge_cosine:.3f}, limit {face.judge_threshold:.3f})")
+    typer.echo(str(output))
+
+
+def keys_in(path: Path) -> list[UserKey]:
+    """The keys of a file, one a line; empty lines do not count. Errors name the line, never what stands there.
+
+    Raises:
+        BadKey: no file, none or too many keys, or a line that is no key.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LONGEST_FILE)
+    except (OSError, ValueError):
+        raise BadKey(got="the file of keys cannot be read", mend="check its name and that you may read it") from None
+    keys = []
+    for number, line in enumerate(content.decode("ascii", errors="replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            keys.append(UserKey.parse(line))
+        except BadKey as error:
+            raise BadKey(got=f"line {number} of the file of keys: {error.got}", mend=error.mend) from None
+    if not 1 <= len(keys) <= MOST_KEYS:
+        raise BadKey(got=f"the file holds {len(keys)} keys", mend=f"give it 1 to {MOST_KEYS}, one a line in hex")
+    return keys
+
+
+def grid(tiles: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """(S, S, 3) uint8 tiles -> one uint8 picture, nearly square, a name below each tile."""
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+    columns = int(np.ceil(np.sqrt(len(tiles))))
+    rows = -(-len(tiles) // columns)
+    across, down = TILE + GAP, TILE + STRIP + GAP
+    sheet = Image.new("RGB", (columns * across + GAP, rows * down + GAP), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTERS)
+    for place, (tile, name) in enumerate(zip(tiles, names, strict=True)):
+        x, y = GAP + place % columns * across, GAP + place // columns * down
+        sheet.paste(Image.fromarray(tile).resize((TILE, TILE), Image.Resampling.LANCZOS), (x, y))
+        draw.text((x + TILE / 2, y + TILE + STRIP / 2), name, fill="black", font=font, anchor="mm")
+    return np.asarray(sheet)

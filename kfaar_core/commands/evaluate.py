@@ -1,0 +1,141 @@
+"""evaluate, scores, report: from data to result files, and from result files to what they say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from kfaar_core.commands.options import Json, PresetName, Threads, show_json
+from kfaar_core.errors import BadOutput, DataMissing
+from kfaar_core.presets import get_preset
+from kfaar_core.scenarios.populations import OWN, SHARED
+
+if TYPE_CHECKING:
+    from kfaar_core.tables import Table
+
+ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.json", help="a file that evaluate wrote")]
+ResultFiles = Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="files that evaluate wrote")]
+
+
+def evaluate(
+    table: Annotated[str, typer.Option("--table", help="VI, VII, thresholds, recognisers, anonymity or posture")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="the folder of result files")],
+    data: Annotated[str | None, typer.Option("--data", metavar="PATH|HUB-ID", help="photos of people")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="PEOPLE", help="so many people only")] = None,
+    shared_key: Annotated[bool, typer.Option("--shared-key/--own-key", help="one key for all, or one for each")] = True,
+    preset: PresetName = "lab",
+    projector: Annotated[str, typer.Option("--projector", help="how the key is applied")] = "floor",
+    threads: Threads = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure one table on photos of people. A run that was stopped goes on where it was."""
+    get_preset(preset)
+    if output.exists() and not output.is_dir():
+        raise BadOutput(got=f"the output {output.name!r} is a file", mend="name a folder, which may be a new one")
+    from kfaar_core.evaluate.runner import run
+
+    with tqdm(unit="step", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        path = run(
+            table,
+            data,
+            limit=limit,
+            key_mode=SHARED if shared_key else OWN,
+            preset=preset,
+            out=output,
+            projector=projector,
+            threads=threads,
+            progress=progress,
+        )
+    if as_json:
+        show_json({"table": table, "result": str(path)})
+    else:
+        typer.echo(str(path))
+
+
+def scores(result: ResultFile, as_json: Json = False) -> None:
+    """Number, mean, spread, largest value and failures of every population of trials in a result."""
+    from kfaar_core.evaluate.results import load_result
+
+    found = [
+        {
+            "name": entry.name,
+            "n": len(entry.values),
+            "mean": float(entry.values.mean()) if len(entry.values) else None,
+            "sd": float(entry.values.std(ddof=1)) if len(entry.values) > 1 else None,
+            "largest": float(entry.values.max()) if len(entry.values) else None,
+            "failed": entry.failed,
+        }
+        for entry in load_result(result).populations
+    ]
+    if as_json:
+        show_json(found)
+        return
+    typer.echo(f"{'population':<28} {'n':>7} {'mean':>7} {'sd':>7} {'largest':>7} {'failed':>7}")
+    for entry in found:
+        mean, sd, largest = ("-" if entry[name] is None else f"{entry[name]:.3f}" for name in ("mean", "sd", "largest"))
+        typer.echo(f"{entry['name']:<28} {entry['n']:>7} {mean:>7} {sd:>7} {largest:>7} {entry['failed']:>7}")
+
+
+def report(results: ResultFiles, as_json: Json = False) -> None:
+    """The tables of result files, in Markdown, with intervals and the paper's figures beside ours."""
+    from kfaar_core.tables import to_json, to_markdown
+
+    tables = [read_table(path) for path in results]
+    if as_json:
+        show_json([json.loads(to_json(table)) for table in tables])
+    else:
+        typer.echo("\n".join(to_markdown(table) for table in tables).rstrip("\n"))
+
+
+def read_table(path: Path) -> Table:
+    """The table of a result, or one that evaluate wrote as a table.
+
+    Raises:
+        DataMissing: neither of them.
+    """
+    from kfaar_core.evaluate.results import load_result
+    from kfaar_core.tables import SCHEMA, VERSION, table_of
+
+    try:
+        written: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        written = None  # load_result says what is wrong
+    if isinstance(written, dict) and written.get("schema") == SCHEMA and written.get("version") == VERSION:
+        return table_from(written, path.name)
+    return table_of(load_result(path))
+
+
+def table_from(written: dict[str, Any], name: str) -> Table:
+    """What tables.to_json wrote, as a table again; a figure that does not exist was null."""
+    from kfaar_core.records import Row
+    from kfaar_core.tables import Table
+
+    def number(value: float | None) -> float:
+        return float("nan") if value is None else float(value)
+
+    try:
+        rows = tuple(
+            Row(
+                name=str(row["name"]),
+                value=number(row["value"]),
+                low=number(row["low"]),
+                high=number(row["high"]),
+                n=int(row["n"]),
+                paper=None if row["paper"] is None else float(row["paper"]),
+                note=str(row["note"]),
+            )
+            for row in written["rows"]
+        )
+        return Table(str(written["number"]), str(written["title"]), str(written["about"]), rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataMissing(got=f"{name} lacks a part of a table", mend="run the evaluation again") from error

@@ -1,0 +1,100 @@
+"""What every command shares when it ends: code 0, or 1 with what came and how to mend it on standard error."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from kfaar_core.errors import KfaarError
+
+PROGRAM = "python -m kfaar_core"
+PACKAGE = Path(__file__).resolve().parents[1]
+INTERRUPTED = 130  # what shells expect of a program that Ctrl-C stopped
+
+
+class BadCommand(KfaarError):
+    """A command line that cannot be understood."""
+
+
+class OneSentence(TyperGroup):
+    """The group of all commands: no traceback, no local and no word of the command line leaves it."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        try:
+            ended = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        except typer.Abort:
+            ended = INTERRUPTED
+        except Exception as error:
+            typer.echo(str(sentence_of(error)), err=True)
+            ended = 1
+        if ended == INTERRUPTED:
+            typer.echo("Stopped before the end.", err=True)
+        sys.exit(ended if isinstance(ended, int) else 0)
+
+
+def sentence_of(error: Exception) -> KfaarError:
+    """Any exception as one that a user may read. Nothing of its own message is kept, which might hold a key."""
+    if isinstance(error, KfaarError):
+        return error
+    if isinstance(error, usage_error()):
+        return misread(error)
+    if isinstance(error, MemoryError):
+        return KfaarError(got="the memory of this machine did not suffice", mend="use a smaller picture, or fewer threads")
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(PACKAGE)]
+    place = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
+    return KfaarError(
+        got=f"the program failed in a way that nobody foresaw ({type(error).__name__}{place})",
+        mend="report the words in brackets and the command, without its key",
+    )
+
+
+def usage_error() -> type[Exception]:
+    """What typer raises for a command line; some versions carry click inside, others import it."""
+    base: type[Exception] = typer.BadParameter.__bases__[0]
+    return base
+
+
+def misread(error: Any) -> BadCommand:
+    """A usage error without the words that were typed: one of them may be a key."""
+    context, kind = error.ctx, type(error).__name__
+    inside = context is not None and context.parent is not None
+    mend = f"see {PROGRAM} {context.info_name} --help" if inside else f"see {PROGRAM} --help"
+    named = getattr(error, "param", None)
+    name = option_name(named) if named is not None else getattr(error, "option_name", "")
+    if kind == "MissingParameter":
+        return BadCommand(got=f"{name} is missing", mend=mend)
+    if kind == "BadParameter":
+        choices = getattr(getattr(named, "type", None), "choices", ())
+        return BadCommand(
+            got=f"the value of {name} cannot be used", mend=f"choose {' or '.join(map(str, choices))}" if choices else mend
+        )
+    if kind == "NoSuchOption":
+        near = sorted(error.possibilities or ())
+        return BadCommand(got="there is no such option", mend=f"did you mean {' or '.join(near)}" if near else mend)
+    if kind == "BadOptionUsage":
+        return BadCommand(got=f"the option {name} came without a value, or with one that it does not take", mend=mend)
+    if inside:
+        return BadCommand(got="there are more words than the command takes", mend=mend)
+    commands = context.command.commands if context is not None else {}
+    near = [command for command in commands if f"'{command}'" in error.message]
+    return BadCommand(got="that is no command", mend=f"did you mean {' or '.join(near)}" if near else mend)
+
+
+def option_name(parameter: Any) -> str:
+    """`--key` for an option, `PHOTO` for an argument."""
+    options = [name for name in parameter.opts if name.startswith("-")]
+    return str(max(options, key=len)) if options else str(parameter.metavar or parameter.name).upper()

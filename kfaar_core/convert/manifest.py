@@ -1,0 +1,24 @@
+"""The manifest: size and sha256 of every committed weight file, as kfaar_core.weights checks them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from kfaar_core.weights import MANIFEST, digest
+
+
+def manifest_text(folder: Path) -> str:
+    """The manifest of the folder's *.safetensors as JSON; the same files give the same text."""
+    pins = {path.name: digest(path.read_bytes()) for path in folder.glob("*.safetensors")}
+    listed = {name: {"sha256": pin.sha256, "size": pin.size} for name, pin in pins.items()}
+    return json.dumps(listed, indent=2, sort_keys=True) + "\n"
+
+
+def write_manifest(folder: Path) -> Path:
+    """Write manifest.json beside the files that it lists, whole or not at all."""
+    path = folder / MANIFEST
+    partial = path.with_suffix(".part")
+    partial.write_text(manifest_text(folder), encoding="utf-8")
+    partial.replace(path)
+    return path

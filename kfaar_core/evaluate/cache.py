@@ -1,0 +1,110 @@
+"""Content-addressed cache of an evaluation: what was computed from the same inputs is computed once.
+
+The name of an entry is a hash of everything that it depends on, so nothing is ever stale and a killed run goes on where
+it stopped. Never put a user's key or photo into the parts: evaluation keys follow from the seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import logging
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from kfaar_core.errors import BadSetting
+from kfaar_core.files import write_whole
+
+log = logging.getLogger(__name__)
+
+# What numpy and zipfile answer when the bytes are not a whole npz file of plain arrays.
+DAMAGED = (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+
+
+def content_key(**parts: object) -> str:
+    """64 hex digits that name the given inputs; equal inputs, in whatever order, give the same name.
+
+    Args:
+        parts: text, numbers, None, bytes, arrays, frozen records, and lists and dicts of these.
+
+    Raises:
+        BadSetting: a part of another kind, whose content cannot be told.
+    """
+    text = json.dumps(plain(parts), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plain(part: object) -> object:
+    """JSON that tells the part from any other; its kind is written too, so that 1, "1" and b"1" differ."""
+    if part is None or isinstance(part, bool | int | float | str):
+        return part
+    if isinstance(part, np.generic):
+        return plain(part.item())
+    if isinstance(part, bytes):
+        return {"bytes": hashlib.sha256(part).hexdigest()}
+    if isinstance(part, np.ndarray) and not part.dtype.hasobject:
+        content = np.ascontiguousarray(part).tobytes()
+        return {"array": hashlib.sha256(content).hexdigest(), "dtype": part.dtype.str, "shape": list(part.shape)}
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        fields = {field.name: plain(getattr(part, field.name)) for field in dataclasses.fields(part)}
+        return {"record": type(part).__name__, "fields": fields}
+    if isinstance(part, Mapping) and all(isinstance(name, str) for name in part):
+        return {"map": {name: plain(value) for name, value in part.items()}}
+    if isinstance(part, list | tuple):
+        return {"list": [plain(value) for value in part]}
+    raise BadSetting(
+        got=f"a {type(part).__name__} among the inputs of a cached result",
+        mend="give text, numbers, bytes, arrays, records, lists or dicts with text keys",
+    )
+
+
+class ArrayCache:
+    """Named arrays in one folder, one file an entry, read without pickle."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, key: str) -> dict[str, np.ndarray] | None:
+        """The arrays of an entry, or None where there is none; a damaged entry counts as none and is written anew."""
+        try:
+            return npz_arrays(self._path(key).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, *DAMAGED):
+            log.warning("a damaged cache entry was passed over")
+            return None
+
+    def put(self, key: str, **arrays: np.ndarray) -> None:
+        """Write an entry whole or not at all.
+
+        Raises:
+            BadOutput: the folder cannot be written.
+        """
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, npz_bytes(arrays), force=True)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.npz"
+
+
+def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The arrays as an npz file; the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
+    return buffer.getvalue()
+
+
+def npz_arrays(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an npz file; raises one of DAMAGED when it is none, or holds Python objects."""
+    stored = np.load(io.BytesIO(data), allow_pickle=False)
+    if not isinstance(stored, np.lib.npyio.NpzFile):  # a single array, which is another format
+        raise ValueError("not an npz file")
+    with stored:
+        return {name: stored[name] for name in stored.files}

@@ -1,0 +1,335 @@
+"""Photos of people for an evaluation, read where they lie: nothing is copied, unpacked or decoded before its turn.
+
+Accepted: a parquet file or a folder of its shards (columns image{bytes, path} and identity; file and emotion when there
+are), a folder of `person/photo.jpg`, a zip of either, a name inside the folder KFAAR_DATA, or a Hub data set id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+
+from kfaar_core.errors import DataMissing
+from kfaar_core.evaluate.split import PARTS, TEST, part_of
+
+log = logging.getLogger(__name__)
+
+FOLDER_VARIABLE = "KFAAR_DATA"
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+IDENTITY_COLUMNS = ("identity", "label", "person", "name")  # the first that a parquet file has
+PHOTO_MAX = 64 * 2**20  # bytes of one packed photo: more is no photo  [design]
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo that has not been opened."""
+
+    identity: str
+    file: str  # name inside the data set, unique there
+    emotion: str | None = None
+
+
+class Source(Protocol):
+    """Where the bytes lie."""
+
+    samples: tuple[Sample, ...]
+
+    def read(self, index: int) -> bytes:
+        """The encoded bytes of one photo."""
+
+    def sha256(self) -> str:
+        """Of the whole data, the same wherever it lies."""
+
+
+class Dataset:
+    """Photos of people, each opened only when it is read."""
+
+    def __init__(self, name: str, source: Source) -> None:
+        self.name = name  # for example "lfw"; stands in result files
+        self.samples = source.samples
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name}: {len(self)} photos, {len(self.identities)} people)"
+
+    def read(self, index: int) -> bytes:
+        """The encoded bytes of one photo, for image.open_photo.
+
+        Raises:
+            DataMissing: the photo is gone, empty or far too large for a photo.
+        """
+        data = self._source.read(index)
+        if not data:
+            raise DataMissing(got=f"photo {index} of {self.name} is empty", mend="fetch the data again")
+        return data
+
+    @cached_property
+    def identities(self) -> frozenset[str]:
+        return frozenset(sample.identity for sample in self.samples)
+
+    @cached_property
+    def sha256(self) -> str:
+        """64 hex digits that tell this data from any other; reads all of it once."""
+        return self._source.sha256()
+
+    @cached_property
+    def is_lfw(self) -> bool:
+        """True when most files are named as LFW names them: `Some_Name/Some_Name_0001.jpg`."""
+        named = sum(bool(re.fullmatch(r"\d{4}", lfw_number(sample))) for sample in self.samples)
+        return 2 * named > len(self)
+
+    def identities_of(self, part: str) -> frozenset[str]:
+        """Who belongs to `train`, `dev` or `test`. LFW is split by identity; all other data is for tests only.
+
+        Raises:
+            DataMissing: an unknown part, or a part that this data does not have.
+        """
+        if part not in PARTS:
+            raise DataMissing(got=f"the part {part!r} of {self.name}", mend=f"choose one of {', '.join(PARTS)}")
+        if self.is_lfw:
+            names = frozenset(name for name in self.identities if part_of(name) == part)
+        else:
+            names = self.identities if part == TEST else frozenset()
+        if not names:
+            raise DataMissing(
+                got=f"{self.name} has nobody in the part {part}",
+                mend="give LFW for training and thresholds; any other data is for tests only",
+            )
+        return names
+
+
+def lfw_number(sample: Sample) -> str:
+    """`0001` of `.../Some_Name_0001.jpg` when the person is called Some_Name, otherwise nothing."""
+    stem = PurePosixPath(sample.file).stem
+    return stem.removeprefix(sample.identity + "_") if stem.startswith(sample.identity + "_") else ""
+
+
+def open_dataset(where: str | Path | None = None, *, name: str | None = None, network: bool = False) -> Dataset:
+    """Open photos of people.
+
+    Args:
+        where: a file, a folder, a name such as `lfw` that lies in KFAAR_DATA, or a Hub data set id `owner/name`;
+            None = `lfw` in KFAAR_DATA.
+        name: how results call it; None = the name of the file, folder or Hub data set.
+        network: whether a Hub id that is not on this machine yet may be downloaded.
+
+    Raises:
+        DataMissing: nothing there, not readable, no photo inside, or a download that is not allowed.
+    """
+    path = locate("lfw" if where is None else str(where), network)
+    source = open_source(path)
+    if not source.samples:
+        raise DataMissing(got=f"{path.name} holds no photo", mend=FORMS)
+    dataset = Dataset(name or name_of(str(where) if where and not Path(where).exists() else path.name), source)
+    log.info("%r", dataset)
+    return dataset
+
+
+FORMS = (
+    "give a parquet file with the columns image and identity, a folder of person/photo.jpg, a zip of such a folder, "
+    "or a Hub data set id"
+)
+
+
+def name_of(where: str) -> str:
+    """`lfw` of `lfw.parquet`, `celeba` of `owner/celeba`."""
+    return PurePosixPath(where).name.removesuffix(".parquet").removesuffix(".zip").lower()
+
+
+def locate(where: str, network: bool) -> Path:
+    """The file or folder that `where` means; a path first, then KFAAR_DATA, then the Hub."""
+    path = Path(where).expanduser()
+    if path.exists():
+        return path
+    root = os.environ.get(FOLDER_VARIABLE)
+    if root and "/" not in where and "\\" not in where:
+        for candidate in (where, f"{where}.parquet", f"{where}.zip"):
+            if (Path(root) / candidate).exists():
+                return Path(root) / candidate
+    if HUB_ID.fullmatch(where) and not path.suffix:
+        return from_hub(where, network)
+    mend = FORMS if root else f"{FORMS}, or let {FOLDER_VARIABLE} name the folder that holds it"
+    raise DataMissing(got=f"no photos at {Path(where).name!r}", mend=mend)
+
+
+def from_hub(dataset_id: str, network: bool) -> Path:
+    """The local folder of a Hub data set, downloaded when the network is allowed."""
+    import huggingface_hub
+
+    patterns = ["*.parquet", "*.zip", *(f"*{suffix}" for suffix in PICTURES)]
+    try:
+        folder = huggingface_hub.snapshot_download(
+            dataset_id, repo_type="dataset", allow_patterns=patterns, local_files_only=not network
+        )
+    except (OSError, ValueError) as error:  # its errors for missing files, refused access and no connection
+        mend = "check the id and the connection" if network else "allow the network, or download it first"
+        raise DataMissing(got=f"the Hub data set {dataset_id!r} could not be had", mend=mend) from error
+    return Path(folder)
+
+
+def open_source(path: Path) -> Source:
+    """Choose the reader by what lies there."""
+    if path.is_dir():
+        shards = sorted(path.rglob("*.parquet"))
+        if not shards:
+            packed = sorted(path.glob("*.zip"))
+            return open_source(packed[0]) if len(packed) == 1 else FolderSource(path)
+        if len(shards) > 1 and not all(re.search(r"-\d+-of-\d+", shard.stem) for shard in shards):
+            found = ", ".join(shard.name for shard in shards[:8])
+            raise DataMissing(got=f"the folder holds several data sets: {found}", mend="give one of these files")
+        return ParquetSource([parquet_file(shard, shard.name) for shard in shards], hashed=shards)
+    if path.suffix.lower() == ".zip":
+        return open_zip(path)
+    if path.suffix.lower() == ".parquet":
+        return ParquetSource([parquet_file(path, path.name)], hashed=[path])
+    raise DataMissing(got=f"{path.name} is neither a folder nor a parquet or zip file", mend=FORMS)
+
+
+def open_zip(path: Path) -> Source:
+    """A zip of `person/photo.jpg` or of one parquet file."""
+    try:
+        archive = zipfile.ZipFile(path)
+        tables = [entry for entry in archive.namelist() if entry.lower().endswith(".parquet")]
+        packed = io.BytesIO(archive.read(tables[0])) if len(tables) == 1 else None
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:  # RuntimeError: it asks for a password
+        raise DataMissing(got=f"{path.name} is not a whole, open zip file", mend="fetch the data again") from error
+    if packed is not None:
+        return ParquetSource([parquet_file(packed, tables[0])], hashed=[path])
+    return ZipSource(path, archive)
+
+
+def parquet_file(source: Path | io.BytesIO, name: str) -> parquet.ParquetFile:
+    """Open a parquet file and look for the columns that are needed."""
+    try:
+        table = parquet.ParquetFile(source)
+    except (arrow.ArrowException, OSError) as error:
+        raise DataMissing(got=f"{name} is not a whole parquet file", mend="fetch the data again") from error
+    columns = set(table.schema_arrow.names)
+    if "image" not in columns or not columns & set(IDENTITY_COLUMNS):
+        raise DataMissing(got=f"{name} has the columns {', '.join(sorted(columns))}", mend=FORMS)
+    return table
+
+
+class ParquetSource:
+    """Photos in the column image{bytes, path}; only one row group at a time is held."""
+
+    def __init__(self, tables: Sequence[parquet.ParquetFile], hashed: Sequence[Path]) -> None:
+        self._hashed = hashed  # the files on disk that sha256 covers
+        self.samples = tuple(sample for table in tables for sample in parquet_samples(table))
+        sizes = [
+            (table, group, table.metadata.row_group(group).num_rows)
+            for table in tables
+            for group in range(table.num_row_groups)
+        ]
+        self._places = tuple((table, group, row) for table, group, rows in sizes for row in range(rows))
+        self._group = lru_cache(maxsize=2)(self._read_group)
+
+    def _read_group(self, table: parquet.ParquetFile, group: int) -> Any:  # pyarrow has no types
+        return table.read_row_group(group, columns=["image"]).column("image")
+
+    def read(self, index: int) -> bytes:
+        table, group, row = self._places[index]
+        try:
+            stored = self._group(table, group)[row].as_py()
+        except (arrow.ArrowException, OSError) as error:
+            raise DataMissing(got=f"photo {index} can no longer be read", mend="fetch the data again") from error
+        return (stored.get("bytes") if isinstance(stored, dict) else stored) or b""
+
+    def sha256(self) -> str:
+        digests = [file_sha256(path) for path in self._hashed]
+        return digests[0] if len(digests) == 1 else joined_sha256(enumerate(digests))
+
+
+def parquet_samples(table: parquet.ParquetFile) -> list[Sample]:
+    """The small columns of a file; photos stay where they are."""
+    names = table.schema_arrow.names
+    identity = next(column for column in IDENTITY_COLUMNS if column in names)
+    wanted = [identity, "image.path", *(column for column in ("file", "emotion") if column in names)]
+    columns = table.read(columns=wanted).to_pydict()
+    rows = len(columns[identity])
+    paths = [(entry or {}).get("path") for entry in columns.get("image", [None] * rows)]
+    files = columns.get("file", paths)
+    emotions = columns.get("emotion", [None] * rows)
+    return [
+        Sample(str(who), str(file or f"{number:06d}"), str(emotion) if emotion else None)
+        for number, (who, file, emotion) in enumerate(zip(columns[identity], files, emotions, strict=True))
+    ]
+
+
+class FolderSource:
+    """Photos as `person/photo.jpg`, at any depth; the person is the folder's name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = tuple(sorted(path for path in folder.rglob("*") if is_photo(path.relative_to(folder).as_posix())))
+        self._names = tuple(path.relative_to(folder).as_posix() for path in self._paths)
+        self.samples = samples_of(self._names)
+
+    def read(self, index: int) -> bytes:
+        path = self._paths[index]
+        try:
+            if path.stat().st_size > PHOTO_MAX:
+                raise DataMissing(got=f"photo {index} is larger than 64 MB", mend="leave it out")
+            return path.read_bytes()
+        except OSError as error:
+            raise DataMissing(got=f"photo {index} can no longer be read", mend="check the folder") from error
+
+    def sha256(self) -> str:
+        return joined_sha256((name, file_sha256(path)) for name, path in zip(self._names, self._paths, strict=True))
+
+
+class ZipSource:
+    """Photos as `person/photo.jpg` in a zip file; members are read into memory and never unpacked to disk."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self._path, self._archive = path, archive
+        self._names = tuple(sorted(name for name in archive.namelist() if is_photo(name)))
+        self.samples = samples_of(self._names)
+
+    def read(self, index: int) -> bytes:
+        name = self._names[index]
+        try:
+            if self._archive.getinfo(name).file_size > PHOTO_MAX:
+                raise DataMissing(got=f"photo {index} is larger than 64 MB", mend="leave it out")
+            return self._archive.read(name)
+        except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError) as error:
+            raise DataMissing(got=f"photo {index} in the zip is damaged", mend="fetch the data again") from error
+
+    def sha256(self) -> str:
+        return file_sha256(self._path)
+
+
+def is_photo(name: str) -> bool:
+    """Whether a posix path is `.../person/photo.jpg`; hidden files (`._photo.jpg`) are none."""
+    return "/" in name and name.lower().endswith(PICTURES) and not PurePosixPath(name).name.startswith(".")
+
+
+def samples_of(names: Sequence[str]) -> tuple[Sample, ...]:
+    """Samples of posix paths `.../person/photo.jpg`."""
+    return tuple(Sample(identity=PurePosixPath(name).parent.name, file=name) for name in names)
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def joined_sha256(entries: Iterable[tuple[object, str]]) -> str:
+    """One digest of (name, digest) entries."""
+    return hashlib.sha256("".join(f"{name}\t{digest}\n" for name, digest in entries).encode()).hexdigest()

@@ -1,0 +1,131 @@
+"""Table IV: head pose and expression kept, by the Face Landmarker (needs KFAAR_TEACHERS) and by an independent look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from kfaar_core import image
+from kfaar_core.errors import KfaarError
+from kfaar_core.evaluate.laboratory import Laboratory, Progress
+from kfaar_core.metrics.bootstrap import mean_interval, rate_interval
+from kfaar_core.metrics.pose import angle_difference, expression_cosines
+from kfaar_core.paper_figures import paper_figure
+from kfaar_core.records import Photo, Row, VirtualFace
+from kfaar_core.runtime import stream
+from kfaar_core.scenarios import pairs
+from kfaar_core.stages.geometry import euler_degrees
+from kfaar_core.tables import Table, row
+from kfaar_core.train.teachers import FaceLabels, Landmarker
+
+# Eyes, nose tip and mouth corners of a mean head, in mm: x right of the picture, y down, z away from the camera.
+HEAD = np.array([[-31.5, -35.0, 25.0], [31.5, -35.0, 25.0], [0.0, 0.0, 0.0], [-25.0, 32.0, 20.0], [25.0, 32.0, 20.0]])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One person's photo and virtual face."""
+
+    person: int
+    teacher: tuple[FaceLabels, FaceLabels] | None  # of x and x_v; None when the teacher missed one
+    independent: tuple[np.ndarray, np.ndarray] | None  # (3,) degrees each, from MTCNN's five points
+    detected: bool  # MTCNN finds x_v
+    own: np.ndarray  # (3,) |x - x_v| in degrees by our geometry network
+    kept: float  # judge cosine of the uncorrected and the corrected virtual face
+
+
+def posture_table(laboratory: Laboratory, people: Sequence[pairs.Person], progress: Progress | None) -> Table:
+    """Table IV and what belongs to it: one photo a person, a key a person."""
+    landmarker, found, failed = Landmarker(), [], 0
+    for place, person in enumerate(people):
+        try:
+            photo = laboratory.photo(person.photos[0])
+            answer = laboratory.server.anonymise(photo, laboratory.key(f"own {person.number}"))
+            found.append(measure(laboratory, landmarker, person.number, photo, answer))
+        except KfaarError:
+            failed += 1
+        if progress:
+            progress(place + 1, len(people))
+    about = f"{laboratory.data.name}, {len(people)} test people, one photo and one key each; {failed} failed"
+    return Table("IV", "Head pose and expression kept", about, tuple(posture_rows(laboratory, found)))
+
+
+def measure(laboratory: Laboratory, landmarker: Landmarker, person: int, photo: Photo, answer: VirtualFace) -> Measured:
+    """Look at x and x_v with every ruler."""
+    virtual = image.from_array(answer.portrait)
+    labels = landmarker(photo.pixels), landmarker(virtual.pixels)
+    five = [faces[0].points if faces else None for faces in map(laboratory.server.faces, (photo, virtual))]
+    stages = laboratory.stages
+    before = stages.judge.of(answer.draft, answer.posture_before.landmarks * answer.draft.shape[0])
+    # posture_after is measured in the level frame; the portrait may be turned, so the judge finds its own landmarks.
+    after = stages.judge_features([virtual])[0] if five[1] is not None else np.zeros_like(before)
+    angles = [np.array([p.yaw, p.pitch, p.roll]) for p in (answer.posture_original, answer.posture_after)]
+    return Measured(
+        person=person,
+        teacher=labels if labels[0] is not None and labels[1] is not None else None,  # type: ignore[arg-type]
+        independent=(head_angles(five[0], photo.pixels.shape), head_angles(five[1], virtual.pixels.shape))
+        if five[0] is not None and five[1] is not None
+        else None,
+        detected=five[1] is not None,
+        own=angle_difference(*angles),
+        kept=float(before @ after),
+    )
+
+
+def head_angles(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(5, 2) points in px -> (3,) yaw, pitch, roll in degrees, by solvePnP on a mean head; signs as records.Posture."""
+    import cv2
+
+    height, width = shape[:2]
+    focal = float(1.2 * max(height, width))
+    camera = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+    _, turn, _ = cv2.solvePnP(HEAD, points.astype(np.float64), camera, None, flags=cv2.SOLVEPNP_SQPNP)
+    matrix, _ = cv2.Rodrigues(turn)
+    flip = np.diag([1.0, -1.0, -1.0])  # y down, z away -> y up, z towards the camera
+    rotation = torch.from_numpy(flip @ matrix @ flip)[None]
+    angles: np.ndarray = euler_degrees(rotation)[0].numpy()
+    return angles
+
+
+def posture_rows(laboratory: Laboratory, found: Sequence[Measured]) -> list[Row]:
+    """The printed rows."""
+    name, seed = laboratory.data.name, laboratory.seed
+    rows: list[Row] = []
+
+    def mean(label: str, values: np.ndarray, owners: np.ndarray, paper: float | None = None, note: str = "") -> None:
+        rows.append(row(label, mean_interval(values, owners, stream(seed, label)), paper, note))
+
+    seen = [entry for entry in found if entry.teacher is not None]
+    owners = np.array([entry.person for entry in seen])
+    rotations = [np.stack([entry.teacher[i].rotation for entry in seen]) for i in (0, 1)]  # type: ignore[index]
+    shapes = [np.stack([entry.teacher[i].blendshapes for entry in seen]) for i in (0, 1)]  # type: ignore[index]
+    angles = [euler_degrees(torch.from_numpy(rotation)).numpy() for rotation in rotations]
+    gaps = angle_difference(angles[0], angles[1])
+    for axis, label in enumerate(("yaw", "pitch", "roll")):
+        mean(f"{label}, degrees (Face Landmarker)", gaps[:, axis], owners, paper_figure("IV", label, name))
+    mean("expression cosine, raw", expression_cosines(*shapes), owners, paper_figure("IV", "emotion", name))
+    strangers = expression_cosines(shapes[0], np.roll(shapes[1], 1, axis=0))
+    mean("expression cosine, raw, random pairs", strangers, owners)
+    centre = shapes[0].mean(axis=0)
+    mean("expression cosine, centred", expression_cosines(*shapes, centre), owners, note="centre: these originals")
+    looked = [entry for entry in found if entry.independent is not None]
+    others = np.array([entry.person for entry in looked])
+    away = np.stack([angle_difference(*entry.independent) for entry in looked])  # type: ignore[misc]
+    for axis, label in enumerate(("yaw", "pitch", "roll")):
+        mean(f"{label}, degrees (solvePnP on MTCNN's five points)", away[:, axis], others)
+    everyone = np.array([entry.person for entry in found])
+    for axis, label in enumerate(("yaw", "pitch", "roll")):
+        mean(f"{label}, degrees (our geometry network)", np.array([entry.own[axis] for entry in found]), everyone)
+    shares = {
+        "virtual face detected (MTCNN)": np.array([entry.detected for entry in found]),
+        "virtual face found by the Face Landmarker": np.array([entry.teacher is not None for entry in found]),
+        "judge, FMR 1 %: corrected face is the uncorrected one": np.array([entry.kept for entry in found])
+        >= laboratory.stages.calibration.judge_fmr_1,
+    }
+    for label, hits in shares.items():
+        rows.append(row(label, rate_interval(hits, everyone, stream(seed, label)), None, ""))
+    mean("judge cosine of uncorrected and corrected face", np.array([entry.kept for entry in found]), everyone)
+    return rows

@@ -1,0 +1,192 @@
+"""Tables about recognition: the two recognisers alone on real photos, and what the judge says of virtual faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kfaar_core.evaluate.laboratory import Laboratory, Look, Progress
+from kfaar_core.metrics.anonymity import hit_chances
+from kfaar_core.metrics.bootstrap import curve_interval, mean_interval, rate_interval
+from kfaar_core.metrics.verification import Roc, area, equal_error, tar_within, threshold_at_fmr
+from kfaar_core.paper_figures import paper_figure
+from kfaar_core.records import Row
+from kfaar_core.runtime import stream
+from kfaar_core.scenarios import pairs
+from kfaar_core.tables import Table, row
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Cosines of pairs of real photos by one recogniser."""
+
+    genuine: np.ndarray
+    genuine_people: np.ndarray
+    impostor: np.ndarray
+    impostor_people: np.ndarray
+
+    def threshold(self, fmr: float) -> float:
+        """The cosine that the given share of impostor pairs reaches."""
+        return threshold_at_fmr(self.impostor, fmr)
+
+
+def verification(laboratory: Laboratory, people: Sequence[pairs.Person]) -> tuple[Verification, Verification]:
+    """The judge's and E's cosines on verification pairs of these people; photos without a face are left out."""
+    chosen = pairs.verification_pairs(tuple(people), seed=laboratory.seed)
+    mean = laboratory.stages.identity.mean
+
+    def centred(look: Look) -> np.ndarray:
+        away = look.encoder - mean
+        return away / np.linalg.norm(away)
+
+    def scores(feature: Callable[[Look], np.ndarray]) -> Verification:
+        sides = []
+        for couples, owners in (
+            (chosen.genuine, chosen.genuine_people),
+            (chosen.impostor, chosen.impostor_people),
+        ):
+            looks = [(laboratory.real(int(a)), laboratory.real(int(b))) for a, b in couples]
+            kept = [i for i, (a, b) in enumerate(looks) if a is not None and b is not None]
+            cosines = [feature(looks[i][0]) @ feature(looks[i][1]) for i in kept]  # type: ignore[arg-type]
+            sides += [np.array(cosines, dtype=np.float64), owners[kept]]
+        return Verification(*sides)
+
+    return scores(lambda look: look.judge), scores(centred)
+
+
+def recognisers(laboratory: Laboratory, people: Sequence[pairs.Person], progress: Progress | None) -> Table:
+    """E and the judge on pairs of real photos of test people: AUC, EER, accuracy, TAR at FAR 1 % and 0.1 %."""
+    indices = sorted({index for person in people for index in person.photos})
+    for done, index in enumerate(indices):
+        laboratory.real(index)
+        if progress:
+            progress(done + 1, len(indices))
+    judge, encoder = verification(laboratory, people)
+    rows: list[Row] = []
+    figures: dict[str, Callable[[Roc], np.ndarray]] = {
+        "AUC": area,
+        "EER": equal_error,
+        "TAR at FAR 1 %": lambda curve: tar_within(curve, 0.01),
+        "TAR at FAR 0.1 %": lambda curve: tar_within(curve, 0.001),
+        "accuracy, best threshold": best_accuracy,
+    }
+    for name, found in (("E", encoder), ("judge", judge)):
+        sides = found.genuine, found.genuine_people, found.impostor, found.impostor_people
+        for figure, statistic in figures.items():
+            rng = stream(laboratory.seed, f"recognisers, {name}, {figure}")
+            rows.append(row(f"{name}: {figure}", curve_interval(statistic, *sides, rng), None, ""))
+    about = f"{laboratory.data.name}, {len(people)} test people, real photos, {len(judge.genuine)} genuine and "
+    return Table("recognisers", "E and the judge alone", about + f"{len(judge.impostor)} impostor pairs", tuple(rows))
+
+
+def best_accuracy(curve: Roc) -> np.ndarray:
+    """The largest mean of the shares of genuine and impostor pairs that are decided right."""
+    best: np.ndarray = np.max(0.5 * (curve.tar + 1 - curve.far), axis=-1)
+    return best
+
+
+def anonymity(
+    laboratory: Laboratory, people: Sequence[pairs.Person], trials: int, progress: Progress | None
+) -> Table:
+    """Tables II and III by the judge, shared keys: anonymity, diversity, differentiation, synchronism; floors beside."""
+    looks: dict[tuple[int, int, int], Look] = {}  # (person, photo, trial)
+    missed = total = 0
+    for place, person in enumerate(people):
+        for photo, index in enumerate(person.photos):
+            for trial in range(trials if photo == 0 else 1):
+                seen = laboratory.virtual(index, f"shared {trial}")
+                total, missed = total + 1, missed + (seen is None)
+                if seen is not None:
+                    looks[person.number, photo, trial] = seen
+        if progress:
+            progress(place + 1, len(people))
+    real = {person.number: [laboratory.real(index) for index in person.photos] for person in people}
+    return Table(
+        "II and III",
+        "Anonymity, diversity, differentiation and synchronism by the judge",
+        f"{laboratory.data.name}, {len(people)} test people, {trials} keys shared by everyone in a trial; "
+        f"{missed} of {total} virtual faces not found by the detector",
+        tuple(anonymity_rows(laboratory, people, looks, real)),
+    )
+
+
+def anonymity_rows(
+    laboratory: Laboratory,
+    people: Sequence[pairs.Person],
+    looks: dict[tuple[int, int, int], Look],
+    real: dict[int, list[Look | None]],
+) -> list[Row]:
+    """The rows of Tables II and III."""
+    calibration = laboratory.stages.calibration
+    couples: dict[str, list[tuple[float, int]]] = {
+        "anonymity": [], "diversity": [], "differentiation": [], "floor: two photos of one person": []
+    }
+    order = [person.number for person in people]
+    for (number, photo, trial), seen in looks.items():
+        own, next_person = real[number][0], order[(order.index(number) + 1 + trial) % len(order)]
+        if photo:
+            continue
+        if own is not None:
+            couples["anonymity"].append((float(own.judge @ seen.judge), number))
+        if (number, 0, trial + 1) in looks:
+            couples["diversity"].append((float(seen.judge @ looks[number, 0, trial + 1].judge), number))
+        if next_person != number and (next_person, 0, trial) in looks:
+            couples["differentiation"].append((float(seen.judge @ looks[next_person, 0, trial].judge), number))
+    for number, two in real.items():
+        if len(two) > 1 and two[0] is not None and two[1] is not None:
+            couples["floor: two photos of one person"].append((float(two[0].judge @ two[1].judge), number))
+    rows: list[Row] = []
+    thresholds = (("FMR 1 %", calibration.judge_fmr_1), ("FMR 0.1 %", calibration.judge_fmr_01))
+    for name, found in couples.items():
+        cosines, owners = (np.array(column) for column in zip(*found, strict=True))
+        for label, threshold in thresholds:
+            rng = stream(laboratory.seed, f"anonymity, {name}, {label}")
+            paper = paper_figure("II", name, laboratory.data.name) if name in ("anonymity", "diversity") else None
+            interval = rate_interval(cosines < threshold, owners.astype(int), rng)
+            rows.append(row(f"{name}: called different, {label} ({threshold:.3f})", interval, paper, ""))
+    rows += reidentified(laboratory, people, looks, real)
+    rows += synchronism(laboratory, people, looks)
+    return rows
+
+
+def reidentified(
+    laboratory: Laboratory,
+    people: Sequence[pairs.Person],
+    looks: dict[tuple[int, int, int], Look],
+    real: dict[int, list[Look | None]],
+) -> list[Row]:
+    """Rank-1 and rank-10 search of x with x_v in a gallery of all test people."""
+    gallery = [person.number for person in people if real[person.number][0] is not None]
+    probes = [number for number in gallery if (number, 0, 0) in looks]
+    similarity = np.stack([looks[number, 0, 0].judge for number in probes]) @ np.stack(
+        [real[number][0].judge for number in gallery]  # type: ignore[union-attr]
+    ).T
+    rows = []
+    for rank in (1, 10):
+        chances, _ = hit_chances(similarity, np.array(probes), np.array(gallery), rank)
+        rng = stream(laboratory.seed, f"rank {rank}")
+        found = mean_interval(chances, np.array(probes), rng)
+        note = f"chance {rank / len(gallery):.3f}"
+        rows.append(row(f"re-identified among the first {rank} of {len(gallery)}", found, None, note))
+    return rows
+
+
+def synchronism(
+    laboratory: Laboratory, people: Sequence[pairs.Person], looks: dict[tuple[int, int, int], Look]
+) -> list[Row]:
+    """AUC and EER of G(x1, k) with G(x2, k) against other people under the same key."""
+    numbers = [p.number for p in people if (p.number, 0, 0) in looks and (p.number, 1, 0) in looks]
+    first = np.stack([looks[number, 0, 0].judge for number in numbers])
+    second = np.stack([looks[number, 1, 0].judge for number in numbers])
+    cosines = (first @ second.T).astype(np.float64)
+    away = ~np.eye(len(numbers), dtype=bool)
+    owners = np.array(numbers)
+    sides = np.diag(cosines), owners, cosines[away], np.repeat(owners, len(owners) - 1)
+    rows = []
+    for figure, statistic in (("AUC", area), ("EER", equal_error)):
+        rng = stream(laboratory.seed, f"synchronism {figure}")
+        paper = paper_figure("III", figure.lower(), laboratory.data.name)
+        rows.append(row(f"synchronism {figure}", curve_interval(statistic, *sides, rng), paper, ""))
+    return rows

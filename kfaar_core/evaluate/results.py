@@ -1,0 +1,245 @@
+"""Result files of an evaluation: NAME.json says what was run, NAME.npz holds every score.
+
+People are numbers, never names; no photo, embedding or key is stored. A report needs these two files alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kfaar_core.errors import BadSetting, DataMissing
+from kfaar_core.evaluate.cache import DAMAGED, npz_arrays, npz_bytes
+from kfaar_core.files import write_whole
+from kfaar_core.records import Scores
+from kfaar_core.scenarios.populations import KEY_MODES
+
+SCHEMA = "kfaar-result"
+VERSION = 1
+AGAIN = "run the evaluation again with --force"
+HEX64 = re.compile(r"[0-9a-f]{64}")
+COSINE_MAX = 1 + 1e-5  # float32 cosines of equal features may pass 1 by rounding
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The thresholds that a report shows. KVFA's two stand beside each other; the preset says which is in force."""
+
+    paper: float  # Preset.match_threshold, the paper's 0.7
+    dev: float  # set on dev, then frozen
+    in_force: str  # "paper" or "dev"
+    recogniser: Mapping[str, float] = field(default_factory=dict)  # FR's own, for example {"FMR 1 %": 0.41}
+
+    def __post_init__(self) -> None:
+        if self.in_force not in ("paper", "dev"):
+            raise BadSetting(got=f"the threshold in force {self.in_force!r}", mend="choose paper or dev")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that a table is made from, and everything that its figures depend on."""
+
+    table: str  # "VI" or "VII"
+    dataset: str  # for example "lfw"
+    key_mode: str  # "shared" or "own"
+    preset: str  # its name
+    preset_sha256: str  # cache.content_key(preset=preset)
+    data_sha256: str
+    weights: Mapping[str, str]  # name -> sha256
+    seed: int
+    people: int  # tested; the numbers in Scores.people are below it
+    trials: int  # repetitions with other keys
+    dimension: int  # d, of the compared features
+    command: str  # that makes this file again, see safe_command
+    thresholds: Thresholds
+    populations: tuple[Scores, ...]
+    failures: Mapping[str, int] = field(default_factory=dict)  # what failed -> how often, for example "no face"
+
+    def population(self, name: str) -> Scores:
+        """One population by its name.
+
+        Raises:
+            DataMissing: it was not run.
+        """
+        for scores in self.populations:
+            if scores.name == name:
+                return scores
+        raise DataMissing(got=f"the result holds no scores of {name!r}", mend=AGAIN)
+
+
+def safe_command(arguments: Sequence[str]) -> str:
+    """A command line for a result file: without folders of this machine, and without the value of any --key option."""
+    words: list[str] = []
+    for word in arguments:
+        option, equals, value = word.partition("=")
+        if words and re.fullmatch(r"--[\w-]*key", words[-1]) and not word.startswith("-"):
+            words.append("***")
+        elif equals and re.fullmatch(r"--[\w-]*key", option):
+            words.append(f"{option}=***")
+        elif option.startswith("--") and equals:
+            words.append(f"{option}={without_folder(value)}")
+        else:
+            words.append(without_folder(word))
+    return " ".join(words)
+
+
+def without_folder(word: str) -> str:
+    """The last part of an absolute path or of one that climbs; other words as they are."""
+    return Path(word).name if word.startswith(("/", "~", "..")) or re.match(r"[A-Za-z]:[\\/]", word) else word
+
+
+def save_result(path: Path, result: Result, *, force: bool = False) -> None:
+    """Write `path` (.json) and the scores beside it (.npz), each whole or not at all; the JSON names the npz's hash.
+
+    Raises:
+        BadOutput: it exists and not `force`, or cannot be written.
+        DataMissing: scores that are not finite cosines, or people that are not numbers below result.people.
+        BadSetting: another ending than .json, an unknown key mode, a hash that is none.
+    """
+    if path.suffix != ".json":
+        raise BadSetting(got=f"the result file {path.name!r}", mend="give a name that ends in .json")
+    check(result)
+    arrays = {}
+    for number, scores in enumerate(result.populations):
+        arrays[f"values_{number}"] = np.asarray(scores.values, dtype=np.float64)
+        arrays[f"people_{number}"] = np.asarray(scores.people, dtype=np.int64)
+    packed = npz_bytes(arrays)
+    listed = [{"name": s.name, "n": len(s.values), "failed": s.failed} for s in result.populations]
+    thresholds = {**asdict(result.thresholds), "recogniser": dict(result.thresholds.recogniser)}
+    plain = {name: getattr(result, name) for name in PLAIN}
+    record = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        **plain,
+        "weights": dict(sorted(result.weights.items())),
+        "failures": dict(sorted(result.failures.items())),
+        "thresholds": thresholds,
+        "populations": listed,
+        "scores_sha256": hashlib.sha256(packed).hexdigest(),
+    }
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(path.with_suffix(".npz"), packed, force=force)
+    write_whole(path, text.encode(), force=force)
+
+
+PLAIN: Mapping[str, type] = {
+    "table": str,
+    "dataset": str,
+    "key_mode": str,
+    "preset": str,
+    "preset_sha256": str,
+    "data_sha256": str,
+    "seed": int,
+    "people": int,
+    "trials": int,
+    "dimension": int,
+    "command": str,
+}
+
+
+def load_result(path: Path) -> Result:
+    """Read a result that save_result wrote.
+
+    Raises:
+        DataMissing: a file is missing, altered, of another schema or version, or not a result at all.
+    """
+    record = read_record(path)
+    arrays = read_scores(path.with_suffix(".npz"), record)
+    try:
+        thresholds = Thresholds(**record["thresholds"])
+        populations = tuple(
+            Scores(str(p["name"]), frozen(arrays[f"values_{i}"]), frozen(arrays[f"people_{i}"]), int(p["failed"]))
+            for i, p in enumerate(record["populations"])
+        )
+        plain = {name: typed(record[name], kind) for name, kind in PLAIN.items()}
+        counts = {str(name): typed(count, int) for name, count in record["failures"].items()}
+        weights = {str(name): typed(digest, str) for name, digest in record["weights"].items()}
+        result = Result(**plain, weights=weights, failures=counts, thresholds=thresholds, populations=populations)
+        check(result)
+    except (KeyError, TypeError, AttributeError, ValueError, BadSetting) as error:
+        raise DataMissing(got=f"{path.name} lacks a field or holds a wrong one ({error})", mend=AGAIN) from error
+    return result
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The JSON part, of this schema and version."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataMissing(got=f"there is no result file {path.name!r} to read", mend="run the evaluation") from error
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise DataMissing(got=f"{path.name} is not JSON", mend=AGAIN) from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise DataMissing(got=f"{path.name} is not a result of an evaluation", mend="give a file that evaluate wrote")
+    if record.get("version") != VERSION:
+        raise DataMissing(
+            got=f"{path.name} has version {record.get('version')} of the result schema, this program reads {VERSION}",
+            mend=f"use the program version that wrote it, or {AGAIN}",
+        )
+    return record
+
+
+def read_scores(path: Path, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The npz part, when it is the one that the JSON names."""
+    try:
+        packed = path.read_bytes()
+    except OSError as error:
+        raise DataMissing(got=f"the scores {path.name!r} are missing", mend=f"put them back, or {AGAIN}") from error
+    if hashlib.sha256(packed).hexdigest() != record.get("scores_sha256"):
+        raise DataMissing(got=f"{path.name} is not the file that the result was written with", mend=AGAIN)
+    try:
+        return npz_arrays(packed)
+    except DAMAGED as error:
+        raise DataMissing(got=f"{path.name} holds no plain arrays", mend=AGAIN) from error
+
+
+def check(result: Result) -> None:
+    """What must hold of every result, written or read."""
+    if result.key_mode not in KEY_MODES:
+        raise BadSetting(got=f"the key mode {result.key_mode!r}", mend=f"choose one of {', '.join(KEY_MODES)}")
+    for digest in (result.preset_sha256, result.data_sha256, *result.weights.values()):
+        if not HEX64.fullmatch(digest):
+            raise BadSetting(got=f"the hash {digest[:80]!r}", mend="give 64 lower-case hex digits")
+    names = [scores.name for scores in result.populations]
+    if len(set(names)) < len(names):
+        raise DataMissing(got="two populations of the same name", mend="pool them, or name them apart")
+    for scores in result.populations:
+        check_scores(scores, result.people)
+
+
+def check_scores(scores: Scores, people: int) -> None:
+    """(N,) finite cosines and (N,) numbers of people."""
+    values, owners = np.asarray(scores.values), np.asarray(scores.people)
+    if values.ndim != 1 or values.shape != owners.shape or scores.failed < 0:
+        raise DataMissing(
+            got=f"{scores.name}: {values.shape} scores of {owners.shape} people, {scores.failed} failed",
+            mend="give one score and one person's number a trial",
+        )
+    if values.size and not np.all(np.abs(values) <= COSINE_MAX):  # NaN fails too
+        raise DataMissing(
+            got=f"{scores.name}: a score that is no cosine",
+            mend="count a trial without a score in Scores.failed instead of scoring it",
+        )
+    if values.size and not (owners.dtype.kind in "iu" and owners.min() >= 0 and owners.max() < people):
+        raise DataMissing(
+            got=f"{scores.name}: people that are not numbers from 0 to {people - 1}",
+            mend="number the people as scenarios.pairs does; names stay out of result files",
+        )
+
+
+def typed(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{kind.__name__} expected")
+    return value
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,431 @@
+"""Pictures in and out: the only decoder, the only uint8 <-> float conversion, warps between frames, and paste-back.
+
+Coordinates are continuous: x right, y down, and the centre of the first pixel is (0.5, 0.5). A similarity is a (2, 3)
+float64 matrix that takes (x, y, 1) of one frame to (x, y) of another.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageFilter,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from torch import Tensor
+
+from kfaar_core.errors import BadPicture
+from kfaar_core.files import write_whole
+from kfaar_core.records import Photo
+
+MAX_PIXELS = 50_000_000  # refused above, before decoding                                                    [design]
+FEATHER = 1 / 40  # width of the soft edge's blur, as a share of the portrait's side                         [design]
+# How far paste_back may stretch a portrait's luminance and chroma. Chroma may vanish: the photo can be grey.  [design]
+GAIN_LOW, GAIN_HIGH = (0.5, 0.0, 0.0), (1.6, 1.6, 1.6)
+
+# Named, because Pillow would otherwise try every decoder it knows; one of them starts Ghostscript.
+_FORMATS = tuple(
+    plugin.format
+    for plugin in (
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        WebPImagePlugin.WebPImageFile,
+        GifImagePlugin.GifImageFile,
+        BmpImagePlugin.BmpImageFile,
+        TiffImagePlugin.TiffImageFile,
+        PpmImagePlugin.PpmImageFile,
+        AvifImagePlugin.AvifImageFile,
+    )
+)
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis")
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # a JPEG of several pictures (MPO) carries a depth map or a preview
+_BAND = 1_000_000  # pixels converted at a time, so that no second full copy of a large photo is needed
+
+# One decode at a time: bounds the memory of a server, and `warnings.catch_warnings` is not safe between threads.
+_decoding = threading.Lock()
+
+# Luminance and chroma of full-range R'G'B', ITU-T T.871 (JFIF), section 7.
+_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+_TO_RGB = np.linalg.inv(_TO_YCC)
+
+
+# ---- decode
+
+
+def open_photo(source: str | Path | bytes | BinaryIO) -> Photo:
+    """Decode a photo: upright, eight bits a channel, first frame, without metadata, transparent parts laid on white.
+
+    A stream is read from its start and left open. One photo is decoded at a time.
+
+    Raises:
+        BadPicture: missing, empty, not a picture, damaged or truncated, over 50 megapixels, floating-point pixels.
+    """
+    with _opened(source) as (stream, called), _decoding, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata, which we drop anyway
+        picture = _header(stream, called)
+        with _refusing_damage(called):
+            picture.load()
+            notes = _notes(picture)
+            turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
+            pixels = np.empty((picture.height, picture.width, 3), dtype=np.uint8)
+            rows = max(1, _BAND // picture.width)
+            for top in range(0, picture.height, rows):
+                bottom = min(top + rows, picture.height)
+                pixels[top:bottom] = _rgb(picture.crop((0, top, picture.width, bottom)))
+        del picture  # its memory, before the upright copy takes as much
+    return Photo(pixels=_upright(pixels, turn), notes=notes)
+
+
+def from_array(pixels: np.ndarray) -> Photo:
+    """A photo from uint8 pixels: (H, W) or (H, W, 1) grey, (H, W, 3) RGB, (H, W, 4) RGBA (laid on white). Copies.
+
+    Raises:
+        BadPicture: another shape or dtype, no pixels, over 50 megapixels.
+    """
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in (1, 3, 4):
+        raise BadPicture(
+            got=f"an array of {pixels.dtype} with shape {pixels.shape} is not a picture",
+            mend="give uint8 values from 0 to 255, (height, width, 3) in the order red, green, blue",
+        )
+    height, width = pixels.shape[:2]
+    if not pixels.size:
+        raise BadPicture(got=f"the picture is empty ({width} x {height} px)", mend="give a picture with pixels")
+    _check_pixels(width, height, "the picture")
+    if channels == 3:
+        return Photo(pixels=np.array(pixels, order="C"))
+    picture = Image.fromarray(pixels.reshape(pixels.shape[:2]) if channels == 1 else pixels)
+    return Photo(pixels=np.array(_rgb(picture)), notes=_notes(picture))
+
+
+@contextmanager
+def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
+    """The bytes as a stream that can seek, and what to call the picture in a sentence."""
+    if isinstance(source, bytes):
+        yield BytesIO(source), "the picture"
+    elif isinstance(source, (str, Path)):
+        called = f"the picture {Path(source).name!r}"
+        try:
+            stream = Path(source).open("rb")  # noqa: SIM115 - closed below, outside what the except clauses cover
+        except FileNotFoundError:
+            raise BadPicture(got=f"{called} does not exist", mend="check its name and folder") from None
+        except IsADirectoryError:
+            raise BadPicture(got=f"{called} is a folder", mend="give the name of a file inside it") from None
+        except (OSError, ValueError):
+            raise BadPicture(got=f"{called} cannot be opened", mend="check that you may read it") from None
+        with stream:
+            yield stream, called
+    else:
+        yield source if source.seekable() else BytesIO(source.read()), "the picture"
+
+
+def _header(stream: BinaryIO, called: str) -> Image.Image:
+    """The picture with its size known and its pixels not yet decoded.
+
+    Not Image.open: its limit and warning about large pictures are global settings of the process, below and above ours.
+    """
+    stream.seek(0)
+    start = stream.read(16)
+    if not start:
+        raise BadPicture(got=f"{called} is empty (0 bytes)", mend="copy or download it again")
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
+        raise BadPicture(got=f"{called} is in the HEIC format, which we do not read", mend="export it as JPEG or PNG")
+    for name in _FORMATS:
+        factory, accept = Image.OPEN[name]
+        if accept is not None and accept(start) is True:
+            stream.seek(0)
+            with _refusing_damage(called):
+                picture = factory(stream, "")
+            _check_pixels(picture.width, picture.height, called)
+            if picture.mode == "F":
+                raise BadPicture(
+                    got=f"{called} has floating-point pixels, whose white is not known",
+                    mend="export it with 8 or 16 bits a channel",
+                )
+            return picture
+    raise BadPicture(
+        got=f"{called} is not a picture in a format that we read",
+        mend="use JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or PPM; a changed file name does not change the format",
+    )
+
+
+@contextmanager
+def _refusing_damage(called: str) -> Iterator[None]:
+    try:
+        yield
+    except (BadPicture, MemoryError):
+        raise
+    except Image.DecompressionBombError:  # a GIF whose frame is far larger than its screen
+        raise _too_large(called, "") from None
+    except Exception:  # decoders raise a dozen kinds for bytes that end early or make no sense
+        raise BadPicture(got=f"{called} is damaged or cut short", mend="copy or download it again") from None
+
+
+def _check_pixels(width: int, height: int, called: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise _too_large(called, f": {width} x {height} px, {width * height / 1e6:.1f} million")
+
+
+def _too_large(called: str, size: str) -> BadPicture:
+    return BadPicture(
+        got=f"{called} is over {MAX_PIXELS // 1_000_000} megapixels{size}",
+        mend="make it smaller; a face needs no more than 1000 px",
+    )
+
+
+def _notes(picture: Image.Image) -> tuple[str, ...]:
+    notes = []
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format in _ANIMATED:
+        notes.append(f"The picture is an animation of {frames} frames; the first one was used.")
+    if frames > 1 and picture.format == "TIFF":
+        notes.append(f"The file holds {frames} pictures; the first one was used.")
+    seen_through = picture.mode in ("RGBA", "LA") and picture.getchannel("A").getextrema() != (255, 255)
+    if seen_through or "transparency" in picture.info:
+        notes.append("Transparent parts were laid on white.")
+    if picture.mode == "CMYK":
+        notes.append("The colours were converted from CMYK to RGB, so they may look slightly different.")
+    return tuple(notes)
+
+
+def _rgb(band: Image.Image) -> np.ndarray:
+    """Any mode -> (H, W, 3) uint8, read-only."""
+    if band.mode.startswith("I"):  # I;16, I;16B, and I, into which Pillow reads the same files elsewhere
+        grey = np.clip(np.asarray(band).astype(np.float32) / 257 + 0.5, 0, 255)  # 65535 = 257 * 255
+        band = Image.fromarray(grey.astype(np.uint8))
+    if band.has_transparency_data:
+        band = band.convert("RGBA")
+        band = Image.alpha_composite(Image.new("RGBA", band.size, "white"), band)
+    return np.asarray(band.convert("RGB"))
+
+
+def _upright(pixels: np.ndarray, orientation: object) -> np.ndarray:
+    """Undo an EXIF orientation (1-8, CIPA DC-008, tag 0x0112); other values count as 1."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+# ---- convert
+
+
+def to_float(picture: np.ndarray) -> Tensor:
+    """(H, W, 3) or (N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], on the CPU; copies."""
+    batch = picture[None] if picture.ndim == 3 else picture
+    if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[3] != 3:
+        raise ValueError(f"expected uint8 (N, H, W, 3), got {picture.dtype} {picture.shape}")
+    channels_first = np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32)  # (N, 3, H, W)
+    return torch.from_numpy(channels_first / 127.5 - 1)
+
+
+def to_uint8(batch: Tensor) -> np.ndarray:
+    """(N, 3, H, W) floating point, [-1, 1] and clipped outside -> (N, H, W, 3) uint8, rounded to the nearest."""
+    if batch.ndim != 4 or batch.shape[1] != 3:
+        raise ValueError(f"expected (N, 3, H, W), got {tuple(batch.shape)}")
+    scaled = (batch.detach().float().clamp(-1, 1) + 1) * 127.5
+    return scaled.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+# ---- similarities
+
+
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rotation, scale and shift (no reflection) that takes source nearest to target in least squares.
+
+    In the plane a rotation with a scale is one complex factor, for which least squares has a closed form.
+
+    Args:
+        source, target: (P, 2), P >= 2, source not all in one point.
+    Returns:
+        (2, 3) float64.
+    """
+    start, goal = (np.asarray(points, dtype=np.float64) for points in (source, target))
+    if start.shape != goal.shape or start.ndim != 2 or start.shape[1] != 2 or len(start) < 2:
+        raise ValueError(f"expected two (P, 2) arrays with P >= 2, got {start.shape} and {goal.shape}")
+    start_mean, goal_mean = start.mean(axis=0), goal.mean(axis=0)
+    x, y = (start - start_mean) @ (1, 1j), (goal - goal_mean) @ (1, 1j)  # (P,) complex each
+    spread = np.vdot(x, x).real
+    if spread == 0:
+        raise ValueError("expected source points that are not all the same")
+    factor = np.vdot(x, y) / spread
+    turn = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.column_stack([turn, goal_mean - turn @ start_mean])
+
+
+def invert(matrix: np.ndarray) -> np.ndarray:
+    """(2, 3) -> the (2, 3) that undoes it."""
+    turn = np.linalg.inv(np.asarray(matrix, dtype=np.float64)[:, :2])
+    return np.column_stack([turn, -turn @ matrix[:, 2]])
+
+
+def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """The (2, 3) that does `inner` first, then `outer`."""
+    return np.column_stack([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2] + outer[:, 2]])
+
+
+def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(..., 2) points of the inner frame -> (..., 2) float64 of the outer one."""
+    moved: np.ndarray = np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    return moved
+
+
+# ---- resample
+
+
+def warp(picture: np.ndarray, to_source: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resample a picture into another frame; bicubic, antialiased where it shrinks, border pixels repeated outside.
+
+    Args:
+        picture: (H, W) or (H, W, 3) uint8.
+        to_source: (2, 3), output coordinates -> coordinates of `picture`; a similarity (with shear or uneven scale the
+            antialiasing follows the mean scale).
+        size: (width, height) of the output.
+    Returns:
+        (height, width) or (height, width, 3) uint8.
+    """
+    matrix = np.asarray(to_source, dtype=np.float64)
+    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:, :2])) < 1e-12:
+        raise ValueError("expected a finite matrix that can be inverted")
+    scale = max(1.0, float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))))  # source px per output px
+    corners = apply(matrix, np.array([[0, 0], [size[0], 0], [0, size[1]], list(size)]))
+    margin = 3 * scale + 2  # source px: the bicubic kernel's reach, twice (shrink, then turn)
+    low, high = corners.min(axis=0) - margin, corners.max(axis=0) + margin
+    region, place = _shrunk(picture, low, high, scale)  # place: picture's coordinates -> region's
+    (left, top), (right, bottom) = _missing(apply(place, np.stack([low, high])), region.shape[:2])
+    region = np.pad(region, [(top, bottom), (left, right), (0, 0)][: region.ndim], mode="edge")
+    to_region = compose(compose(np.array([[1.0, 0, left], [0, 1.0, top]]), place), matrix)
+    turned = Image.fromarray(region).transform(
+        size, Image.Transform.AFFINE, tuple(to_region.ravel()), Image.Resampling.BICUBIC
+    )
+    return np.array(turned)
+
+
+def _shrunk(picture: np.ndarray, low: np.ndarray, high: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The part of `picture` between two corners, shrunk by about `scale`, and the matrix from picture to it."""
+    limit = np.array([picture.shape[1], picture.shape[0]])
+    x0, y0 = np.clip(np.floor(low).astype(int), 0, limit - 1)  # at least one pixel, for a frame wholly outside
+    x1, y1 = np.clip(np.ceil(high).astype(int), (x0 + 1, y0 + 1), limit)
+    region = picture[y0:y1, x0:x1]
+    width, height = (max(1, round(length / scale)) for length in (x1 - x0, y1 - y0))
+    if (width, height) != (x1 - x0, y1 - y0):
+        small = Image.fromarray(region).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=1.5)
+        region = np.asarray(small)
+    across, down = width / (x1 - x0), height / (y1 - y0)
+    return region, np.array([[across, 0, -x0 * across], [0, down, -y0 * down]])
+
+
+def _missing(corners: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """How many pixels lie between a region and the wanted corners: (left, top), (right, bottom), none negative."""
+    before = np.ceil(np.maximum(0, -corners[0])).astype(int)
+    after = np.ceil(np.maximum(0, corners[1] - (shape[1], shape[0]))).astype(int)
+    return before, after
+
+
+# ---- paste back
+
+
+def paste_back(photo: np.ndarray, portrait: np.ndarray, to_photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Put a portrait's masked part into the photo, its colours matched to what stood there, its edge soft.
+
+    Colours are compared in the portrait frame, so their cost does not grow with the photo. The edge fades inwards: no
+    pixel outside the mask changes.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        portrait: (S, S, 3) uint8.
+        to_photo: (2, 3), portrait coordinates -> photo coordinates.
+        mask: (S, S) float32 in [0, 1], 1 where the portrait is to be seen.
+    Returns:
+        (H, W, 3) uint8, a new array.
+    """
+    if portrait.shape[:2] != mask.shape or photo.ndim != 3 or photo.shape[2] != 3:
+        raise ValueError(f"expected one frame, got portrait {portrait.shape}, mask {mask.shape}, photo {photo.shape}")
+    result, alpha = np.array(photo), _feathered(mask)
+    rows, columns = np.nonzero(alpha)
+    if not rows.size:
+        return result
+    left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    corners = apply(to_photo, np.array([[left, top], [right, top], [left, bottom], [right, bottom]]))
+    limit = (photo.shape[1], photo.shape[0])
+    x0, y0 = np.clip(np.floor(corners.min(axis=0)), 0, limit).astype(int)
+    x1, y1 = np.clip(np.ceil(corners.max(axis=0)), 0, limit).astype(int)
+    if x0 >= x1 or y0 >= y1:
+        return result
+    matched = _match_colours(portrait, warp(photo, to_photo, (mask.shape[1], mask.shape[0])), alpha)
+    to_portrait = compose(invert(to_photo), np.array([[1.0, 0, x0], [0, 1.0, y0]]))
+    size = (int(x1 - x0), int(y1 - y0))
+    new = Image.fromarray(warp(matched, to_portrait, size))
+    cover = Image.fromarray(warp(np.round(alpha * 255).astype(np.uint8), to_portrait, size))
+    result[y0:y1, x0:x1] = np.asarray(Image.composite(new, Image.fromarray(photo[y0:y1, x0:x1]), cover))
+    return result
+
+
+def _feathered(mask: np.ndarray) -> np.ndarray:
+    """The mask, fading to 0 towards the edge of its support and of the frame: (S, S) float32 in [0, 1]."""
+    blur = FEATHER * mask.shape[0]
+    margin = int(np.ceil(3 * blur))
+    support = Image.fromarray(np.pad((mask > 0).astype(np.uint8) * 255, margin))
+    soft = np.asarray(support.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32)[margin:-margin, margin:-margin]
+    rise = np.clip(soft / 127.5 - 1, 0, 1)  # 0 on a straight edge, where the blur is one half
+    smooth: np.ndarray = rise * rise * (3 - 2 * rise)  # level at both ends
+    faded: np.ndarray = np.clip(mask, 0, 1).astype(np.float32) * smooth
+    return faded
+
+
+def _match_colours(portrait: np.ndarray, original: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Give the portrait the original's mean and spread of luminance and chroma, both measured under `weight`.
+
+    Reinhard et al., Color transfer between images, 2001, in the Y'CbCr space of JPEG, with bounded gain.
+    """
+    ours, theirs = (picture.astype(np.float32) @ _TO_YCC.T.astype(np.float32) for picture in (portrait, original))
+    (our_mean, our_spread), (their_mean, their_spread) = (_moments(values, weight) for values in (ours, theirs))
+    gain = np.clip(their_spread / np.maximum(our_spread, 1e-3), GAIN_LOW, GAIN_HIGH)
+    matched = ((ours - our_mean) * gain + their_mean) @ _TO_RGB.T
+    rounded: np.ndarray = np.clip(np.round(matched), 0, 255).astype(np.uint8)
+    return rounded
+
+
+def _moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and standard deviation of each channel: (3,) float64 each."""
+    share = (weight / weight.sum(dtype=np.float64)).ravel()
+    flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    mean = share @ flat
+    return mean, np.sqrt(share @ (flat - mean) ** 2)
+
+
+# ---- write
+
+
+def write_png(path: Path, picture: np.ndarray, text: Mapping[str, str], force: bool = False) -> None:
+    """Write (H, W, 3) uint8 as PNG in one step, with these text chunks and no other metadata.
+
+    Raises:
+        BadOutput: the file exists and not `force`, its folder is missing, or it cannot be written.
+    """
+    chunks = PngImagePlugin.PngInfo()
+    for keyword, words in text.items():
+        chunks.add_text(keyword, words)
+    stream = BytesIO()
+    Image.fromarray(picture).save(stream, format="PNG", pnginfo=chunks)
+    write_whole(Path(path), stream.getvalue(), force=force)

@@ -1,0 +1,328 @@
+"""User keys k: KeyGen of section III, and every form in which a key comes in or goes out.
+
+A key is a bit string of 8 to 512 bits. Its text form is hex, the most significant bit first. No error, repr, log or
+pickle ever holds a key or a passphrase.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import string
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from getpass import getpass
+from itertools import count
+from pathlib import Path
+from typing import NoReturn, SupportsIndex, TextIO
+
+import numpy as np
+from argon2.low_level import Type, hash_secret_raw
+
+from kfaar_core.errors import BadKey, BadSetting
+from kfaar_core.files import write_whole
+
+MIN_BITS, MAX_BITS = 8, 512  # the paper has 8, 128 and 256
+
+# Argon2id as in the second recommended option of RFC 9106, section 4: made for machines that cannot spare the 2 GiB of
+# the first option. 64 MiB and three passes cost a user a tenth of a second and a guesser as much for each guess.
+ARGON2_PASSES = 3
+ARGON2_MEMORY_KIB = 64 * 1024
+ARGON2_LANES = 4
+ARGON2_BYTES = 32
+ARGON2_MIN_SALT = 8  # bytes; RFC 9106 asks for this much at least
+
+# Public and the same for everybody, so that a passphrase gives the same key on every machine. An operator who gives a
+# salt of their own makes tables computed for this one useless.
+PASSPHRASE_SALT = "kfaar passphrase salt, version 1"
+
+_DOMAIN = b"kfaar key, version 1"
+_LONGEST_TEXT = 4096  # characters of a key file that are looked at; a key has 128 at most
+_LENGTHS = f"a key has {MIN_BITS} to {MAX_BITS} bits in steps of 8, that is an even number of 2 to 128 hex digits"
+_HEX = frozenset(string.hexdigits)
+
+
+class UserKey:
+    """An immutable key. Compares in constant time, shows only its length, refuses to be pickled."""
+
+    __slots__ = ("_data",)
+    _data: bytes
+
+    def __init__(self, data: bytes) -> None:
+        """A key of these bytes.
+
+        Raises:
+            BadKey: fewer than 1 or more than 64 bytes.
+        """
+        _check_bits(8 * len(data))
+        object.__setattr__(self, "_data", bytes(data))
+
+    @classmethod
+    def generate(cls, bits: int = 256) -> UserKey:
+        """KeyGen: a new key from the operating system's random source."""
+        _check_bits(bits)
+        return cls(secrets.token_bytes(bits // 8))
+
+    @classmethod
+    def parse(cls, text: str) -> UserKey:
+        """The key that hex digits spell; white space around them and their case do not matter.
+
+        Raises:
+            BadKey: no digits, a character that is no hex digit, an odd number of digits, a length that no key has.
+        """
+        digits = text.strip()
+        if not digits:
+            raise BadKey(got="the key is empty", mend=_LENGTHS)
+        if not digits.isascii():
+            raise BadKey(
+                got="the key holds a character outside ASCII", mend="write it with the digits 0-9 and a-f only"
+            )
+        wrong = next((place for place, digit in enumerate(digits, start=1) if digit not in _HEX), None)
+        if wrong is not None:
+            raise BadKey(
+                got=f"character {wrong} of the key is not a hex digit", mend="write it with the digits 0-9 and a-f only"
+            )
+        if len(digits) % 2:
+            raise BadKey(
+                got=f"the key has an odd number of hex digits ({len(digits)})",
+                mend="look for a digit that is missing or one too many",
+            )
+        return cls(bytes.fromhex(digits))
+
+    @classmethod
+    def from_passphrase(cls, text: str, salt: str = PASSPHRASE_SALT, bits: int = 256) -> UserKey:
+        """The key that a passphrase stands for: Argon2id, then SHAKE-256 to the length asked for.
+
+        Text is NFKC-normalised, so that every keyboard's way of typing an accent gives the same key. Keys of different
+        lengths from one passphrase have nothing in common.
+
+        Raises:
+            BadKey: an empty passphrase, one that is no valid Unicode, a salt under 8 bytes, a length that no key has.
+        """
+        _check_bits(bits)
+        if not text.strip():
+            raise BadKey(got="the passphrase is empty", mend="type a few words that only you know")
+        secret, grains = _normalised(text), _normalised(salt)
+        if len(grains) < ARGON2_MIN_SALT:
+            raise BadKey(
+                got=f"the passphrase's salt has {len(grains)} bytes", mend=f"use one of {ARGON2_MIN_SALT} bytes or more"
+            )
+        root = hash_secret_raw(
+            secret, grains, ARGON2_PASSES, ARGON2_MEMORY_KIB, ARGON2_LANES, ARGON2_BYTES, Type.ID, version=0x13
+        )
+        return cls(_shake(root, f"passphrase to {bits} bits", bits // 8))
+
+    @classmethod
+    def load(cls, path: Path) -> UserKey:
+        """The key in a text file of hex digits.
+
+        Raises:
+            BadKey: no such file, not readable, or not a key. The file is not named: people paste keys in its place.
+        """
+        try:
+            with open(path, "rb") as stream:
+                content = stream.read(_LONGEST_TEXT)
+        except FileNotFoundError:
+            raise BadKey(got="the key file does not exist", mend="check its name and folder") from None
+        except IsADirectoryError:
+            raise BadKey(got="the key file is a folder", mend="give the name of the file inside it") from None
+        except (OSError, ValueError):
+            raise BadKey(got="the key file cannot be read", mend="check its name and that you may read it") from None
+        return cls.parse(content.decode("ascii", errors="replace"))
+
+    def save(self, path: Path, force: bool = False) -> None:
+        """Write the hex digits and a newline to a file that only its owner can read (mode 0600).
+
+        Raises:
+            BadOutput: the file exists (a link counts) and not `force`, or it cannot be written.
+        """
+        write_whole(Path(path), f"{self.hex()}\n".encode("ascii"), force=force, private=True)
+
+    @property
+    def bits(self) -> int:
+        """Length in bits."""
+        return 8 * len(self._data)
+
+    @property
+    def data(self) -> bytes:
+        """The key itself, bits // 8 bytes."""
+        return self._data
+
+    def hex(self) -> str:
+        """The key itself, as bits // 4 lower-case hex digits."""
+        return self._data.hex()
+
+    def flip(self, positions: Sequence[int]) -> UserKey:
+        """The key with these bits turned over; position 0 is the first (most significant) bit, as in `signs`.
+
+        Raises:
+            BadSetting: a position outside the key, or named twice.
+        """
+        if any(not 0 <= position < self.bits for position in positions):
+            raise BadSetting(
+                got=f"a bit position outside a key of {self.bits} bits", mend=f"use positions from 0 to {self.bits - 1}"
+            )
+        if len(set(positions)) != len(positions):
+            raise BadSetting(got="a bit position that is named twice", mend="name each position once")
+        number = int.from_bytes(self._data)
+        for position in positions:
+            number ^= 1 << (self.bits - 1 - position)
+        return UserKey(number.to_bytes(len(self._data)))
+
+    def flip_random(self, count: int, rng: np.random.Generator) -> UserKey:
+        """The key with `count` different bits turned over, drawn from `rng`.
+
+        Raises:
+            BadSetting: fewer than none or more than all bits.
+        """
+        if not 0 <= count <= self.bits:
+            raise BadSetting(
+                got=f"{count} bits to flip in a key of {self.bits} bits", mend=f"flip between 0 and {self.bits} bits"
+            )
+        return self.flip([int(position) for position in rng.choice(self.bits, size=count, replace=False)])
+
+    def next(self) -> UserKey:
+        """Another key of the same length, always the same one for this key (VI-C-2: when faces come too close)."""
+        for step in count():  # one round, but for about one key of 8 bits in 256, which would be its own follower
+            follower = UserKey(self.expand(f"next key, round {step}", len(self._data)))
+            if follower != self:
+                return follower
+        raise AssertionError("unreachable")
+
+    def signs(self) -> np.ndarray:
+        """The bits as the projector takes them: (bits,) float32, +1.0 for a one, -1.0 for a zero, first bit first."""
+        bits = np.unpackbits(np.frombuffer(self._data, dtype=np.uint8))  # (K,)
+        return bits.astype(np.float32) * 2 - 1
+
+    def expand(self, purpose: str, size: int) -> bytes:
+        """`size` bytes that look random to whoever lacks the key: SHAKE-256, independent for each purpose and key."""
+        return _shake(self._data, purpose, size)
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """A random stream that only this key gives, one for each purpose.
+
+        PCG64 is named, not left to NumPy's default, which may change. Seeded with 256 bits, all of which are used.
+        """
+        seed = np.random.SeedSequence(int.from_bytes(self.expand(purpose, 32)), pool_size=8)
+        return np.random.Generator(np.random.PCG64(seed))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UserKey):
+            return NotImplemented
+        return hmac.compare_digest(self._data, other._data)
+
+    def __hash__(self) -> int:
+        return hash((UserKey, self._data))
+
+    def __repr__(self) -> str:
+        return f"UserKey({self.bits} bits)"
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a UserKey cannot be changed")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a UserKey cannot be changed")
+
+    def __copy__(self) -> UserKey:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> UserKey:
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a UserKey is not pickled, so that it reaches no cache or log: use save()")
+
+
+def read_key(spec: str, ask: Callable[[str], str] = getpass, stdin: TextIO | None = None) -> UserKey:
+    """The key that a command line names: HEX, `@FILE`, `@-` (first line of standard input) or `pass:` (asks).
+
+    Args:
+        ask: shows its argument and returns what was typed, unseen.
+        stdin: None takes the process's standard input at the time of the call.
+    Raises:
+        BadKey: everything that `parse`, `load` and `from_passphrase` refuse; a passphrase behind `pass:`.
+    """
+    if spec == "@-":
+        return UserKey.parse(_first_line(sys.stdin if stdin is None else stdin))
+    if spec == "@":
+        raise BadKey(got="there is no file name behind @", mend="write @FILE, or @- for standard input")
+    if spec.startswith("@"):
+        return UserKey.load(Path(spec[1:]))
+    if spec == "pass:":
+        return UserKey.from_passphrase(_asked(ask))
+    if spec.startswith("pass:"):
+        raise BadKey(
+            got="a passphrase stands on the command line, where other programs can read it",
+            mend="write only pass: and type it when asked",
+        )
+    try:
+        return UserKey.parse(spec)
+    except BadKey as error:
+        raise BadKey(got=error.got, mend=f"{error.mend}; a key file is given as @FILE") from None
+
+
+MIN_PASSPHRASE = 12  # characters; fewer can be tried out within months, Argon2id notwithstanding
+MIN_DIFFERENT = 5  # different characters
+
+# Ours, by hand: words and sayings that a guesser tries first. Compared without case, spaces, signs and outer digits.
+COMMON_PASSPHRASES = frozenset(
+    """
+    password passphrase passwort motdepasse contrasena mypassword mypassphrase thepassword secretpassword
+    secret topsecret mysecret letmein pleaseletmein openthedoor opensesame changeme changemenow welcome welcomehome
+    qwerty qwertyuiop qwertyuiopasdfghjkl asdfghjkl zxcvbnm qwertz qwertzuiop azerty azertyuiop abcdefghijkl
+    abcdefghijklmnopqrstuvwxyz administrator superuser iloveyou iloveyouforever iloveyousomuch loveyouforever
+    sunshine princess football baseball basketball dragon monkey master shadow superman batman starwars trustno
+    correcthorsebatterystaple tobeornottobe thequickbrownfox thequickbrownfoxjumpsoverthelazydog maytheforcebewithyou
+    helloworld onceuponatime testtesttest thisismypassword thisisasecret faceanonymization faceanonymisation kfaar
+    """.split()  # noqa: SIM905 - a paragraph reads better than sixty quoted lines
+)
+
+
+def weak_passphrase(text: str) -> str | None:
+    """A sentence for the user when a guesser would soon find this passphrase, otherwise None. Never quotes it."""
+    plain = unicodedata.normalize("NFKC", text)
+    letters = "".join(character for character in plain.casefold() if character.isalnum())
+    if letters.strip(string.digits) in COMMON_PASSPHRASES:
+        return "This passphrase is among the first that anybody tries; choose a few words that do not belong together."
+    if len(plain) < MIN_PASSPHRASE:
+        return (
+            f"This passphrase is short; take at least {MIN_PASSPHRASE} characters, better four or five unrelated words."
+        )
+    counts = bool(letters) and (letters in 4 * "1234567890" or letters in 4 * "9876543210")
+    if len(set(plain)) < MIN_DIFFERENT or counts:
+        return "This passphrase repeats itself or counts; choose a few words that do not belong together."
+    return None
+
+
+def _check_bits(bits: int) -> None:
+    if bits % 8 or not MIN_BITS <= bits <= MAX_BITS:
+        raise BadKey(got="the key is empty" if bits == 0 else f"a key of {bits} bits", mend=_LENGTHS)
+
+
+def _shake(secret: bytes, purpose: str, size: int) -> bytes:
+    """SHAKE-256 (FIPS 202) of domain, purpose and secret, each behind its length so that no two inputs run together."""
+    parts = (_DOMAIN, purpose.encode(), secret)
+    return hashlib.shake_256(b"".join(len(part).to_bytes(4) + part for part in parts)).digest(size)
+
+
+def _normalised(text: str) -> bytes:
+    plain = unicodedata.normalize("NFKC", text)
+    if any(unicodedata.category(character) == "Cs" for character in plain):  # half of a surrogate pair: no UTF-8 form
+        raise BadKey(got="the passphrase holds a broken character", mend="type it anew instead of pasting it")
+    return plain.encode()
+
+
+def _first_line(stdin: TextIO) -> str:
+    try:
+        return stdin.readline(_LONGEST_TEXT)
+    except UnicodeDecodeError:  # holds what was read, so it must not travel on
+        return "\N{REPLACEMENT CHARACTER}"
+
+
+def _asked(ask: Callable[[str], str]) -> str:
+    try:
+        return ask("Passphrase: ")
+    except EOFError:
+        return ""

@@ -1,0 +1,81 @@
+"""Anonymity: does the judge call two faces different, and can x be found again from x_v? (Table II and beyond.)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kfaar_core.errors import DataMissing
+from kfaar_core.metrics.verification import checked
+
+
+@dataclass(frozen=True)
+class Different:
+    """How many pairs of faces the judge calls different people."""
+
+    share: float  # in [0, 1], higher = more anonymous (or more diverse)
+    n: int
+
+
+@dataclass(frozen=True)
+class Reidentification:
+    """How often an adversary finds the original in a gallery of real people."""
+
+    rate: float  # share of probes whose person is among the k most similar, in [0, 1]; lower = more anonymous
+    chance: float  # the rate of a blind guess
+    k: int
+    n: int  # probes
+    gallery: int  # people in the gallery
+
+
+def different(cosines: np.ndarray, threshold: float) -> Different:
+    """(N,) judge cosines of pairs, for example of x and x_v; a pair is different when its cosine < threshold."""
+    cosines = checked("judge", cosines)
+    return Different(share=float(np.mean(cosines < threshold)), n=cosines.size)
+
+
+def reidentification(
+    similarity: np.ndarray, probe_people: np.ndarray, gallery_people: np.ndarray, k: int
+) -> Reidentification:
+    """Rank-k re-identification of people from their virtual faces.
+
+    Args:
+        similarity: (N, G) of each probe (a virtual face) to each gallery photo, higher = more similar.
+        probe_people: (N,) int, whose original each probe hides. gallery_people: (G,) int, who is in each photo; a
+            person with several photos counts by the most similar one.
+        k: how many candidates the adversary may name.
+
+    Raises:
+        DataMissing: an empty gallery, shapes that do not fit, or a probe whose person is not in the gallery.
+    """
+    hits, people = hit_chances(similarity, probe_people, gallery_people, k)
+    return Reidentification(rate=float(hits.mean()), chance=min(1.0, k / people), k=k, n=hits.size, gallery=people)
+
+
+def hit_chances(
+    similarity: np.ndarray, probe_people: np.ndarray, gallery_people: np.ndarray, k: int
+) -> tuple[np.ndarray, int]:
+    """(N,) the chance that each probe's person is among the first k, ties in random order; and the gallery's people.
+
+    The chance is 0 or 1 unless the person ties with others at the border. (N,) feeds bootstrap.mean_interval.
+    """
+    similarity = np.asarray(similarity, dtype=np.float64)
+    if similarity.shape != (len(probe_people), len(gallery_people)) or similarity.size == 0:
+        raise DataMissing(
+            got=f"similarities {similarity.shape} for {len(probe_people)} probes and {len(gallery_people)} photos",
+            mend="give one row for each probe and one column for each gallery photo, at least one of both",
+        )
+    names, column = np.unique(gallery_people, return_inverse=True)
+    best = np.full((len(similarity), names.size), -np.inf)  # (N, people)
+    for photo, person in enumerate(column):
+        np.maximum(best[:, person], similarity[:, photo], out=best[:, person])
+    place = np.searchsorted(names, probe_people).clip(max=names.size - 1)
+    if not np.array_equal(names[place], probe_people):
+        raise DataMissing(
+            got="a probe whose person is not in the gallery",
+            mend="put a photo of every probed person into the gallery",
+        )
+    own = np.take_along_axis(best, place[:, None], axis=1)  # (N, 1)
+    ahead, tied = (best > own).sum(axis=1), (best == own).sum(axis=1)  # tied counts the person too
+    return np.clip((k - ahead) / tied, 0.0, 1.0), names.size

@@ -1,0 +1,116 @@
+"""95 % percentile bootstrap over identities: the interval that stands beside every figure (design: protocol).
+
+Trials of one person are not independent, so people are resampled, not trials: a resample draws as many people as there
+are, with replacement, and takes all trials of each as often as the person was drawn. Genuine and impostor trials share
+one draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kfaar_core.errors import BadSetting
+from kfaar_core.metrics.verification import Roc, checked, roc
+
+RESAMPLES = 1000  # [design, protocol] and the fewest allowed
+LEVEL = 0.95  # [design, protocol]
+CHUNK = 4_000_000  # curve points held at once, about 32 MB an array
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int  # trials
+    people: int  # identities that they came from
+
+
+def draws(people: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
+    """(R, P) how often each of P people is drawn in each resample; every row adds up to P.
+
+    Raises:
+        BadSetting: fewer than 1,000 resamples.
+    """
+    if resamples < RESAMPLES:
+        raise BadSetting(got=f"{resamples} bootstrap resamples", mend=f"use at least {RESAMPLES}")
+    return rng.multinomial(people, np.full(people, 1 / people), size=resamples)
+
+
+def mean_interval(
+    values: np.ndarray, people: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> Interval:
+    """The mean of (N,) values and its interval; people (N,) int tells whom each trial belongs to."""
+    values = checked("averaged", values)
+    names, person = np.unique(people, return_inverse=True)
+    count = draws(names.size, rng, resamples)  # (R, P)
+    sums = np.bincount(person, weights=values)
+    means = (count @ sums) / (count @ np.bincount(person))  # (R,)
+    return interval(float(values.mean()), means, values.size, names.size)
+
+
+def rate_interval(
+    hits: np.ndarray, people: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> Interval:
+    """The share of (N,) bool hits and its interval.
+
+    Where no trial hits, every resample says 0 as well: the upper end is then upper_of_zero(people). All hits likewise.
+    """
+    found = mean_interval(np.asarray(hits, dtype=np.float64), people, rng, resamples)
+    bound = upper_of_zero(found.people)
+    if found.value == 0:
+        return Interval(0.0, 0.0, bound, found.n, found.people)
+    if found.value == 1:
+        return Interval(1.0, 1 - bound, 1.0, found.n, found.people)
+    return found
+
+
+def curve_interval(
+    statistic: Callable[[Roc], np.ndarray],
+    genuine: np.ndarray,
+    genuine_people: np.ndarray,
+    impostor: np.ndarray,
+    impostor_people: np.ndarray,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """A figure of the ROC curve (verification.area, equal_error, or tar_within at a FAR) and its interval.
+
+    Args:
+        statistic: (..., T) curves -> (...) figures.
+        genuine: (N,) scores, genuine_people: (N,) int. impostor: (M,) and impostor_people: (M,), the same numbering.
+    """
+    names, person = np.unique(np.concatenate([genuine_people, impostor_people]), return_inverse=True)
+    of_genuine, of_impostor = np.split(person, [len(genuine_people)])
+    count = draws(names.size, rng, resamples)  # (R, P)
+    at_once = max(1, CHUNK // person.size)
+    figures = [
+        statistic(roc(genuine, impostor, some[:, of_genuine], some[:, of_impostor]))
+        for some in np.array_split(count, -(-len(count) // at_once))
+    ]
+    return interval(float(statistic(roc(genuine, impostor))), np.concatenate(figures), person.size, names.size)
+
+
+def interval(value: float, resampled: np.ndarray, trials: int, people: int) -> Interval:
+    """Percentiles of (R,) resampled figures; a resample that drew nobody of one population is NaN and says nothing."""
+    usable = resampled[np.isfinite(resampled)]
+    if usable.size == 0:
+        return Interval(value, float("nan"), float("nan"), trials, people)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(usable, [tail, 1 - tail])
+    return Interval(value, float(low), float(high), trials, people)
+
+
+def upper_of_zero(n: int) -> float:
+    """The 95 % upper bound of a rate that showed no error in n independent trials: the rule of three, 3 / n."""
+    return min(1.0, 3 / n) if n > 0 else 1.0
+
+
+def zero_words(n: int) -> str:
+    """How such a rate is printed: `<= 3/n`."""
+    return f"<= 3/{n}"

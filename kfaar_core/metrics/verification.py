@@ -1,0 +1,214 @@
+"""One-to-one verification: FAR, FRR, CRR, ROC, AUC, EER, TAR at FAR, thresholds (Tables III, VI, VIII, X; Fig. 9a).
+
+Conventions: a score is a cosine, higher means the same person; a pair is accepted when its score >= threshold; FAR is
+the share of impostor pairs accepted, FRR the share of genuine pairs refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kfaar_core.errors import DataMissing
+
+ROUNDING = 1e-12  # shares are compared with this slack, so that 1 of 100 is within 1 %
+
+
+@dataclass(frozen=True)
+class ErrorRates:
+    """Both kinds of error at one threshold."""
+
+    far: float  # share of impostor pairs accepted, in [0, 1]
+    frr: float  # share of genuine pairs refused, in [0, 1]
+
+
+@dataclass(frozen=True)
+class Roc:
+    """The operating points of a verifier, from "accepts nothing" to "accepts everything".
+
+    `far` and `tar` may carry leading axes, one curve for each bootstrap resample, over the same thresholds.
+    """
+
+    thresholds: np.ndarray  # (T,) falling: +inf, then every distinct score
+    far: np.ndarray  # (..., T) rising from 0 to 1
+    tar: np.ndarray  # (..., T) rising from 0 to 1
+
+
+@dataclass(frozen=True)
+class EqualError:
+    """Where FAR equals FRR."""
+
+    rate: float  # in [0, 0.5] for a verifier that is better than chance
+    threshold: float  # the score at which the curve reaches that point
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a threshold that keeps a FAR yields."""
+
+    threshold: float
+    far: float  # reached, at most what was asked
+    tar: float  # share of genuine pairs accepted
+
+
+@dataclass(frozen=True)
+class BestThreshold:
+    """The threshold with the highest share of right decisions."""
+
+    threshold: float
+    crr: float
+
+
+def checked(name: str, values: np.ndarray) -> np.ndarray:
+    """(N,) float64, N >= 1, all finite.
+
+    Raises:
+        DataMissing: no score, another shape, or a score that is not a number.
+    """
+    scores = np.asarray(values, dtype=np.float64)
+    if scores.ndim != 1 or scores.size == 0:
+        raise DataMissing(
+            got=f"{name} scores of shape {scores.shape}, where a list of at least one is needed",
+            mend="use more people, or look why every trial failed",
+        )
+    if not np.isfinite(scores).all():
+        raise DataMissing(
+            got=f"{name} scores that are not finite numbers",
+            mend="count trials without a score in Scores.failed instead of scoring them",
+        )
+    return scores
+
+
+def error_rates(genuine: np.ndarray, impostor: np.ndarray, threshold: float) -> ErrorRates:
+    """Both error rates at a threshold; (N,) and (M,) scores."""
+    genuine, impostor = checked("genuine", genuine), checked("impostor", impostor)
+    return ErrorRates(far=float(np.mean(impostor >= threshold)), frr=float(np.mean(genuine < threshold)))
+
+
+def crr(genuine: np.ndarray, impostor: np.ndarray, threshold: float) -> float:
+    """Correct recognition rate (Table VI): the share of all decisions, genuine and impostor pooled, that are right.
+
+    The paper does not define CRR; its Fig. 9a has an inner maximum, so it is an accuracy. With as many impostors as
+    genuine pairs, which scenarios.pairs makes, it is the mean of TAR and 1 - FAR.
+    """
+    genuine, impostor = checked("genuine", genuine), checked("impostor", impostor)
+    right = np.count_nonzero(genuine >= threshold) + np.count_nonzero(impostor < threshold)
+    return right / (genuine.size + impostor.size)
+
+
+def roc(
+    genuine: np.ndarray,
+    impostor: np.ndarray,
+    genuine_weights: np.ndarray | None = None,
+    impostor_weights: np.ndarray | None = None,
+) -> Roc:
+    """Every operating point that the scores allow.
+
+    Args:
+        genuine: (N,) scores. impostor: (M,) scores.
+        genuine_weights: (..., N) how often each trial counts, as a bootstrap resample draws it; None = once each.
+        impostor_weights: (..., M) likewise.
+    """
+    genuine, impostor = checked("genuine", genuine), checked("impostor", impostor)
+    distinct = np.unique(np.concatenate([genuine, impostor]))[::-1]
+    thresholds = np.concatenate([[np.inf], distinct])  # (T,)
+    return Roc(
+        thresholds=thresholds,
+        far=accepted_share(impostor, thresholds, impostor_weights),
+        tar=accepted_share(genuine, thresholds, genuine_weights),
+    )
+
+
+def accepted_share(scores: np.ndarray, thresholds: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """(..., T) the weighted share of (N,) scores at or above each of (T,) thresholds; NaN where all weights are 0."""
+    order = np.argsort(scores)
+    accepted = scores.size - np.searchsorted(scores[order], thresholds, side="left")  # (T,) how many
+    if weights is None:
+        return accepted / scores.size
+    falling = np.asarray(weights, dtype=np.float64)[..., order[::-1]]
+    total = np.zeros((*falling.shape[:-1], scores.size + 1))
+    np.cumsum(falling, axis=-1, out=total[..., 1:])  # (..., N + 1) weight of the k highest scores
+    with np.errstate(invalid="ignore"):
+        return total[..., accepted] / total[..., -1:]
+
+
+def area(curve: Roc) -> np.ndarray:
+    """(...) area under each curve: P(genuine > impostor) + P(equal) / 2."""
+    return np.trapezoid(curve.tar, curve.far, axis=-1)
+
+
+def equal_error(curve: Roc) -> np.ndarray:
+    """(...) the FAR at which FAR = FRR, on straight lines between neighbouring operating points."""
+    return crossing(curve)[0]
+
+
+def crossing(curve: Roc) -> tuple[np.ndarray, np.ndarray]:
+    """(...) the equal error rate, and (...) the index of the operating point that ends its segment."""
+    excess = curve.far + curve.tar - 1  # FAR - FRR, rising from -1 to 1
+    after = np.maximum(np.argmax(excess >= 0, axis=-1), 1)[..., None]
+    excess_after, excess_before = take(excess, after), take(excess, after - 1)
+    far_after, far_before = take(curve.far, after), take(curve.far, after - 1)
+    share = excess_before / (excess_before - excess_after)
+    return far_before + share * (far_after - far_before), after[..., 0]
+
+
+def take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """(...) the entries of (..., T) at (..., 1)."""
+    return np.take_along_axis(values, index, axis=-1)[..., 0]
+
+
+def tar_within(curve: Roc, far: float) -> np.ndarray:
+    """(...) the highest TAR among the operating points whose FAR is at most `far`; nothing is interpolated."""
+    last = np.maximum(np.count_nonzero(curve.far <= far + ROUNDING, axis=-1) - 1, 0)[..., None]
+    return np.where(np.isnan(curve.far[..., -1]), np.nan, take(curve.tar, last))  # NaN: a resample without impostors
+
+
+def auc(genuine: np.ndarray, impostor: np.ndarray) -> float:
+    """Area under the ROC curve; a tie counts half."""
+    return float(area(roc(genuine, impostor)))
+
+
+def eer(genuine: np.ndarray, impostor: np.ndarray) -> EqualError:
+    """Equal error rate."""
+    curve = roc(genuine, impostor)
+    rate, index = crossing(curve)
+    return EqualError(rate=float(rate), threshold=float(curve.thresholds[index]))
+
+
+def tar_at_far(genuine: np.ndarray, impostor: np.ndarray, far: float) -> OperatingPoint:
+    """The share of genuine pairs accepted when at most `far` of the impostors are."""
+    threshold = threshold_at_fmr(impostor, far)
+    rates = error_rates(genuine, impostor, threshold)
+    return OperatingPoint(threshold=threshold, far=rates.far, tar=1 - rates.frr)
+
+
+def threshold_at_fmr(impostor: np.ndarray, fmr: float) -> float:
+    """The lowest threshold that accepts at most the share `fmr` of (M,) impostor scores.
+
+    Below 1 / M no impostor may be accepted, and the threshold lies just above the highest of them.
+    """
+    falling = np.sort(checked("impostor", impostor))[::-1]
+    allowed = int(np.floor((fmr + ROUNDING) * falling.size))
+    if allowed >= falling.size:
+        return float(falling[-1])
+    return float(np.nextafter(falling[allowed], np.inf))  # above the first that must be refused, and above its ties
+
+
+def best_crr_threshold(genuine: np.ndarray, impostor: np.ndarray) -> BestThreshold:
+    """The threshold with the highest CRR (Fig. 9a), to be set on dev and then frozen.
+
+    All thresholds between two neighbouring scores decide alike; the middle is taken. Of several equally good places
+    the highest is taken, which accepts the fewest impostors.
+    """
+    curve = roc(genuine, impostor)
+    sizes = np.size(genuine), np.size(impostor)
+    right = (curve.tar * sizes[0] + (1 - curve.far) * sizes[1]) / sum(sizes)
+    best = int(np.argmax(right >= right.max() - ROUNDING))  # the first of the best: thresholds fall
+    if best == 0:
+        threshold = np.nextafter(curve.thresholds[1], np.inf)
+    elif best == curve.thresholds.size - 1:
+        threshold = curve.thresholds[best]
+    else:
+        threshold = (curve.thresholds[best] + curve.thresholds[best + 1]) / 2
+    return BestThreshold(threshold=float(threshold), crr=float(right[best]))

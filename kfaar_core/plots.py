@@ -1,0 +1,384 @@
+"""One function per figure: numbers in, a plotly Figure out. The only file that imports plotly.
+
+All figures are transparent and take their text colour from the page, so that they read in light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from kfaar_core.metrics import random_direction
+from kfaar_core.metrics.bands import Band
+from kfaar_core.metrics.verification import Roc
+
+# Distinguishable to most colour-blind eyes, and at least 3:1 against white and against near-black.
+INK, RUST, MOSS, PLUM, GREY = "#3d7ea6", "#c0682c", "#4d8f5c", "#9468ad", "#858d96"
+FONT = "ui-sans-serif, system-ui, sans-serif"
+SCALE = ((0.0, "#f3efe6"), (0.5, "#7fb0c4"), (1.0, "#1f4e68"))
+SYMBOLS = ("circle-open", "diamond-open", "square-open", "triangle-up-open", "cross-open", "star-open")
+LEAST_FAR = 1e-4  # left end of a logarithmic FAR axis
+
+
+def _house(figure: go.Figure, x: str, y: str, height: int = 360) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin={"l": 56, "r": 16, "t": 24, "b": 48},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": FONT, "size": 13, "color": GREY},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        bargap=0.35,
+        hovermode="closest",
+        dragmode=False,
+    )
+    axis = {"gridcolor": "rgba(133,141,150,0.25)", "zerolinecolor": "rgba(133,141,150,0.5)", "automargin": True}
+    figure.update_xaxes(title=x, **axis)
+    figure.update_yaxes(title=y, **axis)
+    return figure
+
+
+def _threshold_line(figure: go.Figure, threshold: float, words: str, *, vertical: bool) -> None:
+    line = {"color": RUST, "width": 2, "dash": "dash"}
+    note = {"text": words, "font": {"color": RUST, "size": 12}}
+    if vertical:
+        figure.add_vline(x=threshold, line=line, annotation=note, annotation_position="top")
+    else:
+        figure.add_hline(y=threshold, line=line, annotation=note, annotation_position="top right")
+
+
+def similarity_heatmap(cosines: np.ndarray, labels: Sequence[str], threshold: float) -> go.Figure:
+    """Judge cosines of every pair of pictures (Figs. 5 and 6 as numbers).
+
+    Args:
+        cosines: (N, N). labels: N names. threshold: of the judge; cells at or above it carry an equals sign.
+    """
+    values = np.asarray(cosines, dtype=np.float64)
+    marks = [[f"{value:.2f}{' =' if value >= threshold else ''}" for value in row] for row in values]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values.tolist(),
+            x=list(labels),
+            y=list(labels),
+            text=marks,
+            texttemplate="%{text}" if len(labels) <= 16 else None,
+            textfont={"size": 11},
+            hovertemplate="%{y} with %{x}: %{text}<extra></extra>",
+            colorscale=[list(stop) for stop in SCALE],
+            zmin=-0.2,
+            zmax=1,
+            xgap=2,
+            ygap=2,
+            colorbar={
+                "title": "cosine",
+                "thickness": 12,
+                "tickvals": [0, threshold, 1],
+                "ticktext": ["0", f"{threshold:.2f} threshold", "1"],
+            },
+        )
+    )
+    figure = _house(figure, "", "", height=min(760, 180 + 34 * len(labels)))
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(tickangle=-40)
+    return figure
+
+
+def scenario_bars(
+    names: Sequence[str],
+    cosines: Sequence[float],
+    thresholds: Sequence[float],
+    marks: Sequence[Mapping[str, float]],
+) -> go.Figure:
+    """Table VII for one visitor: a bar a scenario, its own threshold and reference marks on it.
+
+    Args:
+        names: one line each. cosines, thresholds: in the same order. marks: name -> cosine of each bar's recogniser.
+    """
+    accepted = [cosine >= limit for cosine, limit in zip(cosines, thresholds, strict=True)]
+    figure = go.Figure(
+        go.Bar(
+            x=list(cosines),
+            y=list(names),
+            orientation="h",
+            marker={"color": [MOSS if yes else INK for yes in accepted]},
+            text=[
+                f"{cosine:.2f}, {'accepted' if yes else 'refused'}"
+                for cosine, yes in zip(cosines, accepted, strict=True)
+            ],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: cosine %{x:.3f}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    figure.add_trace(_marks("threshold", thresholds, names, RUST, "line-ns-open", 26))
+    for name, symbol in zip(dict.fromkeys(name for mark in marks for name in mark), SYMBOLS, strict=False):
+        places = [(mark[name], bar) for mark, bar in zip(marks, names, strict=True) if name in mark]
+        if places:
+            figure.add_trace(_marks(name, [at for at, _ in places], [bar for _, bar in places], GREY, symbol, 11))
+    figure = _house(figure, "cosine with the original face", "", height=120 + 62 * len(names))
+    figure.update_xaxes(range=[min(-0.25, *cosines) - 0.05, 1.3], tickvals=[-0.25, 0, 0.25, 0.5, 0.75, 1])
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def _marks(name: str, at: Sequence[float], bars: Sequence[str], colour: str, symbol: str, size: int) -> go.Scatter:
+    return go.Scatter(
+        x=list(at),
+        y=list(bars),
+        mode="markers",
+        name=name,
+        marker={"symbol": symbol, "size": size, "color": colour, "line": {"width": 2.5, "color": colour}},
+        hovertemplate=f"{name}: %{{x:.3f}}<extra></extra>",
+    )
+
+
+def flipped_bits(
+    bits: Sequence[int],
+    mean: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    threshold: float,
+    chosen: tuple[int, float] | None = None,
+    paper: Mapping[int, float] | None = None,
+) -> go.Figure:
+    """Table XII as a curve: the cosine when so many bits of the key are wrong.
+
+    Args:
+        bits: how many are flipped. mean, low, high: over the draws at each. chosen: the visitor's own (bits, cosine).
+        paper: wrong bits -> what the paper prints.
+    """
+    places = [str(count) for count in bits]  # evenly spaced: 0, 1, 3, 5, 16 tell more than 17 to 128
+    figure = go.Figure()
+    figure.add_trace(
+        go.Scatter(
+            x=[*places, *reversed(places)],
+            y=[*high, *reversed(list(low))],
+            fill="toself",
+            mode="none",
+            fillcolor="rgba(61,126,166,0.2)",
+            name="lowest to highest draw",
+            hoverinfo="skip",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=places,
+            y=list(mean),
+            mode="lines+markers",
+            name="mean of the draws",
+            line={"color": INK, "width": 2.5},
+            hovertemplate="%{x} wrong bits: %{y:.3f}<extra></extra>",
+        )
+    )
+    known = {str(count): value for count, value in (paper or {}).items() if str(count) in places}
+    if known:
+        figure.add_trace(
+            go.Scatter(
+                x=list(known),
+                y=list(known.values()),
+                mode="markers",
+                name="the paper, LFW",
+                marker={"symbol": "diamond-open", "size": 10, "color": PLUM, "line": {"width": 2}},
+                hovertemplate="the paper, %{x} wrong bits: %{y:.3f}<extra></extra>",
+            )
+        )
+    if chosen is not None and str(chosen[0]) in places:
+        figure.add_trace(
+            go.Scatter(
+                x=[str(chosen[0])],
+                y=[chosen[1]],
+                mode="markers",
+                name="your flipped key",
+                marker={"symbol": "circle", "size": 14, "color": RUST},
+                hovertemplate="your key, %{x} bits flipped: %{y:.3f}<extra></extra>",
+            )
+        )
+    _threshold_line(figure, threshold, f"threshold {threshold:.2f}", vertical=False)
+    figure = _house(figure, "bits of the key that are wrong", "cosine with the original face")
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(range=[-0.6, 1.05])
+    return figure
+
+
+def random_keys(cosines: np.ndarray, dimension: int, threshold: float, right: float | None = None) -> go.Figure:
+    """Brute force: cosines of random keys, beside the law of a random direction in `dimension` dimensions.
+
+    Args:
+        cosines: (N,). right: the cosine of the right key.
+    """
+    edges = np.linspace(-1, 1, 81)
+    counts, _ = np.histogram(cosines, edges)
+    middle = (edges[:-1] + edges[1:]) / 2
+    expected = np.diff(random_direction.below(edges, dimension)) * np.size(cosines)
+    figure = go.Figure()
+    figure.add_trace(
+        go.Bar(
+            x=middle.tolist(),
+            y=counts.tolist(),
+            name="keys tried",
+            marker={"color": INK},
+            hovertemplate="cosine %{x:.2f}: %{y} keys<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=middle.tolist(),
+            y=expected.tolist(),
+            mode="lines",
+            name=f"law of a random direction, d = {dimension}",
+            line={"color": PLUM, "width": 2.5},
+            hoverinfo="skip",
+        )
+    )
+    _threshold_line(figure, threshold, f"threshold {threshold:.2f}", vertical=True)
+    if right is not None:
+        figure.add_vline(
+            x=right,
+            line={"color": MOSS, "width": 2},
+            annotation={"text": f"right key {right:.2f}", "font": {"color": MOSS, "size": 12}},
+            annotation_position="top right",
+        )
+    figure = _house(figure, "cosine with the original face", "keys")
+    figure.update_layout(bargap=0.05, legend={"y": 1.12})
+    figure.update_xaxes(range=[-1, 1])
+    return figure
+
+
+def roc_curve(curve: Roc, band: Band | None, chosen: tuple[float, float] | None = None) -> go.Figure:
+    """ROC with a logarithmic FAR axis; `chosen` is the (FAR, TAR) of the movable threshold."""
+    figure = go.Figure()
+    if band is not None:
+        _band(figure, band.far, band.low, band.high)
+    far = np.maximum(curve.far, LEAST_FAR)
+    figure.add_trace(_curve(far, curve.tar, "ROC", "FAR %{x:.2%}, TAR %{y:.1%}"))
+    _chosen(figure, chosen)
+    figure = _house(figure, "FAR: impostors accepted", "TAR: genuine accepted")
+    figure.update_xaxes(type="log", range=[np.log10(LEAST_FAR), 0], tickformat=".2~%")
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def det_curve(curve: Roc, chosen: tuple[float, float] | None = None) -> go.Figure:
+    """DET: both errors, both axes logarithmic; `chosen` is the (FAR, FRR) of the movable threshold."""
+    figure = go.Figure()
+    far, frr = np.maximum(curve.far, LEAST_FAR), np.maximum(1 - curve.tar, LEAST_FAR)
+    figure.add_trace(_curve(far, frr, "DET", "FAR %{x:.2%}, FRR %{y:.2%}"))
+    figure.add_trace(
+        go.Scatter(
+            x=[LEAST_FAR, 1],
+            y=[LEAST_FAR, 1],
+            mode="lines",
+            name="FAR = FRR",
+            line={"color": GREY, "dash": "dot"},
+            hoverinfo="skip",
+        )
+    )
+    _chosen(figure, chosen)
+    figure = _house(figure, "FAR: impostors accepted", "FRR: genuine refused")
+    figure.update_xaxes(type="log", range=[np.log10(LEAST_FAR), 0], tickformat=".2~%")
+    figure.update_yaxes(type="log", range=[np.log10(LEAST_FAR), 0], tickformat=".2~%")
+    return figure
+
+
+def score_histograms(populations: Mapping[str, np.ndarray], threshold: float) -> go.Figure:
+    """Shares of the scores of several populations, for example the four scenarios (Fig. 8 as one figure)."""
+    edges = np.linspace(-1, 1, 61)
+    middle = (edges[:-1] + edges[1:]) / 2
+    figure = go.Figure()
+    for (name, values), colour in zip(populations.items(), (RUST, GREY, PLUM, INK, MOSS) * 2, strict=False):
+        share = np.histogram(values, edges)[0] / max(1, np.size(values))
+        figure.add_trace(
+            go.Scatter(
+                x=middle.tolist(),
+                y=share.tolist(),
+                mode="lines",
+                name=name,
+                fill="tozeroy",
+                opacity=0.6,
+                line={"color": colour, "width": 2, "shape": "hvh"},
+                hovertemplate=f"{name}: %{{y:.1%}} near %{{x:.2f}}<extra></extra>",
+            )
+        )
+    _threshold_line(figure, threshold, f"threshold {threshold:.2f}", vertical=True)
+    figure = _house(figure, "cosine", "share of the trials", height=400)
+    figure.update_layout(legend={"y": 1.1})
+    figure.update_xaxes(range=[-1, 1])
+    figure.update_yaxes(tickformat=".0%")
+    return figure
+
+
+def rates_by_threshold(
+    thresholds: np.ndarray, crr: np.ndarray, far: np.ndarray, frr: np.ndarray, best: float, threshold: float
+) -> go.Figure:
+    """Fig. 9a: CRR, FAR and FRR against the threshold, the best CRR marked."""
+    figure = go.Figure()
+    for name, values, colour, dash in (
+        ("CRR", crr, MOSS, "solid"),
+        ("FAR", far, RUST, "dash"),
+        ("FRR", frr, INK, "dot"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=np.asarray(thresholds).tolist(),
+                y=np.asarray(values).tolist(),
+                mode="lines",
+                name=name,
+                line={"color": colour, "width": 2.5, "dash": dash},
+                hovertemplate=f"{name} %{{y:.1%}} at %{{x:.2f}}<extra></extra>",
+            )
+        )
+    figure.add_vline(
+        x=best,
+        line={"color": MOSS, "width": 1.5, "dash": "dot"},
+        annotation={"text": f"best CRR {best:.2f}", "font": {"color": MOSS, "size": 12}},
+        annotation_position="bottom right",
+    )
+    _threshold_line(figure, threshold, f"threshold {threshold:.2f}", vertical=True)
+    figure = _house(figure, "threshold", "share")
+    figure.update_layout(legend={"y": 1.1})
+    figure.update_xaxes(range=[-0.5, 1])
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def _curve(x: np.ndarray, y: np.ndarray, name: str, hover: str) -> go.Scatter:
+    return go.Scatter(
+        x=x.tolist(),
+        y=y.tolist(),
+        mode="lines",
+        name=name,
+        line={"color": INK, "width": 2.5, "shape": "hv"},
+        hovertemplate=f"{hover}<extra></extra>",
+    )
+
+
+def _band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=[*x, *x[::-1]],
+            y=[*high, *low[::-1]],
+            fill="toself",
+            mode="none",
+            fillcolor="rgba(61,126,166,0.22)",
+            name="95 % interval over people",
+            hoverinfo="skip",
+        )
+    )
+
+
+def _chosen(figure: go.Figure, place: tuple[float, float] | None) -> None:
+    if place is not None:
+        x, y = max(place[0], LEAST_FAR), max(place[1], LEAST_FAR)
+        figure.add_trace(
+            go.Scatter(
+                x=[x],
+                y=[y],
+                mode="markers",
+                name="your threshold",
+                marker={"size": 12, "color": RUST},
+                hovertemplate="your threshold: %{x:.2%}, %{y:.2%}<extra></extra>",
+            )
+        )

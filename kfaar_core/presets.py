@@ -1,0 +1,65 @@
+"""Presets: the only home of default numbers. Every number that can change a result stands here, with its origin.
+
+Origins: [paper] stated by the paper; [design] chosen before measuring; [dev] chosen on train or dev identities;
+[data] fixed by the data or weights that it belongs to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from kfaar_core.errors import BadSetting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """One configuration of the whole system."""
+
+    name: str
+    # detect
+    detect_min: float = 0.90  # MTCNN confidence below which a box is no face        [design]
+    detect_side: int = 1280  # px, longest side of the picture that MTCNN looks at  [design]
+    face_min: int = 40  # px, smallest eye-to-eye based face width accepted    [design]
+    # encode
+    encoder: str = "dlib_resnet"  # E, also R in training                                 [design]
+    judge: str = "judge"  # R of the tables, never trained against                [design]
+    # project
+    projector: str = "floor"  # floor | hashed | bits                                 [design]
+    key_bits: int = 256  # default length of a new key                           [design]
+    # generate
+    generator: str = "mobile_stylegan"  #                                                       [design]
+    side: int = 512  # px at which faces are measured and, unless asked otherwise, answered    [design]
+    sides: tuple[int, ...] = (512, 1024)  # px that may be asked for         [data]
+    precision: str = "f32"  # of the CPU runtime                                    [design]
+    # correct
+    correct_steps: int = 2  # renders after x': correct, measure, correct           [dev]
+    # recognise
+    match_threshold: float = 0.7  # accept when cosine >= this; the paper's          [paper, V-C]
+    threshold_in_force: str = "dev"  # dev: the calibrated one; paper: match_threshold    [dev]
+    # edge cases (VI-C-2)
+    rekey_tries: int = 3  # keys tried at most when a virtual face comes too close   [design]
+    look_min: float = 0.12  # perceptual distance of x and x_v below which they look alike  [dev]
+    # authentication server
+    tries_per_hour: int = 100  # per client and virtual face                           [design]
+
+
+LAB = Preset(name="lab")
+PAPER = replace(LAB, name="paper", encoder="facenet_vggface2", judge="arcface", generator="stylegan2", side=1024)
+TINY = replace(LAB, name="tiny", encoder="tiny", judge="tiny", generator="tiny", side=32, sides=(32, 64), face_min=12)
+PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        BadSetting: an unknown name, or `paper`, whose weights this version does not load yet.
+    """
+    if name not in PRESETS:
+        raise BadSetting(got=f"the preset {name!r}", mend=f"choose one of {', '.join(PRESETS)}")
+    if name == "paper":
+        raise BadSetting(
+            got="the preset 'paper' (FaceNet, StyleGAN2, FaceVid2Vid) is declared but its networks are not wired yet",
+            mend="use the preset lab, which needs no download",
+        )
+    return PRESETS[name]

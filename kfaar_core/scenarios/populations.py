@@ -1,0 +1,75 @@
+"""The populations of trials behind Tables VI and VII: their names, and what is compared with what.
+
+x is a person's photo, x2 another photo of the same person, y a photo of another person, k the right key, x_v the
+virtual face of x under k. "same photo" compares with x, "other photo" with x2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kfaar_core.errors import BadSetting
+
+SAME, OTHER = "same", "other"
+PHOTOS = (OTHER, SAME)  # the order of tables: scores on another photo lead (design: protocol)
+
+SHARED, OWN = "shared", "own"
+KEY_MODES = {
+    SHARED: "one key shared by everyone in a trial",
+    OWN: "a key a person",
+}
+
+IMPOSTOR = "impostor"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One row of Table VII."""
+
+    number: int
+    title: str
+    compared: str
+    by_recogniser: bool = False  # judged by FR at FR's own threshold, not by KVFA
+
+
+SCENARIOS = (
+    Scenario(1, "right key, no KVFA", "FR(x) with FR(the face regenerated from x_v and k)", by_recogniser=True),
+    Scenario(2, "KVFA without key", "I(x) with the most similar read-out of x_v that needs no key"),
+    Scenario(3, "KVFA, wrong key", "I(x) with I(x_v, another key)"),
+    Scenario(4, "KVFA, right key", "I(x) with I(x_v, k): the genuine population"),
+)
+
+
+def genuine(photo: str) -> str:
+    """Name of the population I(x or x2) with I(x_v, k)."""
+    return f"genuine {checked(photo)} photo"
+
+
+def scenario(number: int, photo: str) -> str:
+    """Name of the population of a scenario of Table VII; scenario 4 is the genuine population itself.
+
+    Raises:
+        BadSetting: a scenario other than 1 to 4, or a photo other than `same` and `other`.
+    """
+    if number not in (entry.number for entry in SCENARIOS):
+        raise BadSetting(got=f"scenario {number}", mend="choose 1, 2, 3 or 4")
+    return genuine(photo) if number == 4 else f"scenario {number} {checked(photo)} photo"
+
+
+def names_for(table: str) -> tuple[str, ...]:
+    """The populations that a table needs, `VI` or `VII`.
+
+    Raises:
+        BadSetting: another table.
+    """
+    if table == "VI":
+        return (*(genuine(photo) for photo in PHOTOS), IMPOSTOR)
+    if table == "VII":
+        return tuple(scenario(entry.number, photo) for entry in SCENARIOS for photo in PHOTOS)
+    raise BadSetting(got=f"the table {table!r}", mend="choose VI or VII")
+
+
+def checked(photo: str) -> str:
+    if photo not in PHOTOS:
+        raise BadSetting(got=f"the photo {photo!r}", mend="choose same or other")
+    return photo

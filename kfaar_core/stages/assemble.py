@@ -1,0 +1,168 @@
+"""Assemble: a preset -> every stage with its weights. The only place that knows which network stands in which box."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kfaar_core import image, runtime, weights
+from kfaar_core.calibration import Calibration, load_calibration
+from kfaar_core.nets.dlib_resnet import DlibResnet
+from kfaar_core.nets.judge_net import JudgeNet
+from kfaar_core.presets import Preset
+from kfaar_core.records import Photo
+from kfaar_core.stages import tiny
+from kfaar_core.stages.correct import Corrector, LatentCorrector
+from kfaar_core.stages.detect import Detector, MtcnnDetector, crop, five_points
+from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
+from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part
+from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.stages.project import FloorProjector, IdentityMap, check_projector
+from kfaar_core.stages.recognise import FloorReader, KeyedRecogniser
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Every box of the paper's figure 3, loaded and frozen; shared by all callers."""
+
+    preset: Preset
+    device: torch.device
+    detector: Detector
+    geometry: GeometryReader
+    encoder: Recogniser  # E
+    judge: Recogniser  # R
+    identity: IdentityMap
+    projector: FloorProjector  # P
+    generator: Generator  # M and G
+    corrector: Corrector  # G_f
+    recogniser: KeyedRecogniser  # I
+    calibration: Calibration
+
+    @property
+    def judge_threshold(self) -> float:
+        """Cosine from which the judge calls two faces the same person: FMR 1 % on dev."""
+        return self.calibration.judge_fmr_1
+
+    @property
+    def kvfa_threshold(self) -> float:
+        """Cosine from which KVFA does; the preset says whether the paper's or dev's is in force."""
+        return self.preset.match_threshold if self.preset.threshold_in_force == "paper" else self.calibration.kvfa_dev
+
+    @property
+    def marks(self) -> dict[str, float]:
+        """Reference marks for a picture of cosines: what strangers and two real photos of one person reach on dev."""
+        return dict(self.calibration.marks)
+
+    def tensor(self, picture: np.ndarray) -> Tensor:
+        """(S, S, 3) or (N, S, S, 3) uint8 -> (N, 3, S, S) in [-1, 1] on the device."""
+        return image.to_float(picture).to(self.device)
+
+    def landmarks(self, photo: Photo) -> np.ndarray:
+        """(478, 2) landmarks of the largest face, in photo px.
+
+        Raises:
+            NoFaceFound: no usable face.
+        """
+        framed = crop(photo, self.detector.pick(photo), self.preset.side)
+        for _ in range(2):  # the second look uses the frame that the first one's landmarks define
+            side = framed.picture.shape[0]
+            found = self.geometry.postures(self.tensor(framed.picture))[0].landmarks * side
+            points = image.apply(framed.to_photo, found[:, :2])
+            framed = crop(photo, framed.face, side, five_points(points))
+        return points
+
+    def feature(self, photo: Photo) -> np.ndarray:
+        """(D,) raw feature of E of the largest face.
+
+        Raises:
+            NoFaceFound: no usable face.
+        """
+        return self.encoder.raw_of(photo.pixels, self.landmarks(photo))
+
+    def judge_features(self, photos: Sequence[Photo]) -> np.ndarray:
+        """(N, D) centred features of unit length of the judge.
+
+        Raises:
+            NoFaceFound: a photo without a usable face.
+        """
+        return np.stack([self.judge.of(photo.pixels, self.landmarks(photo)) for photo in photos])
+
+    def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray:
+        """(N, N) cosines between all of N pictures, by the judge."""
+        features = self.judge_features(photos)
+        cosines: np.ndarray = features @ features.T
+        return cosines
+
+
+def assemble(preset: Preset, device_name: str = "auto", threads: int = 0) -> Stages:
+    """Load a preset's networks.
+
+    Raises:
+        BadSetting: an unknown projector or device.
+        BadWeights: a file is missing or altered.
+    """
+    device = runtime.device(device_name)
+    check_projector(preset.projector)
+    if preset.name == "tiny":
+        return _joined(preset, device, *tiny.boxes(preset, device), tiny.floor_state(), Calibration.tiny())
+    generator_state = weights.load("mobile_stylegan")
+    generator: Generator
+    if device.type == "cuda":
+        generator = TorchGenerator(generator_state, device)
+    else:
+        generator = OpenVinoGenerator(generator_state, preset.precision, threads)
+    return _joined(
+        preset,
+        device,
+        MtcnnDetector(preset, device),
+        GeometryReader(weights.load("geometry"), device),
+        recogniser(DlibResnet(), DLIB, weights.load("dlib_resnet"), device, flip=False),
+        recogniser(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True),
+        generator,
+        weights.load("posture"),
+        weights.load("floor"),
+        load_calibration(preset.name),
+    )
+
+
+def _joined(
+    preset: Preset,
+    device: torch.device,
+    detector: Detector,
+    geometry: GeometryReader,
+    encoder: Recogniser,
+    judge: Recogniser,
+    generator: Generator,
+    posture: Mapping[str, Tensor],
+    floor: Mapping[str, Tensor],
+    calibration: Calibration,
+) -> Stages:
+    identity = IdentityMap(floor)
+    return Stages(
+        preset=preset,
+        device=device,
+        detector=detector,
+        geometry=geometry,
+        encoder=encoder,
+        judge=judge,
+        identity=identity,
+        projector=FloorProjector(floor),
+        generator=generator,
+        corrector=LatentCorrector(posture, generator, geometry, preset.correct_steps),
+        recogniser=KeyedRecogniser(identity, FloorReader(floor)),
+        calibration=calibration,
+    )
+
+
+def recogniser(
+    net: nn.Module, alignment: Alignment, state: Mapping[str, Tensor], device: torch.device, flip: bool
+) -> Recogniser:
+    """A recogniser from its state: the network, under `net.` where a training mean stands beside it."""
+    inner = part(state, "net.") or {name: tensor.float() for name, tensor in state.items()}
+    net.load_state_dict(inner)
+    mean = state["mean"].float() if "mean" in state else torch.zeros(1)
+    return Recogniser(net, alignment, mean, device, flip)

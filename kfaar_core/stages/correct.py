@@ -1,0 +1,100 @@
+"""Posture correction G_f: x_v = G_f(x', x). Last box of HPVFG (Algorithm 1, step 8).
+
+The paper animates x' with FaceVid2Vid. The `lab` preset moves the latent instead: pose and expression are nearly linear
+in w, so the gap between the two postures, times a gain fitted once, is the move that closes it and leaves the identity
+alone. The moved face is rendered, measured, and moved again. Turn, size and place follow as a similarity of the
+picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kfaar_core.records import Posture
+from kfaar_core.stages.generate import Generator, w_plus
+from kfaar_core.stages.geometry import GeometryReader
+
+ANGLE_UNIT = 10.0  # degrees that weigh as much as a whole blendshape in a posture vector
+
+
+def posture_vector(angles: np.ndarray, blendshapes: np.ndarray) -> np.ndarray:
+    """(..., 3) yaw, pitch, roll, degrees, and (..., 52) blendshapes -> (..., 54): angles / 10, no `_neutral`."""
+    return np.concatenate([np.asarray(angles, np.float64) / ANGLE_UNIT, np.asarray(blendshapes)[..., 1:]], axis=-1)
+
+
+def vector_of(posture: Posture) -> np.ndarray:
+    """(54,) of one Posture."""
+    return posture_vector(np.array([posture.yaw, posture.pitch, posture.roll]), posture.blendshapes)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A face before correction."""
+
+    picture: Tensor  # x' (3, S, S) in [-1, 1], portrait frame
+    latent: Tensor | None  # (3, 512) w of the layer groups; None for a picture that no generator made
+    posture: Posture  # measured on the picture
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A face after correction."""
+
+    picture: Tensor  # (3, S, S) in [-1, 1]
+    latent: Tensor | None
+    posture: Posture
+
+
+class Corrector(Protocol):
+    """G_f: what LatentCorrector is, and what a network that animates pictures will be."""
+
+    def correct(self, draft: Draft, original: Posture, side: int) -> Corrected:
+        """Give the draft the original's head pose and expression.
+
+        Args:
+            draft: x'.
+            original: posture of x, measured in x's portrait frame.
+            side: px of the answer.
+        """
+
+
+class LatentCorrector:
+    """Moves of w, priced so that identity stays; needs a draft with its latent."""
+
+    def __init__(self, state: Mapping[str, Tensor], generator: Generator, geometry: GeometryReader, steps: int) -> None:
+        """
+        Args:
+            state: `gain` (1536, 54), from train.posture.
+            steps: renders at most; each closes the gap that the last one measured.
+        """
+        self._gain = state["gain"].double().numpy()
+        self._generator, self._geometry, self._steps = generator, geometry, steps
+
+    def correct(self, draft: Draft, original: Posture, side: int) -> Corrected:
+        if draft.latent is None:
+            raise ValueError("the latent corrector needs the draft's latent")
+        latent = draft.latent
+        target, found = vector_of(original), Corrected(draft.picture, latent, draft.posture)
+        for _ in range(self._steps):
+            move = self._gain @ (target - vector_of(found.posture))
+            latent = latent + torch.from_numpy(move.astype(np.float32)).reshape(3, 512)
+            picture = self._generator.render(w_plus(latent[None]), side)
+            posture = self._geometry.postures(picture)[0]
+            better = distance(vector_of(posture), target) < distance(vector_of(found.posture), target)
+            if not better:
+                break
+            found = Corrected(picture[0], latent, posture)
+        if found.picture.shape[-1] != side and found.latent is not None:  # no step was better than the draft
+            found = replace(found, picture=self._generator.render(w_plus(found.latent[None]), side)[0])
+        return found
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> float:
+    """How far two posture vectors are apart."""
+    return float(np.linalg.norm(a - b))

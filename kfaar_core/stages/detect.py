@@ -1,0 +1,168 @@
+"""Detector: photo -> faces, and the portrait frame in which every later stage works.
+
+MTCNN (facenet-pytorch, weights inside the package) finds boxes and five points; the portrait frame is FFHQ's alignment,
+so that a photo's face and a generated face stand at the same place and size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+
+from kfaar_core import image, weights
+from kfaar_core.errors import BadSetting, NoFaceFound
+from kfaar_core.presets import Preset
+from kfaar_core.records import Face, FaceCrop, Photo
+from kfaar_core.torchvision_shim import prepare
+
+# Five points out of the 478 landmarks: eye corners (both eyes' means), nose tip, mouth corners.
+EYE_CORNERS = ((33, 133), (362, 263))
+NOSE_TIP, MOUTH_CORNERS = 1, (61, 291)
+
+
+class Detector:
+    """Photo -> faces; the base of MTCNN and of the tiny detector, which differ in how they find faces."""
+
+    def __init__(self, preset: Preset) -> None:
+        self._preset = preset
+
+    def faces(self, photo: Photo) -> list[Face]:
+        """Every face above the preset's confidence, largest box first; empty when there is none."""
+        raise NotImplementedError
+
+    def usable(self, photo: Photo) -> list[Face]:
+        """The faces that are large enough and whole.
+
+        Raises:
+            NoFaceFound: there is none; what is wrong with the largest, when the photo has any.
+        """
+        faces = self.faces(photo)
+        answers = [face for face in faces if fault(face, photo, self._preset) is None]
+        if not answers:
+            self._refuse_empty(faces, photo)
+            check_usable(faces[0], photo, self._preset)
+        return answers
+
+    def pick(self, photo: Photo, which: str | int = "largest") -> Face:
+        """One usable face: the largest of them, or number `which` of all faces (0 is the largest).
+
+        Raises:
+            NoFaceFound: no usable face, no face of that number, a face too small or cut by the border.
+        """
+        if which == "largest":
+            return self.usable(photo)[0]
+        faces, number = self.faces(photo), int(which)
+        self._refuse_empty(faces, photo)
+        if not 0 <= number < len(faces):
+            raise NoFaceFound(
+                got=f"face number {number} was asked for, but the picture has {len(faces)}",
+                mend=f"choose a number from 0 (the largest) to {len(faces) - 1}",
+            )
+        check_usable(faces[number], photo, self._preset)
+        return faces[number]
+
+    def _refuse_empty(self, faces: list[Face], photo: Photo) -> None:
+        if not faces:
+            height, width = photo.pixels.shape[:2]
+            raise NoFaceFound(
+                got=f"no face was found in the {width} x {height} px picture",
+                mend="use a photo that shows a face from the front, sharp and well lit",
+            )
+
+
+class MtcnnDetector(Detector):
+    """MTCNN (Zhang et al., 2016) from facenet-pytorch."""
+
+    def __init__(self, preset: Preset, device: torch.device) -> None:
+        super().__init__(preset)
+        for name in ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet"):
+            weights.verify(name)
+        prepare()
+        from facenet_pytorch import MTCNN
+
+        self._net = MTCNN(keep_all=True, post_process=False, min_face_size=20, device=device)
+
+    def faces(self, photo: Photo) -> list[Face]:
+        height, width = photo.pixels.shape[:2]
+        shrink = max(1.0, max(height, width) / self._preset.detect_side)
+        size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+        picture = Image.fromarray(photo.pixels)
+        small = picture.resize(size, Image.Resampling.BOX) if shrink > 1 else picture
+        if min(size) < 20:  # smaller than MTCNN's smallest face; it fails on such pictures
+            return []
+        boxes, confidences, points = self._net.detect(small, landmarks=True)
+        if boxes is None:
+            return []
+        scale = np.array([width / size[0], height / size[1]], dtype=np.float32)
+        faces = [
+            Face(
+                box=box.astype(np.float32) * np.tile(scale, 2),
+                points=five.astype(np.float32) * scale,
+                confidence=float(c),
+            )
+            for box, five, c in zip(boxes, points, confidences, strict=True)
+            if c >= self._preset.detect_min
+        ]
+        return sorted(faces, key=lambda face: -float(np.prod(face.box[2:] - face.box[:2])))
+
+
+def check_usable(face: Face, photo: Photo, preset: Preset) -> None:
+    """Refuse a face that is too small or cut by the border of the photo.
+
+    Raises:
+        NoFaceFound: with the measured size, or the border it crosses.
+    """
+    error = fault(face, photo, preset)
+    if error is not None:
+        raise error
+
+
+def fault(face: Face, photo: Photo, preset: Preset) -> NoFaceFound | None:
+    """What makes a face unusable, if anything does."""
+    height, width = photo.pixels.shape[:2]
+    side = float(min(face.box[2:] - face.box[:2]))
+    if side < preset.face_min:
+        return NoFaceFound(
+            got=f"the face is only {side:.0f} px wide",
+            mend=f"use a photo where the face is at least {preset.face_min} px wide",
+        )
+    points = face.points
+    inside = (points >= 0).all() and (points < (width, height)).all()
+    low, high = face.box[:2], face.box[2:]
+    covered = np.prod(np.minimum(high, (width, height)) - np.maximum(low, 0)) / np.prod(high - low)
+    if not inside or covered < 0.85:
+        return NoFaceFound(
+            got=f"the border of the {width} x {height} px picture cuts the face",
+            mend="use a photo that shows the whole face",
+        )
+    return None
+
+
+def five_points(landmarks: np.ndarray) -> np.ndarray:
+    """(478, 2+) landmarks -> (5, 2): image-left eye, image-right eye, nose, image-left and image-right mouth corner."""
+    eyes = [landmarks[list(corners), :2].mean(axis=0) for corners in EYE_CORNERS]
+    return np.stack([*eyes, landmarks[NOSE_TIP, :2], *landmarks[list(MOUTH_CORNERS), :2]])
+
+
+def portrait_frame(points: np.ndarray, side: int) -> np.ndarray:
+    """FFHQ's alignment from five points: (2, 3) matrix, portrait pixel -> photo pixel.
+
+    The frame is level with eyes and mouth, centred a tenth of the way from the eyes to the mouth, and twice the larger
+    of 2.0 x the distance of the eyes and 1.8 x the distance from eyes to mouth wide (Karras et al., arXiv 1812.04948).
+    """
+    left_eye, right_eye, _, left_mouth, right_mouth = np.asarray(points, dtype=np.float64)
+    eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
+    across, down = right_eye - left_eye, mouth - eyes
+    axis = across + np.array([down[1], -down[0]])
+    axis /= np.hypot(*axis)
+    half = max(2.0 * np.hypot(*across), 1.8 * np.hypot(*down))
+    centre = eyes + 0.1 * down
+    turn = np.array([[axis[0], -axis[1]], [axis[1], axis[0]]]) * (2 * half / side)  # unit: photo px per portrait px
+    return np.column_stack([turn, centre - turn @ np.full(2, side / 2)])
+
+
+def crop(photo: Photo, face: Face, side: int, points: np.ndarray | None = None) -> FaceCrop:
+    """The face in the portrait frame, from MTCNN's five points or better ones."""
+    to_photo = portrait_frame(face.points if points is None else points, side)
+    return FaceCrop(picture=image.warp(photo.pixels, to_photo, (side, side)), to_photo=to_photo, face=face)

@@ -1,0 +1,95 @@
+"""M and G: z -> w -> z+ -> x'. Fourth and fifth box of HPVFG (Algorithm 1, steps 6 and 7).
+
+Two runtimes stand behind one interface: torch (differentiable, CPU or CUDA) and OpenVINO (fast on a CPU). Both run the
+tensors of nets.mobile_stylegan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as StateDict
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kfaar_core.nets.mobile_stylegan import Mapping, Synthesis
+
+# Styles 0-6 act at 4-16 px (head pose and shape), 7-12 at 32-64 px (features), 13-22 above (colour and texture).
+GROUPS = (7, 6, 10)
+
+
+def w_plus(w: Tensor) -> Tensor:
+    """(N, 3, 512), one w for each layer group -> (N, 23, 512)."""
+    return torch.repeat_interleave(w, torch.tensor(GROUPS, device=w.device), dim=1)
+
+
+class Generator(Protocol):
+    """What the pipeline needs from M and G."""
+
+    w_mean: Tensor  # (512,) the mean of w over random z: the average face
+
+    def map(self, z: Tensor) -> Tensor:
+        """M: z (N, 512) -> w (N, 512)."""
+
+    def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
+        """G: w+ (N, 23, 512) -> RGB (N, 3, side, side) float32 in about [-1, 1]; side 512 or 1024 px."""
+
+
+class TorchGenerator:
+    """M and G in torch; gradients flow where the caller asks for them."""
+
+    def __init__(self, state: StateDict[str, Tensor], device: torch.device) -> None:
+        self.mapping, self.synthesis = Mapping(), Synthesis()
+        self.mapping.load_state_dict(part(state, "mapping."))
+        self.synthesis.load_state_dict(part(state, "synthesis."))
+        for net in (self.mapping, self.synthesis):
+            net.to(device).eval().requires_grad_(False)
+        self.w_mean = mean_style(self.mapping, device)
+
+    def map(self, z: Tensor) -> Tensor:
+        return self.mapping(z)
+
+    def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
+        return self.synthesis(w_plus, side)
+
+
+class OpenVinoGenerator:
+    """M in torch, G compiled by OpenVINO for this CPU; faces are rendered one by one."""
+
+    def __init__(self, state: StateDict[str, Tensor], precision: str = "f32", threads: int = 0) -> None:
+        self.mapping = Mapping()
+        self.mapping.load_state_dict(part(state, "mapping."))
+        self.mapping.eval().requires_grad_(False)
+        self.w_mean = mean_style(self.mapping, torch.device("cpu"))
+        self._state = {name: tensor.float().numpy() for name, tensor in part(state, "synthesis.").items()}
+        self._options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
+        self._compiled = cache(self._compile)
+
+    def _compile(self, side: int):  # type: ignore[no-untyped-def]  # openvino has no types
+        import openvino
+
+        from kfaar_core.nets.mobile_stylegan_openvino import synthesis_graph
+
+        return openvino.Core().compile_model(synthesis_graph(self._state, side), "CPU", self._options)
+
+    def map(self, z: Tensor) -> Tensor:
+        return self.mapping(z)
+
+    def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
+        graph = self._compiled(side)
+        pictures = [graph([styles[None].numpy()])[0] for styles in w_plus.float()]
+        return torch.from_numpy(np.concatenate(pictures))
+
+
+def part(state: StateDict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The float32 tensors under a prefix, without it."""
+    return {name.removeprefix(prefix): t.float() for name, t in state.items() if name.startswith(prefix)}
+
+
+@torch.inference_mode()
+def mean_style(mapping: Mapping, device: torch.device, count: int = 4096) -> Tensor:
+    """The mean w (512,) over `count` fixed random z: the centre that truncation pulls towards."""
+    z = torch.randn(count, 512, generator=torch.Generator().manual_seed(0))
+    return mapping(z.to(device)).mean(dim=0).clone()

@@ -1,0 +1,128 @@
+"""The tiny preset: random networks with the shapes of the real ones, for tests in milliseconds. It knows no faces."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kfaar_core.nets.mobile_stylegan import STYLES
+from kfaar_core.presets import Preset
+from kfaar_core.records import Face, Photo, Posture
+from kfaar_core.stages.correct import ANGLE_UNIT
+from kfaar_core.stages.detect import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP, Detector
+from kfaar_core.stages.encode import Alignment, Recogniser
+from kfaar_core.stages.geometry import GeometryReader
+
+FIVE = np.array([[0.375, 0.46], [0.625, 0.46], [0.5, 0.6], [0.41, 0.72], [0.59, 0.72]])  # in portrait sides
+FEATURES, DIMENSION = 12, 8  # of E, and d
+
+
+def seeded(name: int) -> torch.Generator:
+    return torch.Generator().manual_seed(name)
+
+
+class TinyDetector(Detector):
+    """One face in the middle of every picture that is not a single colour."""
+
+    def faces(self, photo: Photo) -> list[Face]:
+        height, width = photo.pixels.shape[:2]
+        if photo.pixels.std() < 1 or min(height, width) < 20:
+            return []
+        low, side = np.array([width * 0.2, height * 0.2]), 0.6 * min(width, height)
+        box = np.concatenate([low, low + side]).astype(np.float32)
+        points = (low + (FIVE - (0.2, 0.25)) * side / 0.6).astype(np.float32)
+        return [Face(box=box, points=points, confidence=1.0)]
+
+
+class TinyGeometry(GeometryReader):
+    """A fixed face whose yaw and smile follow the brightness of the picture's halves."""
+
+    def __init__(self) -> None:
+        angle = np.linspace(0, 2 * np.pi, 478, endpoint=False)
+        points = np.stack([0.5 + 0.3 * np.cos(angle), 0.58 + 0.35 * np.sin(angle), 0 * angle], axis=1)
+        for corners, eye in zip(EYE_CORNERS, FIVE, strict=False):
+            points[list(corners), :2] = eye
+        points[NOSE_TIP, :2] = FIVE[2]
+        points[list(MOUTH_CORNERS), :2] = FIVE[3:]
+        self._points = points.astype(np.float32)
+
+    @torch.inference_mode()
+    def postures(self, portraits: Tensor) -> list[Posture]:
+        halves = torch.stack([part.mean(dim=(1, 2, 3)) for part in portraits.chunk(2, dim=3)], dim=1)  # (N, 2)
+        answers = []
+        for left, right in halves.tolist():
+            shapes = np.zeros(52, dtype=np.float32)
+            shapes[44:46] = 0.5 + 0.25 * (left + right)
+            answers.append(
+                Posture(
+                    yaw=ANGLE_UNIT * (left - right), pitch=0.0, roll=0.0, blendshapes=shapes, landmarks=self._points
+                )
+            )
+        return answers
+
+
+class TinyGenerator:
+    """w+ -> a soft pattern of 32 px (or whatever side is asked for)."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.w_mean = torch.zeros(512, device=device)
+        self._basis = torch.randn(STYLES * 512, 3 * 8 * 8, generator=seeded(1)).to(device) / 40
+
+    def map(self, z: Tensor) -> Tensor:
+        return z
+
+    def render(self, w_plus: Tensor, side: int = 32) -> Tensor:
+        pattern = torch.tanh(w_plus.flatten(1) @ self._basis).reshape(-1, 3, 8, 8)
+        return functional.interpolate(pattern, size=(side, side), mode="bilinear", align_corners=False)
+
+
+class TinyEncoder(nn.Module):
+    """A linear picture feature."""
+
+    weight: Tensor
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.randn(3 * 16 * 16, FEATURES, generator=seeded(seed)) / 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) @ self.weight
+
+
+def recogniser(seed: int, device: torch.device) -> Recogniser:
+    alignment = Alignment(size=(16, 16), template=FIVE * 16, landmarks=None)
+    return Recogniser(TinyEncoder(seed), alignment, torch.zeros(1), device, flip=False)
+
+
+def boxes(
+    preset: Preset, device: torch.device
+) -> tuple[Detector, GeometryReader, Recogniser, Recogniser, TinyGenerator, dict[str, Tensor]]:
+    """detector, geometry, encoder, judge, generator, posture state."""
+    posture = {"gain": torch.randn(1536, 54, generator=seeded(4)) / 100}
+    return (
+        TinyDetector(preset),
+        TinyGeometry(),
+        recogniser(2, device),
+        recogniser(3, device),
+        TinyGenerator(device),
+        posture,
+    )
+
+
+def floor_state() -> dict[str, Tensor]:
+    """Random maps with the names of train.floor's."""
+
+    def random(seed: int, *shape: int) -> Tensor:
+        return torch.randn(*shape, generator=seeded(seed))
+
+    return {
+        "identity.mean": torch.zeros(FEATURES),
+        "identity.map": random(5, DIMENSION, FEATURES),
+        "latent.mean": torch.zeros(1536),
+        "payload": random(6, 1536, DIMENSION),
+        "nuisance": random(7, 1536, 4),
+        "reader.mean": torch.zeros(FEATURES),
+        "reader.map": random(8, DIMENSION, FEATURES),
+    }

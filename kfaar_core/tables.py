@@ -1,0 +1,254 @@
+"""The printed tables, from scores to rows to text. A row is one figure with its interval, n and the paper's figure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from kfaar_core.errors import BadSetting, DataMissing
+from kfaar_core.evaluate.results import Result, Thresholds
+from kfaar_core.metrics.bootstrap import (
+    RESAMPLES,
+    Interval,
+    curve_interval,
+    mean_interval,
+    rate_interval,
+    zero_words,
+)
+from kfaar_core.metrics.random_direction import law_test
+from kfaar_core.metrics.verification import area, crr, equal_error
+from kfaar_core.paper_figures import paper_figure
+from kfaar_core.records import Row, Scores
+from kfaar_core.runtime import stream
+from kfaar_core.scenarios import populations
+
+SCHEMA = "kfaar-table"
+VERSION = 1
+PHOTO_WORDS = {populations.OTHER: "another photo", populations.SAME: "same photo"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One printed table."""
+
+    number: str  # the paper's, for example "VI"
+    title: str
+    about: str  # what was run: data, people, keys, preset
+    rows: tuple[Row, ...]
+
+
+def table_vi(
+    scores: Mapping[str, Scores],
+    thresholds: Thresholds,
+    *,
+    dataset: str,
+    dimension: int,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> tuple[Row, ...]:
+    """Table VI, recognition accuracy of KVFA: CRR and FAR at both thresholds, AUC and, beyond the paper, EER and FRR.
+
+    Args:
+        scores: by name, all of populations.names_for("VI").
+        dimension: d, unused here: every table takes the same arguments.
+
+    Raises:
+        DataMissing: a population is not there or has no score.
+    """
+    impostor = scored(scores, populations.IMPOSTOR)
+    rows: list[Row] = []
+    for photo, words in PHOTO_WORDS.items():
+        genuine = scored(scores, populations.genuine(photo))
+        for label, threshold in kvfa_thresholds(thresholds):
+            rng = stream(seed, f"table VI, {photo}, {label}")
+            rows += decisions(genuine, impostor, threshold, f"{words}, {label}", dataset, rng, resamples)
+        for figure, statistic in (("AUC", area), ("EER", equal_error)):
+            rng = stream(seed, f"table VI, {photo}, {figure}")
+            sides = genuine.values, genuine.people, impostor.values, impostor.people
+            found = curve_interval(statistic, *sides, rng, resamples)
+            paper = paper_figure("VI", figure.lower(), dataset)
+            rows.append(row(f"{figure}, {words}", found, paper, failed_words(genuine, impostor)))
+    return tuple(rows)
+
+
+def decisions(
+    genuine: Scores,
+    impostor: Scores,
+    threshold: float,
+    words: str,
+    dataset: str,
+    rng: np.random.Generator,
+    resamples: int,
+) -> list[Row]:
+    """CRR, FAR and FRR at one threshold."""
+    accepted, refused = genuine.values >= threshold, impostor.values < threshold
+    right, owners = np.concatenate([accepted, refused]), np.concatenate([genuine.people, impostor.people])
+    failed = genuine.failed + impostor.failed
+    crr_note = failed_words(genuine, impostor)
+    if failed:
+        strict = crr(genuine.values, impostor.values, threshold) * right.size / (right.size + failed)
+        crr_note += f"; CRR {strict:.3f} when they count as wrong"
+    found = {
+        "CRR": (rate_interval(right, owners, rng, resamples), crr_note),
+        "FAR": (rate_interval(~refused, impostor.people, rng, resamples), failed_words(impostor)),
+        "FRR": (rate_interval(~accepted, genuine.people, rng, resamples), failed_words(genuine)),
+    }
+    return [
+        row(f"{figure}, {words}", interval, paper_figure("VI", figure.lower(), dataset), note)
+        for figure, (interval, note) in found.items()
+    ]
+
+
+def table_vii(
+    scores: Mapping[str, Scores],
+    thresholds: Thresholds,
+    *,
+    dataset: str,
+    dimension: int,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> tuple[Row, ...]:
+    """Table VII, similarity of original and virtual face in four scenarios, with the share accepted at each threshold.
+
+    Args:
+        scores: by name, all of populations.names_for("VII").
+        dimension: d of the features that KVFA compares: wrong keys are held against a random direction in d dimensions.
+
+    Raises:
+        DataMissing: a population is not there or has no score.
+    """
+    rows: list[Row] = []
+    for entry in populations.SCENARIOS:
+        places = tuple(thresholds.recogniser.items()) if entry.by_recogniser else kvfa_thresholds(thresholds)
+        for photo, words in PHOTO_WORDS.items():
+            population = scored(scores, populations.scenario(entry.number, photo))
+            name = f"Scenario {entry.number} ({entry.title}), {words}"
+            note = failed_words(population)
+            if entry.number == 3:
+                note = "; ".join(part for part in (law_words(population, dimension), note) if part)
+            rng = stream(seed, f"table VII, {entry.number}, {photo}")
+            mean = mean_interval(population.values, population.people, rng, resamples)
+            rows.append(row(f"{name}: cosine", mean, paper_figure("VII", f"scenario {entry.number}", dataset), note))
+            for label, threshold in places:
+                label = f"{label} ({threshold:.3f})" if entry.by_recogniser else label
+                rng = stream(seed, f"table VII, {entry.number}, {photo}, {label}")
+                accepted = rate_interval(population.values >= threshold, population.people, rng, resamples)
+                rows.append(row(f"{name}: accepted, {label}", accepted, None, failed_words(population)))
+    return tuple(rows)
+
+
+TABLES: Mapping[str, tuple[str, Callable[..., tuple[Row, ...]]]] = {
+    "VI": ("The recognition accuracy of KVFA", table_vi),
+    "VII": ("The similarity of original and virtual face in different authentication scenarios", table_vii),
+}
+
+
+def table_of(result: Result, *, resamples: int = RESAMPLES) -> Table:
+    """The table that a result was run for.
+
+    Raises:
+        BadSetting: a result for an unknown table. DataMissing: a population is missing or empty.
+    """
+    if result.table not in TABLES:
+        raise BadSetting(got=f"the table {result.table!r}", mend=f"choose one of {', '.join(TABLES)}")
+    title, rows = TABLES[result.table]
+    named = {scores.name: scores for scores in result.populations}
+    settings = {"dataset": result.dataset, "dimension": result.dimension, "seed": result.seed, "resamples": resamples}
+    return Table(result.table, title, about(result), rows(named, result.thresholds, **settings))
+
+
+def about(result: Result) -> str:
+    """One sentence a table cannot be read without."""
+    failed = ", ".join(f"{count} x {what}" for what, count in result.failures.items()) or "none"
+    return (
+        f"{result.dataset}, {result.people} people, {populations.KEY_MODES[result.key_mode]}, {result.trials} trials, "
+        f"d = {result.dimension}, preset {result.preset}; failures: {failed}; "
+        "intervals: 95 % bootstrap over people"
+    )
+
+
+def scored(scores: Mapping[str, Scores], name: str) -> Scores:
+    """A population that has at least one score."""
+    if name not in scores:
+        raise DataMissing(got=f"the scores of {name!r} are missing", mend="run the evaluation of this table again")
+    if len(scores[name].values) == 0:
+        raise DataMissing(
+            got=f"all {scores[name].failed} trials of {name!r} failed",
+            mend="look at the failures of the result, and use more people",
+        )
+    return scores[name]
+
+
+def kvfa_thresholds(thresholds: Thresholds) -> tuple[tuple[str, float], ...]:
+    """Both thresholds, each with the words that a row shows; the one in force is marked."""
+    marks = {name: ", in force" if name == thresholds.in_force else "" for name in ("paper", "dev")}
+    return (
+        (f"threshold {thresholds.paper:.3f} (paper{marks['paper']})", thresholds.paper),
+        (f"threshold {thresholds.dev:.3f} (dev{marks['dev']})", thresholds.dev),
+    )
+
+
+def row(name: str, found: Interval, paper: float | None, note: str) -> Row:
+    """An interval as a printed row; a rate without a single hit, or without a miss, says so as 3/n."""
+    remarks = [f"{found.people} people"]
+    if found.value == 0 and found.high > 0:
+        remarks.append(f"0 of {found.n}: {zero_words(found.people)}")
+    elif found.value == 1 and found.low < 1:
+        remarks.append(f"{found.n} of {found.n}: misses {zero_words(found.people)}")
+    remarks += [note] if note else []
+    return Row(name, found.value, found.low, found.high, found.n, paper, "; ".join(remarks))
+
+
+def failed_words(*populations_: Scores) -> str:
+    """How many trials have no score, or nothing when all have one."""
+    failed = sum(scores.failed for scores in populations_)
+    total = failed + sum(len(scores.values) for scores in populations_)
+    return f"{failed} of {total} trials failed" if failed else ""
+
+
+def law_words(population: Scores, dimension: int) -> str:
+    """Wrong-key cosines beside the law of a random direction."""
+    if dimension < 2:
+        return ""
+    found = law_test(population.values, dimension)
+    return (
+        f"sd {found.sd:.3f}, a random direction in {dimension} dimensions has {found.expected_sd:.3f} "
+        f"(KS {found.statistic:.3f}, p {found.p_value:.2g})"
+    )
+
+
+def to_markdown(table: Table) -> str:
+    """The table as Markdown, ready for a README or a terminal."""
+    lines = [
+        f"### Table {table.number}: {table.title}",
+        "",
+        f"{table.about}.",
+        "",
+        "| figure | ours | 95 % interval | n | paper | note |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for entry in table.rows:
+        interval = f"{number(entry.low)} to {number(entry.high)}"
+        cells = entry.name, number(entry.value), interval, str(entry.n), number(entry.paper), entry.note
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or a dash where there is no figure."""
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def to_json(table: Table) -> str:
+    """The table for machines; a figure that does not exist is null."""
+    rows = [{name: none_for_nan(value) for name, value in asdict(entry).items()} for entry in table.rows]
+    record = {"schema": SCHEMA, "version": VERSION, **asdict(table), "rows": rows}
+    return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def none_for_nan(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value

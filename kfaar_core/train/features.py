@@ -1,0 +1,34 @@
+"""Cache of encoder features: E of every labelled photo and render."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+
+from kfaar_core import image
+from kfaar_core.files import cache_folder
+from kfaar_core.stages.encode import Recogniser
+from kfaar_core.train.photos import SIDE, LabelledPhotos
+from kfaar_core.train.renders import Renders
+
+log = logging.getLogger(__name__)
+
+
+@torch.inference_mode()
+def features(recogniser: Recogniser, faces: LabelledPhotos | Renders, name: str) -> np.ndarray:
+    """(N, D) float32 raw features of the faces, aligned by the teacher's landmarks; cached under `name`."""
+    path = cache_folder("features") / f"{name}.npy"
+    if path.exists():
+        return np.load(path)
+    answers = []
+    for start in range(0, len(faces.pictures), 32):
+        pairs = zip(faces.pictures[start : start + 32], faces.landmarks[start : start + 32], strict=True)
+        crops = np.stack([recogniser.align(picture, landmarks * SIDE) for picture, landmarks in pairs])
+        answers.append(recogniser.raw(image.to_float(crops)).numpy())
+        if start % 3200 == 0:
+            log.info("%s: %d of %d", name, start, len(faces.pictures))
+    found = np.concatenate(answers)
+    np.save(path, found)
+    return found

@@ -1,0 +1,143 @@
+"""Fit the linear floor: identity map, payload directions and reader, all in closed form.
+
+python -m kfaar_core.train floor
+
+Identity can only be read back from what the picture shows. With J (E's feature from w), the noise S of what J cannot
+tell and the posture correction w -> w + K (y - A w), the payload goes into the directions z of w = mean + L z that
+stand out most from that noise after correction: the leading right singular vectors of S^-1/2 J (I - K A) L.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.linalg
+import torch
+from torch import Tensor
+
+from kfaar_core.train.directions import Directions, PostureFit
+from kfaar_core.train.photos import LabelledPhotos
+from kfaar_core.train.posture import fit, gain, postures_of, ridge
+from kfaar_core.train.renders import Renders
+from kfaar_core.train.settings import Training
+
+
+def identity_map(features: np.ndarray, people: np.ndarray, dimension: int, shrink: float = 0.1) -> dict[str, Tensor]:
+    """Linear discriminants of E's features: u = unit(W (E(x) - mu)), every dimension of unit variance on train.
+
+    Args:
+        features: (N, D) raw features of training photos.
+        people: (N,) identity numbers; people with one photo serve the between-class part alone.
+        shrink: ridge on the within-class scatter, in shares of its mean variance.
+    """
+    features = features.astype(np.float64)
+    counts = np.bincount(people)
+    means = np.stack([features[people == person].mean(axis=0) for person in range(len(counts))])
+    # A person counts as at most ten photos, so that nobody's 500 photos rule the scatter.
+    weight = np.minimum(1.0, 10.0 / counts)[people] * (counts[people] > 1)
+    away = features - means[people]
+    within = (away * weight[:, None]).T @ away / (weight.sum() * (1 - 1 / counts[counts > 1].mean()))
+    within += shrink * np.trace(within) / len(within) * np.eye(len(within))
+    _, vectors = scipy.linalg.eigh(np.cov(means.T), within)
+    rows = vectors[:, ::-1][:, :dimension].T
+    mean = features.mean(axis=0)
+    rows /= ((features - mean) @ rows.T).std(axis=0)[:, None]
+    return {"identity.mean": torch.from_numpy(mean), "identity.map": torch.from_numpy(rows.copy())}
+
+
+def directions(
+    found: PostureFit,
+    features_noise: np.ndarray,
+    gain: np.ndarray,
+    targets: np.ndarray,
+    dimension: int,
+    amplitude: float,
+    truncation: float,
+) -> Directions:
+    """
+    Args:
+        found: from train.posture.
+        features_noise: (D, D) covariance of E's features of renders around the linear prediction.
+        gain: (1536, 54) K of the posture correction.
+        targets: (N, 54) postures of training photos, which the correction brings in.
+        dimension: d.
+        amplitude: sd of w along each payload direction, in sds of the renders' w.
+        truncation: the same for all other directions.
+    """
+    values, vectors = np.linalg.eigh(found.covariance)
+    kept = values > values.max() * 1e-4
+    spread = vectors[:, kept] * np.sqrt(values[kept])  # L (1536, r)
+    moved = found.identity_rows @ gain  # E's change for each unit of posture (D, 54)
+    noise = features_noise + moved @ np.cov(targets.T) @ moved.T
+    whiten = np.linalg.inv(np.linalg.cholesky(noise))
+    signal = whiten @ (found.identity_rows - moved @ found.rows) @ spread
+    basis = np.linalg.svd(signal, full_matrices=True)[2].T  # (r, r)
+    return Directions(
+        mean=found.latent_mean,
+        payload=amplitude * spread @ basis[:, :dimension],
+        nuisance=truncation * spread @ basis[:, dimension:],
+    )
+
+
+def fit_reader(features: np.ndarray, payload: np.ndarray, share: float = 0.003) -> dict[str, Tensor]:
+    """h of the floor: ridge from E's features of corrected renders (N, D) to the unit payload (N, d) they carry."""
+    features = features.astype(np.float64)
+    mean = features.mean(axis=0)
+    rows = ridge(features - mean, payload - payload.mean(axis=0), share)
+    return {"reader.mean": torch.from_numpy(mean), "reader.map": torch.from_numpy(rows)}
+
+
+def directions_state(found: Directions) -> dict[str, Tensor]:
+    """What stages.project loads, as float32."""
+    return {
+        "latent.mean": torch.from_numpy(found.mean.astype(np.float32)),
+        "payload": torch.from_numpy(found.payload.astype(np.float32)),
+        "nuisance": torch.from_numpy(found.nuisance.astype(np.float32)),
+    }
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Everything that is fitted before the posed renders are made."""
+
+    posture: PostureFit
+    gain: np.ndarray  # (1536, 54)
+    directions: Directions
+    identity: dict[str, Tensor]
+    targets: np.ndarray  # (N, 54) postures of training photos
+
+
+def fit_all(
+    training: Training, faces: Renders, face_features: np.ndarray, photos: LabelledPhotos, photo_features: np.ndarray
+) -> Fitted:
+    """Posture rows, gain, identity map and payload directions from mixed renders and training photos.
+
+    Args:
+        face_features: (N, D) raw features of E of the renders. photo_features: the same of the photos.
+    """
+    found = fit(faces.w, postures_of(faces.rotation, faces.blendshapes), face_features, training.latent_ridge)
+    away = faces.w.reshape(len(faces.w), -1) - found.latent_mean
+    noise = np.cov((face_features - face_features.mean(axis=0) - away @ found.identity_rows.T).T)
+    # Identity is counted in sds of what J cannot tell, so that `keep` has no unit.
+    whiten = np.linalg.inv(np.linalg.cholesky(noise))
+    tolerance = np.full(54, training.shape_tolerance)
+    tolerance[:3] = training.angle_tolerance
+    moves = gain(replace(found, identity_rows=whiten @ found.identity_rows), training.keep, tolerance)
+    targets = postures_of(photos.rotation, photos.blendshapes)
+    return Fitted(
+        posture=found,
+        gain=moves,
+        directions=directions(
+            found, noise, moves, targets, training.dimension, training.amplitude, training.truncation
+        ),
+        identity=identity_map(photo_features, photos.people, training.dimension, training.identity_shrink),
+        targets=targets,
+    )
+
+
+def report(reader: dict[str, Tensor], features: np.ndarray, payload: np.ndarray) -> dict[str, float]:
+    """How well h reads unseen posed renders: cosine with the payload."""
+    read = (features - reader["reader.mean"].numpy()) @ reader["reader.map"].numpy().T
+    cosines = (read * payload).sum(axis=1) / np.linalg.norm(read, axis=1) / np.linalg.norm(payload, axis=1)
+    return {"n": len(cosines), "payload_cosine_mean": float(cosines.mean()), "payload_cosine_sd": float(cosines.std())}

@@ -1,0 +1,126 @@
+"""Train the geometry network on the Face Landmarker's labels over LFW-train photos and generated faces.
+
+python -m kfaar_core.train geometry
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kfaar_core.nets.geometry_net import Geometry, GeometryNet
+from kfaar_core.runtime import stream
+from kfaar_core.stages.detect import EYE_CORNERS
+from kfaar_core.stages.geometry import VIEW_CENTRE, VIEW_SIDE, euler_degrees, view
+from kfaar_core.train.augment import degrade
+from kfaar_core.train.loop import Plan, train
+from kfaar_core.train.photos import LabelledPhotos
+from kfaar_core.train.renders import Renders
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Portraits with labels, in the view's own units."""
+
+    pictures: np.ndarray  # (N, 256, 256, 3) uint8
+    landmarks: Tensor  # (N, 478, 3) in [-1, 1] of the straight view
+    rotation: Tensor  # (N, 3, 3)
+    blendshapes: Tensor  # (N, 52)
+
+
+def in_view(landmarks: np.ndarray) -> Tensor:
+    """Landmarks in portrait sides -> units of half the view's side, from its centre; depth centred on the face."""
+    points = landmarks.astype(np.float32).copy()
+    points[:, :, 2] -= points[:, :, 2].mean(axis=1, keepdims=True)
+    return torch.from_numpy((points - (*VIEW_CENTRE, 0.0)) / (VIEW_SIDE / 2)).float()
+
+
+def labelled(*sources: LabelledPhotos | Renders) -> Labelled:
+    """Join photos and renders."""
+    return Labelled(
+        pictures=np.concatenate([source.pictures for source in sources]),
+        landmarks=torch.cat([in_view(source.landmarks) for source in sources]),
+        rotation=torch.from_numpy(np.concatenate([source.rotation for source in sources])),
+        blendshapes=torch.from_numpy(np.concatenate([source.blendshapes for source in sources])),
+    )
+
+
+def moved(landmarks: Tensor, rotation: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
+    """The labels as a view displaced by `moves` (N, 2, 3) sees them (similarities: turn, scale, shift)."""
+    turn, shift = moves[:, :, :2], moves[:, :, 2]
+    scale = torch.linalg.det(turn).sqrt()
+    back = torch.linalg.inv(turn)
+    points = (landmarks[:, :, :2] - shift[:, None]) @ back.transpose(1, 2)
+    seen = torch.cat((points, landmarks[:, :, 2:] / scale[:, None, None]), dim=2)
+    spin = torch.zeros_like(rotation)
+    spin[:, 2, 2] = 1
+    # The view turns clockwise (y down), so the head turns the other way; the camera's y points up.
+    spin[:, :2, :2] = turn / scale[:, None, None]
+    return seen, spin @ rotation
+
+
+def random_moves(count: int, rng: np.random.Generator) -> Tensor:
+    """(count, 2, 3) similarities: turns of 6 degrees, scales of 7 %, shifts of 5 % of half the view (sd)."""
+    angle, scale = np.deg2rad(rng.normal(0, 6, count)), np.exp(rng.normal(0, 0.07, count))
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    shift = rng.normal(0, 0.05, (count, 2))
+    return torch.from_numpy(np.stack([c, -s, shift[:, 0], s, c, shift[:, 1]], axis=1).reshape(-1, 2, 3)).float()
+
+
+def terms(found: Geometry, landmarks: Tensor, rotation: Tensor, blendshapes: Tensor) -> dict[str, Tensor]:
+    """Weighted losses: landmarks (L1, x 20), rotation (squared chord, x 20) and blendshapes (L1, x 10)."""
+    return {
+        "landmarks": 20 * (found.landmarks - landmarks).abs().mean(),
+        "rotation": 20 * (found.rotation - rotation).square().sum(dim=(1, 2)).mean(),
+        "blendshapes": 10 * (found.blendshapes - blendshapes)[:, 1:].abs().mean(),
+    }
+
+
+def learn(data: Labelled, plan: Plan, batch: int, seed: int, folder: Path, resume: bool) -> GeometryNet:
+    """Train a GeometryNet with moved, relit and degraded views."""
+    torch.manual_seed(seed)
+    net = GeometryNet()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
+    per_epoch = len(data.pictures) // batch
+
+    def losses(step: int) -> dict[str, Tensor]:
+        epoch, place = divmod(step, per_epoch)
+        order = stream(seed, f"geometry epoch {epoch}").permutation(len(data.pictures))
+        chosen = np.sort(order[place * batch : (place + 1) * batch])
+        rng = stream(seed, f"geometry batch {step}")
+        moves = random_moves(batch, rng)
+        portraits = torch.from_numpy(data.pictures[chosen]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        x = degrade(view(portraits, moves), rng).to(memory_format=torch.channels_last)
+        landmarks, rotation = moved(data.landmarks[chosen], data.rotation[chosen], moves)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            features = net.trunk(x)
+        return terms(net.heads(features.float()), landmarks, rotation, data.blendshapes[chosen])
+
+    train(net, losses, plan, folder, resume)
+    return net
+
+
+@torch.inference_mode()
+def report(net: GeometryNet, data: Labelled) -> dict[str, float]:
+    """Agreement with the teacher on unseen faces: degrees, NME by the distance of the eyes, blendshapes."""
+    pictures = torch.from_numpy(data.pictures).permute(0, 3, 1, 2)
+    found = [net(view(batch.float() / 127.5 - 1)) for batch in pictures.split(64)]
+    landmarks = torch.cat([geometry.landmarks for geometry in found])
+    angles = euler_degrees(torch.cat([geometry.rotation for geometry in found])) - euler_degrees(data.rotation)
+    shapes = torch.cat([geometry.blendshapes for geometry in found])
+    left, right = (data.landmarks[:, list(corners), :2].mean(dim=1) for corners in EYE_CORNERS)
+    between = (left - right).norm(dim=1)
+    error = (landmarks - data.landmarks)[:, :, :2].norm(dim=2).mean(dim=1) / between
+    a, b = shapes[:, 1:], data.blendshapes[:, 1:]
+    each = ((a - a.mean(0)) * (b - b.mean(0))).mean(0) / (a.std(0) * b.std(0)).clamp(min=1e-6)
+    return {
+        "n": len(pictures),
+        **{f"{name}_degrees": float(v) for name, v in zip(("yaw", "pitch", "roll"), angles.abs().mean(0), strict=True)},
+        "landmark_nme": float(error.mean()),
+        "blendshape_cosine": float(torch.cosine_similarity(a, b).mean()),
+        "blendshape_correlation_median": float(each.median()),
+    }

@@ -1,0 +1,141 @@
+"""Train the judge: distil a MobileFaceNet teacher into nets.judge_net on LFW-train photos and generated faces.
+
+python -m kfaar_core.train recogniser
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kfaar_core import image
+from kfaar_core.files import cache_folder
+from kfaar_core.nets.judge_net import INPUT, JudgeNet
+from kfaar_core.runtime import stream
+from kfaar_core.stages.detect import five_points
+from kfaar_core.stages.encode import JUDGE
+from kfaar_core.train.augment import degrade
+from kfaar_core.train.loop import Plan, train
+from kfaar_core.train.photos import SIDE, load_photos
+from kfaar_core.train.renders import load_renders
+from kfaar_core.train.teachers import load_mobilefacenet
+
+log = logging.getLogger(__name__)
+
+MARGIN = 8  # px around the aligned crop, for shifted and turned views
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Aligned crops with a margin, and what the teacher says of each."""
+
+    crops: Tensor  # (N, 3, 128, 112) uint8
+    features: Tensor  # (N, 128) float32, teacher, flip-sum, unit length
+
+
+def aligned(pictures: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(N, 256, 256, 3) portraits, landmarks in portrait sides -> (N, 128, 112, 3) crops with the margin."""
+    size = (INPUT[1] + 2 * MARGIN, INPUT[0] + 2 * MARGIN)
+    maps = [image.similarity(JUDGE.template + MARGIN, five_points(points * SIDE)) for points in landmarks]
+    return np.stack([image.warp(p, m, size) for p, m in zip(pictures, maps, strict=True)])
+
+
+@torch.inference_mode()
+def teach(net: nn.Module, crops: Tensor) -> Tensor:
+    """The teacher's flip-sum features (N, 128), unit length."""
+    answers = []
+    for batch in crops.split(64):
+        x = centre(batch.float() / 127.5 - 1)
+        answers.append(functional.normalize(net(x) + net(x.flip(-1)), dim=1))
+    return torch.cat(answers)
+
+
+def centre(crops: Tensor) -> Tensor:
+    """Cut the margin off."""
+    return crops[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+
+def prepare(data: Path, part: str, renders: int | None) -> Lesson:
+    """Crops and teacher features of one part of LFW (and of generated faces), cached."""
+    path = cache_folder("judge") / f"{data.stem}-{part}-{renders}.npz"
+    if not path.exists():
+        photos = load_photos(data, part)
+        crops = [aligned(photos.pictures, photos.landmarks)]
+        if renders != 0:
+            faces = load_renders("mixed", renders)
+            crops.append(aligned(faces.pictures, faces.landmarks))
+        joined = torch.from_numpy(np.concatenate(crops)).permute(0, 3, 1, 2).contiguous()
+        np.savez(path, crops=joined.numpy(), features=teach(load_mobilefacenet(), joined).numpy())
+    found = np.load(path)
+    return Lesson(torch.from_numpy(found["crops"]), torch.from_numpy(found["features"]))
+
+
+def augmented(crops: Tensor, seed: int, step: int) -> Tensor:
+    """(B, 3, 128, 112) uint8 -> (B, 3, 112, 96) float in [-1, 1]: mirrored, moved, relit and degraded."""
+    rng = stream(seed, f"judge batch {step}")
+    x = crops.float() / 127.5 - 1
+    count = len(x)
+    mirror = torch.from_numpy(rng.random(count) < 0.5)
+    x = torch.where(mirror[:, None, None, None], x.flip(-1), x)
+    angle, scale = np.deg2rad(rng.normal(0, 3, count)), np.exp(rng.normal(0, 0.03, count))
+    theta = np.zeros((count, 2, 3), dtype=np.float32)
+    height, width = INPUT[0] + 2 * MARGIN, INPUT[1] + 2 * MARGIN
+    inner = np.array([INPUT[1] / width, INPUT[0] / height])
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    theta[:, 0, 0], theta[:, 0, 1] = c * inner[0], -s * inner[1] * height / width
+    theta[:, 1, 0], theta[:, 1, 1] = s * inner[0] * width / height, c * inner[1]
+    theta[:, :, 2] = rng.normal(0, 0.02, (count, 2))
+    grid = functional.affine_grid(torch.from_numpy(theta), [count, 3, *INPUT], align_corners=False)
+    return degrade(functional.grid_sample(x, grid, padding_mode="border", align_corners=False), rng)
+
+
+def distil(lesson: Lesson, plan: Plan, batch: int, seed: int, folder: Path, resume: bool) -> JudgeNet:
+    """Train a JudgeNet to point where the teacher points, and to keep its pattern of similarities."""
+    torch.manual_seed(seed)
+    net = JudgeNet()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
+    per_epoch = len(lesson.crops) // batch
+
+    def losses(step: int) -> dict[str, Tensor]:
+        epoch, place = divmod(step, per_epoch)
+        order = stream(seed, f"judge epoch {epoch}").permutation(len(lesson.crops))
+        chosen = torch.from_numpy(order[place * batch : (place + 1) * batch])
+        x = augmented(lesson.crops[chosen], seed, step).to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            features = net(x)
+        ours = functional.normalize(features.float(), dim=1)
+        theirs = lesson.features[chosen]
+        pattern = (ours @ ours.T - theirs @ theirs.T).square().mean()
+        return {"direction": 1 - (ours * theirs).sum(dim=1).mean(), "pattern": 4 * pattern}
+
+    train(net, losses, plan, folder, resume)
+    return net
+
+
+@torch.inference_mode()
+def mean_feature(net: nn.Module, crops: Tensor) -> Tensor:
+    """(128,) mean flip-sum feature of aligned crops with margin (uint8): the centre for all cosines."""
+    total = torch.zeros(128)
+    for batch in crops.split(128):
+        x = centre(batch.float() / 127.5 - 1)
+        total += (net(x) + net(x.flip(-1))).sum(dim=0)
+    return total / len(crops)
+
+
+@torch.inference_mode()
+def report(net: nn.Module, lesson: Lesson) -> dict[str, float]:
+    """Mean cosine of the student with its teacher on unseen people."""
+    cosines = [
+        torch.cosine_similarity(net(x) + net(x.flip(-1)), theirs)
+        for x, theirs in (
+            (centre(crops.float() / 127.5 - 1), theirs)
+            for crops, theirs in zip(lesson.crops.split(128), lesson.features.split(128), strict=True)
+        )
+    ]
+    return {"n": len(lesson.crops), "teacher_cosine_mean": float(torch.cat(cosines).mean())}

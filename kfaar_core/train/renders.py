@@ -1,0 +1,115 @@
+"""Cache of rendered faces with the teacher's labels: what geometry, directions, projector and reader learn from.
+
+A shard holds SHARD faces: the w of three layer groups, the 256 px picture and the labels. Shards are written whole and
+skipped when they exist, so that a killed run goes on where it stopped and several processes can share the work.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kfaar_core import image
+from kfaar_core.files import cache_folder
+from kfaar_core.runtime import stream
+from kfaar_core.stages.generate import Generator, w_plus
+from kfaar_core.train.directions import Directions, PostureFit
+from kfaar_core.train.teachers import Landmarker
+
+log = logging.getLogger(__name__)
+
+SHARD = 250  # faces a file
+
+
+@dataclass(frozen=True)
+class Renders:
+    """Rendered faces that the teacher found; N of them."""
+
+    w: np.ndarray  # (N, 3, 512) float32: coarse, middle, fine
+    payload: np.ndarray  # (N, d) float32 of unit length, what a posed render carries; d = 0 for mixed ones
+    pictures: np.ndarray  # (N, 256, 256, 3) uint8
+    landmarks: np.ndarray  # (N, 478, 3) float32, x and y in [0, 1]
+    blendshapes: np.ndarray  # (N, 52) float32
+    rotation: np.ndarray  # (N, 3, 3) float32
+    missed: int  # renders in which the teacher found no face
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Latents to render, and what they carry."""
+
+    w: np.ndarray  # (N, 3, 512) float32
+    payload: np.ndarray  # (N, d) float32
+
+
+Sampler = Callable[[np.random.Generator, int], Samples]
+
+
+def mixed_styles(generator: Generator, rng: np.random.Generator, count: int) -> Samples:
+    """Any face: half of them mix three people, one for each layer group."""
+    z = rng.standard_normal((count * 3, 512)).astype(np.float32)
+    w = generator.map(torch.from_numpy(z)).reshape(count, 3, 512).numpy()
+    w[: count // 2] = w[: count // 2, :1]
+    keep = rng.uniform(0.5, 1.0, (count, 1, 1)).astype(np.float32)  # truncation, towards the mean face
+    mean = generator.w_mean.numpy()
+    return Samples(mean + keep * (w - mean), np.zeros((count, 0), dtype=np.float32))
+
+
+def posed_styles(
+    found: Directions, posture: PostureFit, gain: np.ndarray, targets: np.ndarray, rng: np.random.Generator, count: int
+) -> Samples:
+    """Faces as the floor makes them: a random payload and look, then one correction towards a training photo's posture."""
+    dimension = found.payload.shape[1]
+    payload = rng.standard_normal((count, dimension))
+    payload /= np.linalg.norm(payload, axis=1, keepdims=True)
+    look = rng.standard_normal((count, found.nuisance.shape[1]))
+    w = found.mean + np.sqrt(dimension) * payload @ found.payload.T + look @ found.nuisance.T
+    target = targets[rng.integers(0, len(targets), count)]
+    w = w + (target - posture.posture_mean - (w - posture.latent_mean) @ posture.rows.T) @ gain.T
+    return Samples(w.reshape(count, 3, 512).astype(np.float32), payload.astype(np.float32))
+
+
+def render_shard(generator: Generator, landmarker: Landmarker, samples: Samples, path: Path) -> None:
+    """Render and label the samples and write one shard."""
+    names = ("w", "payload", "pictures", "landmarks", "blendshapes", "rotation")
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for latent, payload in zip(samples.w, samples.payload, strict=True):
+        levels = image.to_uint8(generator.render(w_plus(torch.from_numpy(latent)[None]), side=512))[0]
+        labels = landmarker(levels)
+        if labels is None:
+            continue
+        half = levels.reshape(256, 2, 256, 2, 3).mean(axis=(1, 3)).round().astype(np.uint8)
+        values = (latent, payload, half, labels.landmarks, labels.blendshapes, labels.rotation)
+        for column, value in zip(kept.values(), values, strict=True):
+            column.append(value)
+    partial = path.with_suffix(".part.npz")
+    missed = len(samples.w) - len(kept["w"])
+    np.savez(partial, missed=missed, **{name: np.stack(column) for name, column in kept.items()})  # type: ignore[arg-type]
+    partial.rename(path)
+
+
+def render_cache(
+    generator: Generator, kind: str, sample: Sampler, shards: int, seed: int, worker: int = 0, workers: int = 1
+) -> None:
+    """Fill the cache folder `renders-<kind>` with shards numbered from 0; this process does its share."""
+    landmarker = Landmarker()
+    folder = cache_folder(f"renders-{kind}")
+    for number in range(worker, shards, workers):
+        path = folder / f"{number:04d}.npz"
+        if path.exists():
+            continue
+        render_shard(generator, landmarker, sample(stream(seed, f"{kind} {number}"), SHARD), path)
+        log.info("%s: shard %d of %d", kind, number + 1, shards)
+
+
+def load_renders(kind: str, limit: int | None = None) -> Renders:
+    """Every shard of `renders-<kind>` (or the first `limit`), joined."""
+    shards = [dict(np.load(path)) for path in sorted(cache_folder(f"renders-{kind}").glob("[0-9][0-9][0-9][0-9].npz"))[:limit]]
+    missed = sum(int(shard.pop("missed")) for shard in shards)
+    return Renders(**{name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}, missed=missed)

@@ -1,0 +1,32 @@
+"""Every number that training depends on, with its origin; the committed weights were made with LAB_TRAINING."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training configuration. Origins: [design] chosen before measuring; [dev] on held-out renders or dev people."""
+
+    seed: int = 0
+    batch: int = 64  # faces                                                    [design]
+    rate: float = 2e-3  # peak learning rate of the networks                    [design]
+    mixed_shards: int = 32  # of 250 renders                                    [design]
+    posed_shards: int = 20  # of 250 renders                                    [design]
+    judge_steps: int = 5200  # about 20 epochs                                  [design]
+    judge_decay: float = 5e-4  #                                                [design]
+    geometry_steps: int = 5200  #                                               [design]
+    geometry_decay: float = 1e-4  #                                             [design]
+    latent_ridge: float = 0.1  # rows from w, share of its mean variance        [dev]
+    keep: float = 10.0  # lambda, price of a change of identity                 [dev]
+    angle_tolerance: float = 0.02  # sd, in units of 10 degrees                 [dev]
+    shape_tolerance: float = 0.06  # sd, of a blendshape                        [dev]
+    dimension: int = 32  # d                                                    [design]
+    amplitude: float = 1.5  # sd of the payload, in sds of the mixed renders' w [dev]
+    truncation: float = 0.8  # sd of everything else                            [dev]
+    identity_shrink: float = 0.1  # of the within-class scatter                 [dev]
+    reader_ridge: float = 0.003  # of E's mean variance                         [dev]
+
+
+LAB_TRAINING = Training()

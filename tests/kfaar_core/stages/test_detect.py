@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kfaar_core import image
+from kfaar_core.errors import BadSetting, NoFaceFound
+from kfaar_core.presets import TINY
+from kfaar_core.records import Face, Photo
+from kfaar_core.stages.detect import Detector, check_usable, crop, five_points, portrait_frame
+
+PHOTO = Photo(np.zeros((100, 120, 3), dtype=np.uint8))
+# Eyes 20 apart, mouth 20 below: half the frame is max(2 x 20, 1.8 x 20) = 40, its centre 2 below the eyes.
+SYMMETRIC = np.array([[50.0, 40], [70, 40], [60, 50], [52, 60], [68, 60]])
+
+
+def face(left: float, top: float, side: float) -> Face:
+    low = np.array([left, top])
+    points = low + side * np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
+    return Face(np.array([left, top, left + side, top + side], np.float32), points.astype(np.float32), 0.99)
+
+
+class Fixed(Detector):
+    def __init__(self, *faces: Face) -> None:
+        super().__init__(TINY)
+        self._faces = list(faces)
+
+    def faces(self, photo: Photo) -> list[Face]:
+        return self._faces
+
+
+def test_the_frame_of_a_symmetric_face_by_hand():
+    frame = portrait_frame(SYMMETRIC, side=8)
+    np.testing.assert_allclose(frame, [[10, 0, 20], [0, 10, 2]])  # 80 px wide over 8; from (60 - 40, 42 - 40)
+    np.testing.assert_allclose(image.apply(frame, np.array([[4, 4], [0, 8]])), [[60, 42], [20, 82]])
+
+
+def test_a_long_face_widens_the_frame():
+    long = SYMMETRIC + [[0, 0], [0, 0], [0, 10], [0, 30], [0, 30]]  # mouth 50 below the eyes: 1.8 x 50 > 2 x 20
+    assert portrait_frame(long, side=1)[0, 0] == pytest.approx(2 * 1.8 * 50)
+
+
+@pytest.mark.parametrize("degrees", [-170, -30, 15, 90])
+@pytest.mark.parametrize("scale", [0.3, 2.5])
+def test_the_frame_turns_and_grows_with_the_face(degrees, scale):
+    """A face that is turned, scaled and shifted has the same place in its portrait."""
+    angle = np.deg2rad(degrees)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = SYMMETRIC + np.random.default_rng(0).normal(0, 2, (5, 2))  # not symmetric any more
+    moved = points @ turn.T + (7, -3)
+    inside, after = (image.apply(image.invert(portrait_frame(p, 64)), p) for p in (points, moved))
+    np.testing.assert_allclose(after, inside, atol=1e-9)
+    assert 0 < inside.min() and inside.max() < 64
+
+
+def test_five_points_are_means_of_corners():
+    landmarks = np.zeros((478, 3))
+    landmarks[[33, 133, 362, 263, 1, 61, 291], 0] = [10, 20, 40, 50, 30, 22, 38]
+    landmarks[[33, 133, 362, 263, 1, 61, 291], 1] = [5, 7, 5, 9, 20, 30, 32]
+    assert five_points(landmarks).tolist() == [[15, 6], [45, 7], [30, 20], [22, 30], [38, 32]]
+
+
+def test_a_crop_shows_what_its_matrix_says():
+    pixels = np.zeros((100, 120, 3), dtype=np.uint8)
+    pixels[40:44, 58:62] = 255  # centre (60, 42): the frame's centre
+    found = crop(Photo(pixels), face(40, 20, 40), 16, SYMMETRIC)
+    y, x = np.argwhere(found.picture[:, :, 0] > 60).mean(axis=0) + 0.5
+    assert (x, y) == pytest.approx((8, 8), abs=0.3)
+    np.testing.assert_allclose(found.to_photo, portrait_frame(SYMMETRIC, 16))
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (face(10, 10, 8), "The face is only 8 px wide. Use a photo where the face is at least 12 px wide."),
+        (face(-20, 10, 50), "The border of the 120 x 100 px picture cuts the face. Use a photo that shows the whole face."),
+        (face(60, 60, 60), "The border of the 120 x 100 px picture cuts the face. Use a photo that shows the whole face."),
+    ],
+)
+def test_an_unusable_face_is_refused_in_a_sentence(found, sentence):
+    with pytest.raises(NoFaceFound) as error:
+        check_usable(found, PHOTO, TINY)
+    assert str(error.value) == sentence
+
+
+def test_a_box_that_only_touches_the_border_is_usable():
+    check_usable(face(-2, 10, 40), PHOTO, TINY)  # 95 % inside, all points inside
+    check_usable(face(70, 50, 12), PHOTO, TINY)  # exactly the smallest size
+
+
+def test_pick():
+    large, small = face(5, 5, 60), face(80, 10, 20)
+    detector = Fixed(large, small)
+    assert detector.pick(PHOTO) is large and detector.pick(PHOTO, 0) is large
+    assert detector.pick(PHOTO, 1) is small and detector.pick(PHOTO, "1") is small
+    assert detector.usable(PHOTO) == [large, small]
+
+
+@pytest.mark.parametrize("number", [2, -1, "7"])
+def test_a_face_number_that_does_not_exist(number):
+    with pytest.raises(NoFaceFound, match=rf"Face number {number} was asked for, but the picture has 2\. Choose a number"):
+        Fixed(face(5, 5, 60), face(80, 10, 20)).pick(PHOTO, number)
+
+
+def test_a_face_that_is_no_number():
+    with pytest.raises(BadSetting, match="choose largest, or a number|Choose largest, or a number"):
+        Fixed(face(5, 5, 60)).pick(PHOTO, "second")
+
+
+def test_unusable_faces_are_left_out_and_an_empty_list_is_explained():
+    assert len(Fixed(face(-30, 5, 60), face(80, 10, 20)).usable(PHOTO)) == 1
+    with pytest.raises(NoFaceFound, match="border"):
+        Fixed(face(-30, 5, 60)).pick(PHOTO)
+    with pytest.raises(NoFaceFound, match="border"):
+        Fixed(face(-30, 5, 60)).usable(PHOTO)
+    with pytest.raises(NoFaceFound, match="No face was found in the 120 x 100 px picture"):
+        Fixed().pick(PHOTO)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from kfaar_core import image
+from kfaar_core.stages.detect import five_points
+from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
+
+CPU = torch.device("cpu")
+
+
+class Flat(nn.Module):
+    """The picture itself as its feature."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)
+
+
+def landmarks(points: np.ndarray, which: tuple[int, ...]) -> np.ndarray:
+    found = np.zeros((478, 3))
+    found[list(which), :2] = points
+    return found
+
+
+@pytest.mark.parametrize("alignment", [DLIB, JUDGE], ids=["dlib", "judge"])
+def test_a_face_on_the_template_is_not_moved_and_any_other_is_brought_there(alignment):
+    turn = 1.7 * np.array([[0.8, -0.6], [0.6, 0.8]])
+    points = alignment.template @ turn.T + (30, -12)
+    if alignment.landmarks is None:
+        placed = np.zeros((478, 3))
+        for corner, point in zip((33, 133, 362, 263, 1, 61, 291), points[[0, 0, 1, 1, 2, 3, 4]], strict=True):
+            placed[corner, :2] = point
+    else:
+        placed = landmarks(points, alignment.landmarks)
+    to_source = alignment.to_source(placed)
+    np.testing.assert_allclose(to_source, np.column_stack([turn, (30, -12)]), atol=1e-9)
+    assert (alignment.template > 0).all() and (alignment.template < alignment.size).all()
+
+
+def test_both_templates_show_an_upright_face():
+    right, _, left, _, nose = DLIB.template  # of the picture: 263 is the image-right eye's outer corner
+    assert left[0] < nose[0] < right[0] and nose[1] > max(left[1], right[1])
+    assert five_points(landmarks(np.ones((2, 2)), (33, 133)))[0].tolist() == [1, 1]
+    assert JUDGE.template[0, 0] < JUDGE.template[1, 0] and JUDGE.template[3, 1] > JUDGE.template[0, 1]
+
+
+@pytest.fixture
+def recogniser() -> Recogniser:
+    alignment = Alignment(size=(4, 6), template=np.array([[0.0, 0], [4, 0], [2, 3], [0, 6], [4, 6]]), landmarks=None)
+    return Recogniser(Flat(), alignment, torch.full((72,), 0.25), CPU, flip=False)
+
+
+def test_features_are_centred_and_of_unit_length(recogniser):
+    crops = torch.rand(3, 3, 6, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = recogniser.features(crops)
+    assert found.norm(dim=1).tolist() == pytest.approx([1] * 3)
+    away = crops.flatten(1).numpy() - 0.25
+    assert np.allclose(np.cross(found[0, :3].numpy(), away[0, :3]), 0, atol=1e-6)  # parallel
+    assert recogniser.features(torch.full((1, 3, 6, 4), 0.5)).min() > 0  # the mean is subtracted, not added
+    assert recogniser.features(torch.full((1, 3, 6, 4), 0.1)).max() < 0
+
+
+def test_a_flipped_crop_is_added(recogniser):
+    both = Recogniser(Flat(), recogniser.alignment, torch.zeros(1), CPU, flip=True)
+    crop = torch.zeros(1, 3, 6, 4)
+    crop[0, 0, 0, 0] = 1.0
+    assert both.raw(crop).flatten().nonzero().flatten().tolist() == [0, 3]
+    assert torch.equal(both.raw(crop), both.raw(crop.flip(-1)))
+
+
+def test_a_picture_and_its_aligned_crop_have_the_same_feature(recogniser):
+    picture = np.random.default_rng(0).integers(0, 256, (6, 4, 3), dtype=np.uint8)
+    corners = np.repeat(recogniser.alignment.template, (2, 2, 1, 1, 1), axis=0)
+    placed = landmarks(corners, (33, 133, 362, 263, 1, 61, 291))
+    np.testing.assert_array_equal(recogniser.align(picture, placed), picture)
+    raw = recogniser.raw_of(picture, placed)
+    np.testing.assert_allclose(raw, (picture.transpose(2, 0, 1) / 127.5 - 1).ravel(), atol=1e-6)
+    unit = recogniser.of(picture, placed)
+    assert np.linalg.norm(unit) == pytest.approx(1) and unit.dtype == np.float32
+    np.testing.assert_allclose(unit, recogniser.features(image.to_float(picture))[0].numpy(), atol=1e-6)
+
+
+def test_a_recogniser_is_frozen_and_in_evaluation_mode():
+    net = nn.Sequential(nn.BatchNorm2d(3), Flat())
+    Recogniser(net, JUDGE, torch.zeros(1), CPU, flip=False)
+    assert not net.training and not any(parameter.requires_grad for parameter in net.parameters())

@@ -1,0 +1,95 @@
+"""The files around the code agree with it and with each other."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from kfaar_core.weights import WEIGHTS, Asset
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def requirements(name: str) -> dict[str, str]:
+    """Package -> version range, without comments and references."""
+    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
+    split = (re.fullmatch(r"([A-Za-z0-9-]+)(.*)", line) for line in lines if line and not line.startswith("-r"))
+    return {match[1].lower(): match[2] for match in split if match}
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_has_an_upper_bound(name):
+    listed = requirements(name)
+    assert listed and all("<" in bound or bound.startswith("==") for bound in listed.values())
+
+
+def test_the_requirements_that_design_fixes():
+    listed = requirements("requirements.txt")
+    assert listed["torch"] == ">=2.8,<2.14"
+    assert listed["facenet-pytorch"] == "==2.5.3"
+    assert listed["gradio"] == ">=6,<7"
+    assert "mediapipe" not in listed and "dlib-bin" not in listed  # teachers, never at run time
+    assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text()
+
+
+def test_project_metadata():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["requires-python"] == ">=3.11,<3.13"
+    assert project["tool"]["ruff"]["line-length"] == 120
+    assert project["tool"]["pytest"]["ini_options"]["filterwarnings"][0] == "error"
+
+
+def test_notice_names_every_committed_weight_and_its_origin():
+    notice = (ROOT / "NOTICE").read_text()
+    for weight in WEIGHTS.values():
+        assert (f"assets/weights/{weight.file}" if Asset() in weight.sources else weight.file) in notice
+    for words in (
+        "Changes made",
+        "Sergei Belousov",
+        "NVIDIA",
+        "CC BY-NC-SA 4.0",
+        "CC0",
+        "Timothy Esler",
+        "MIT License",
+    ):
+        assert words in notice
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_ci_is_an_executable_script_that_parses():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", str(script)], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_installs_only_when_requirements_changed(tmp_path):
+    """With a stand-in for Python: first .venv and an install, then only the run, after a change an install again."""
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    python = tmp_path / "python"
+    python.write_text(
+        '#!/bin/sh\necho "$@" >> calls\n'
+        'if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; fi\n'
+    )
+    python.chmod(0o755)
+
+    def make(target: str) -> list[str]:
+        (tmp_path / "calls").write_text("")
+        command = ["make", "--no-print-directory", f"PYTHON={python}", target]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=30)
+        return (tmp_path / "calls").read_text().splitlines()
+
+    assert [" ".join(call.split()[:3]) for call in make("app")] == ["-m venv .venv", "-m pip install", "app.py"]
+    assert make("app") == ["app.py"]
+    assert [call.split()[1] for call in make("test")] == ["pip", "pytest"]
+    assert make("test") == ["-m pytest"]
+    later = (tmp_path / ".venv" / "installed-dev").stat().st_mtime + 5
+    os.utime(tmp_path / "requirements.txt", (later, later))
+    assert [call.split()[1] for call in make("test")] == ["pip", "pytest"]
