@@ -1,4 +1,4 @@
-"""KFAAR in two straight lines: Algorithm 1 (anonymise) and Algorithm 2 (authenticate), and the roles of section III."""
+"""KFAAR in two straight lines, Alg. 1 (anonymise) and Alg. 2 (authenticate), and the roles of Section III (Fig. 2)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kfaar_core.stages.correct import Corrected, Draft
 from kfaar_core.stages.detect import crop, five_points, portrait_frame
 from kfaar_core.stages.generate import w_plus
 from kfaar_core.stages.recognise import KeyedRecogniser, verdict
-from kfaar_core.stages.show import face_mask, look_distance, place
+from kfaar_core.stages.show import face_mask, look_distance, place, shrunk
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +81,12 @@ class User:
 
     @staticmethod
     def key_gen(bits: int = 256) -> UserKey:
-        """KeyGen from the operating system's random source."""
+        """KeyGen from the operating system's random source (Section VI-B)."""
         return UserKey.generate(bits)
 
 
 class AnonymisationServer:
-    """FAS: photo and key in, virtual face out. It keeps nothing of what it was given."""
+    """FAS: photo and key in, virtual face out. It keeps nothing of what it was given (Section VI-A)."""
 
     def __init__(self, stages: Stages) -> None:
         self._stages = stages
@@ -106,7 +106,7 @@ class AnonymisationServer:
         rekey: int = 0,
         progress: Progress | None = None,
     ) -> VirtualFace:
-        """Algorithm 1 for one face.
+        """Alg. 1 for one face.
 
         Args:
             photo: from image.open_photo.
@@ -114,8 +114,8 @@ class AnonymisationServer:
             face: `largest`, or a number, 0 being the largest.
             mode: `portrait` answers the whole virtual picture, `paste` the photo with the face exchanged.
             side: px of the portrait, one of the preset's sides; None takes its first choice.
-            rekey: how many following keys may be tried when the virtual face comes too close to the photo; reported in
-                the answer, never silent.
+            rekey: how many following keys may be tried when the virtual face comes too close to the photo
+                (Section VI-C-2); reported in the answer, never silent.
             progress: called with (stage, done, of).
         Raises:
             BadSetting: unknown mode or side.
@@ -176,14 +176,15 @@ class AnonymisationServer:
     ) -> VirtualFace:
         passed_over = 0
         answer = self._draw(photo, face, key, mode, side, progress, detect_s, canvas or photo)
-        while too_close(answer, self._stages.preset) and passed_over < rekey:
+        while flaw(answer, self._stages.preset) and passed_over < rekey:
             key, passed_over = key.next(), passed_over + 1
             answer = self._draw(photo, face, key, mode, side, progress, detect_s, canvas or photo)
         warnings = list(answer.warnings)
         if passed_over:
-            warnings.append(f"the virtual face came too close to the photo; key number {passed_over + 1} is in force")
-        if too_close(answer, self._stages.preset):
-            warnings.append("the virtual face is close to the photo; take the next key")
+            warnings.append(f"the faces of {passed_over} keys were no good; key number {passed_over + 1} is in force")
+        found = flaw(answer, self._stages.preset)
+        if found:
+            warnings.append(f"{found}; take the next key")
         return replace(answer, rekeyed=passed_over, warnings=tuple(warnings))
 
     @torch.inference_mode()
@@ -198,7 +199,7 @@ class AnonymisationServer:
         detect_s: float,
         canvas: Photo,
     ) -> VirtualFace:
-        """Algorithm 1, steps 4 to 8, for one key."""
+        """Alg. 1, steps 4 to 8, for one key."""
         stages = self._stages
         clock = Clock(progress)
         with clock.stage("detect"):
@@ -220,6 +221,7 @@ class AnonymisationServer:
                 stages.judge.of(photo.pixels, seen.landmarks) @ stages.judge.of(upright, after.landmarks * side)
             )
             distance = look_distance(seen.crop.picture, upright)
+            detected = bool(stages.detector.faces(Photo(shrunk(portrait))))
         seconds = {**clock.seconds, "detect": clock.seconds["detect"] + detect_s}
         return VirtualFace(
             picture=answer,
@@ -234,6 +236,7 @@ class AnonymisationServer:
             judge_threshold=stages.judge_threshold,
             anonymous=cosine < stages.judge_threshold,
             look_distance=distance,
+            detected=detected,
             key=key,
             rekeyed=0,
             seconds=seconds,
@@ -265,9 +268,13 @@ class AnonymisationServer:
         return FaceCrop(image.warp(photo.pixels, matrix, (side, side)), matrix, seen.crop.face)
 
 
-def too_close(answer: VirtualFace, preset: Preset) -> bool:
-    """Whether a virtual face is too like its photo, to the judge or to the eye (VI-C-2)."""
-    return not answer.anonymous or answer.look_distance < preset.look_min
+def flaw(answer: VirtualFace, preset: Preset) -> str | None:
+    """What is wrong with a virtual face, if anything is: no face to see, or too close to the photo (Section VI-C-2)."""
+    if not answer.detected:
+        return "no face can be made out in the virtual picture"
+    if not answer.anonymous or answer.look_distance < preset.look_min:
+        return "the virtual face is close to the photo"
+    return None
 
 
 def turned(posture: Posture, degrees: float) -> Posture:
@@ -317,7 +324,7 @@ class Readout:
 
 
 class AuthenticationServer:
-    """VFAS: says whether a virtual face is the person of an original photo. Limits the tries of each client."""
+    """VFAS: is a virtual face the person of an original photo? Asked a limited number of times (Section III-C-1)."""
 
     def __init__(self, stages: Stages, clock: Callable[[], float] = time.monotonic) -> None:
         self._stages, self._clock = stages, clock
@@ -325,7 +332,7 @@ class AuthenticationServer:
         self._lock = threading.Lock()
 
     def authenticate(self, virtual: Photo, original: Photo, key: UserKey | None, client: str = "local") -> Verdict:
-        """Algorithm 2: Condition 1 without a key, Condition 2 with one.
+        """Alg. 2: Condition 1 without a key, Condition 2 with one.
 
         Raises:
             NoFaceFound: no usable face in either picture.

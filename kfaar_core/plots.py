@@ -22,21 +22,21 @@ SYMBOLS = ("circle-open", "diamond-open", "square-open", "triangle-up-open", "cr
 LEAST_FAR = 1e-4  # left end of a logarithmic FAR axis
 
 
-def _house(figure: go.Figure, x: str, y: str, height: int = 360) -> go.Figure:
+def _house(figure: go.Figure, x: str, y: str, height: int = 400) -> go.Figure:
     figure.update_layout(
         height=height,
-        margin={"l": 56, "r": 16, "t": 24, "b": 48},
+        margin={"l": 56, "r": 16, "t": 56, "b": 96},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": FONT, "size": 13, "color": GREY},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
         bargap=0.35,
         hovermode="closest",
         dragmode=False,
     )
     axis = {"gridcolor": "rgba(133,141,150,0.25)", "zerolinecolor": "rgba(133,141,150,0.5)", "automargin": True}
-    figure.update_xaxes(title=x, **axis)
-    figure.update_yaxes(title=y, **axis)
+    figure.update_xaxes(title={"text": x, "font": {"size": 12}}, **axis)
+    figure.update_yaxes(title={"text": y, "font": {"size": 12}}, **axis)
     return figure
 
 
@@ -56,7 +56,7 @@ def similarity_heatmap(cosines: np.ndarray, labels: Sequence[str], threshold: fl
         cosines: (N, N). labels: N names. threshold: of the judge; cells at or above it carry an equals sign.
     """
     values = np.asarray(cosines, dtype=np.float64)
-    marks = [[f"{value:.2f}{' =' if value >= threshold else ''}" for value in row] for row in values]
+    marks = [[f"{value:z.2f}{' =' if value >= threshold else ''}" for value in row] for row in values]
     figure = go.Figure(
         go.Heatmap(
             z=values.tolist(),
@@ -64,7 +64,6 @@ def similarity_heatmap(cosines: np.ndarray, labels: Sequence[str], threshold: fl
             y=list(labels),
             text=marks,
             texttemplate="%{text}" if len(labels) <= 16 else None,
-            textfont={"size": 11},
             hovertemplate="%{y} with %{x}: %{text}<extra></extra>",
             colorscale=[list(stop) for stop in SCALE],
             zmin=-0.2,
@@ -72,14 +71,16 @@ def similarity_heatmap(cosines: np.ndarray, labels: Sequence[str], threshold: fl
             xgap=2,
             ygap=2,
             colorbar={
-                "title": "cosine",
+                "orientation": "h",
                 "thickness": 12,
+                "y": 1.02,
+                "yanchor": "bottom",
                 "tickvals": [0, threshold, 1],
                 "ticktext": ["0", f"{threshold:.2f} threshold", "1"],
             },
         )
     )
-    figure = _house(figure, "", "", height=min(760, 180 + 34 * len(labels)))
+    figure = _house(figure, "", "", height=min(800, 240 + 34 * len(labels)))
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(tickangle=-40)
     return figure
@@ -97,29 +98,27 @@ def scenario_bars(
         names: one line each. cosines, thresholds: in the same order. marks: name -> cosine of each bar's recogniser.
     """
     accepted = [cosine >= limit for cosine, limit in zip(cosines, thresholds, strict=True)]
+    bars = [
+        f"{name}<br><b>{cosine:z.2f}, {'accepted' if yes else 'refused'}</b>"
+        for name, cosine, yes in zip(names, cosines, accepted, strict=True)
+    ]
     figure = go.Figure(
         go.Bar(
             x=list(cosines),
-            y=list(names),
+            y=bars,
             orientation="h",
             marker={"color": [MOSS if yes else INK for yes in accepted]},
-            text=[
-                f"{cosine:.2f}, {'accepted' if yes else 'refused'}"
-                for cosine, yes in zip(cosines, accepted, strict=True)
-            ],
-            textposition="outside",
-            cliponaxis=False,
             hovertemplate="%{y}: cosine %{x:.3f}<extra></extra>",
             showlegend=False,
         )
     )
-    figure.add_trace(_marks("threshold", thresholds, names, RUST, "line-ns-open", 26))
+    figure.add_trace(_marks("threshold", thresholds, bars, RUST, "line-ns-open", 26))
     for name, symbol in zip(dict.fromkeys(name for mark in marks for name in mark), SYMBOLS, strict=False):
-        places = [(mark[name], bar) for mark, bar in zip(marks, names, strict=True) if name in mark]
+        places = [(mark[name], bar) for mark, bar in zip(marks, bars, strict=True) if name in mark]
         if places:
             figure.add_trace(_marks(name, [at for at, _ in places], [bar for _, bar in places], GREY, symbol, 11))
-    figure = _house(figure, "cosine with the original face", "", height=120 + 62 * len(names))
-    figure.update_xaxes(range=[min(-0.25, *cosines) - 0.05, 1.3], tickvals=[-0.25, 0, 0.25, 0.5, 0.75, 1])
+    figure = _house(figure, "cosine with the photo", "", height=170 + 62 * len(names))
+    figure.update_xaxes(range=[min(-0.25, *cosines) - 0.05, 1.05], tickvals=[0, 0.5, 1])
     figure.update_yaxes(autorange="reversed")
     return figure
 
@@ -197,9 +196,9 @@ def flipped_bits(
             )
         )
     _threshold_line(figure, threshold, f"threshold {threshold:.2f}", vertical=False)
-    figure = _house(figure, "bits of the key that are wrong", "cosine with the original face")
+    figure = _house(figure, "bits of the key that are wrong", "cosine with the photo")
     figure.update_xaxes(type="category")
-    figure.update_yaxes(range=[-0.6, 1.05])
+    figure.update_yaxes(range=[-0.65, 1.05])
     return figure
 
 
@@ -241,8 +240,8 @@ def random_keys(cosines: np.ndarray, dimension: int, threshold: float, right: fl
             annotation={"text": f"right key {right:.2f}", "font": {"color": MOSS, "size": 12}},
             annotation_position="top right",
         )
-    figure = _house(figure, "cosine with the original face", "keys")
-    figure.update_layout(bargap=0.05, legend={"y": 1.12})
+    figure = _house(figure, "cosine with the photo", "keys")
+    figure.update_layout(bargap=0.05)
     figure.update_xaxes(range=[-1, 1])
     return figure
 
@@ -303,8 +302,7 @@ def score_histograms(populations: Mapping[str, np.ndarray], threshold: float) ->
             )
         )
     _threshold_line(figure, threshold, f"threshold {threshold:.2f}", vertical=True)
-    figure = _house(figure, "cosine", "share of the trials", height=400)
-    figure.update_layout(legend={"y": 1.1})
+    figure = _house(figure, "cosine", "share of the trials", height=420)
     figure.update_xaxes(range=[-1, 1])
     figure.update_yaxes(tickformat=".0%")
     return figure
@@ -333,12 +331,11 @@ def rates_by_threshold(
     figure.add_vline(
         x=best,
         line={"color": MOSS, "width": 1.5, "dash": "dot"},
-        annotation={"text": f"best CRR {best:.2f}", "font": {"color": MOSS, "size": 12}},
-        annotation_position="bottom right",
+        annotation={"text": f"best CRR at {best:.2f}", "font": {"color": MOSS, "size": 12}, "y": 0.45},
+        annotation_position="right",
     )
     _threshold_line(figure, threshold, f"threshold {threshold:.2f}", vertical=True)
     figure = _house(figure, "threshold", "share")
-    figure.update_layout(legend={"y": 1.1})
     figure.update_xaxes(range=[-0.5, 1])
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
     return figure

@@ -13,7 +13,7 @@ from kfaar_core.errors import BadSetting
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """One configuration of the whole system."""
+    """One configuration of the whole system; the paper's threshold of 0.7 is from Section V-C."""
 
     name: str
     # detect
@@ -32,7 +32,7 @@ class Preset:
     sides: tuple[int, ...] = (512, 1024)  # px that may be asked for         [data]
     precision: str = "f32"  # of the CPU runtime                                    [design]
     # correct
-    correct_steps: int = 2  # renders after x': correct, measure, correct           [dev]
+    correct_steps: int = 3  # renders after x': correct, measure, correct           [dev]
     # recognise
     match_threshold: float = 0.7  # accept when cosine >= this; the paper's          [paper, V-C]
     threshold_in_force: str = "dev"  # dev: the calibrated one; paper: match_threshold    [dev]

@@ -63,6 +63,7 @@ class VirtualFace:
     judge_threshold: float
     anonymous: bool  # judge_cosine < judge_threshold
     look_distance: float  # perceptual distance of x and x_v, 0 = the same picture
+    detected: bool  # the detector sees a face in x_v
     key: UserKey = field(repr=False)  # the key in force: the caller's, or a later one when `rekeyed` > 0
     rekeyed: int  # how many keys were passed over because their face came too close to the photo
     seconds: Mapping[str, float]  # stage -> seconds
@@ -71,7 +72,7 @@ class VirtualFace:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the authentication server answers (Algorithm 2)."""
+    """What the authentication server answers (Alg. 2)."""
 
     cosine: float  # of I(x) and the read-out of x_v, in [-1, 1]
     threshold: float  # in force

@@ -15,7 +15,18 @@ import typer
 from tqdm import tqdm
 
 from kfaar_core.commands.group import sentence_of
-from kfaar_core.commands.options import Device, Force, Json, Key, PresetName, Threads, key_of, load_stages, pose, show_json
+from kfaar_core.commands.options import (
+    Device,
+    Force,
+    Json,
+    Key,
+    PresetName,
+    Threads,
+    key_of,
+    load_stages,
+    pose,
+    show_json,
+)
 from kfaar_core.commands.places import Place, check_folder, key_file, make_folder, places, refuse_existing
 from kfaar_core.errors import BadSetting, BadWeights, KfaarError
 from kfaar_core.keys import UserKey
@@ -108,8 +119,12 @@ def anonymise(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="a .png; a folder for several photos")],
     key: Key = None,
     preset: PresetName = "lab",
-    face: Annotated[str, typer.Option("--face", metavar="largest|all|N", help="N counts from 0, the largest")] = "largest",
-    mode: Annotated[Mode, typer.Option("--mode", help="the portrait alone, or pasted back")] = Mode.portrait,
+    face: Annotated[
+        str, typer.Option("--face", metavar="largest|all|N", help="N counts from 0, the largest")
+    ] = "largest",
+    mode: Annotated[
+        Mode, typer.Option("--mode", metavar="portrait|paste", help="the portrait alone, or pasted back")
+    ] = Mode.portrait,
     size: Annotated[int | None, typer.Option("--size", metavar="512|1024", help="pixels of the portrait")] = None,
     device: Device = "auto",
     threads: Threads = 0,
@@ -125,7 +140,9 @@ def anonymise(
     with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
         for place in wanted:
             try:
-                answers = anonymise_one(place, order, lambda stage, done, of: bar.set_postfix_str(stage, refresh=done == 0))
+                answers = anonymise_one(
+                    place, order, lambda stage, done, of: bar.set_postfix_str(stage, refresh=done == 0)
+                )
             except (BadSetting, BadWeights):  # the same for every photo
                 raise
             except Exception as error:
@@ -197,23 +214,40 @@ def anonymise_one(place: Place, order: Order, progress: Progress) -> list[Answer
 def virtual_faces(photo: Photo, order: Order, progress: Progress) -> list[VirtualFace]:
     """The faces of one photo. A key that was made may be passed over for its next one, a given key never."""
     server, tries = order.server, order.preset.rekey_tries if order.key is None else 0
-    key = order.key or UserKey.generate(order.preset.key_bits)
-    settings = {"mode": order.mode.value, "side": order.side, "progress": progress}
+    key, mode, side = order.key or UserKey.generate(order.preset.key_bits), order.mode.value, order.side
     if order.face != "all":
-        return [server.anonymise(photo, key, face=order.face, rekey=tries, **settings)]
-    if order.mode == Mode.portrait:
-        return server.anonymise_all(photo, key, rekey=tries, **settings)
-    return one_key_for_all(lambda key: server.anonymise_all(photo, key, **settings), key, order.preset, tries)
+        found = [server.anonymise(photo, key, face=order.face, mode=mode, side=side, rekey=tries, progress=progress)]
+    elif order.mode == Mode.portrait:
+        return server.anonymise_all(photo, key, mode=mode, side=side, rekey=tries, progress=progress)
+    else:
+
+        def draw(key: UserKey) -> list[VirtualFace]:
+            return server.anonymise_all(photo, key, mode=mode, side=side, progress=progress)
+
+        found = one_key_for_all(draw, key, order.preset, tries)
+    return (
+        found
+        if order.mode == Mode.portrait
+        else [*found[:-1], with_rest(found[-1], len(server.faces(photo)) - len(found))]
+    )
+
+
+def with_rest(face: VirtualFace, left: int) -> VirtualFace:
+    """What is pasted back, with a word about the faces that can still be recognised beside it."""
+    if left <= 0:
+        return face
+    words = f"{left} other {'face is' if left == 1 else 'faces are'} still in the picture as before; see --face"
+    return replace(face, warnings=(*face.warnings, words))
 
 
 def one_key_for_all(
     draw: Callable[[UserKey], list[VirtualFace]], key: UserKey, preset: Preset, tries: int
 ) -> list[VirtualFace]:
     """All faces of one picture under one key, so that one key file belongs to it: they take the next key together."""
-    from kfaar_core.pipeline import too_close
+    from kfaar_core.pipeline import flaw
 
     faces, passed_over = draw(key), 0
-    while passed_over < tries and any(too_close(face, preset) for face in faces):
+    while passed_over < tries and any(flaw(face, preset) for face in faces):
         key, passed_over = key.next(), passed_over + 1
         faces = draw(key)
     if not passed_over:

@@ -75,7 +75,8 @@ def scenarios(
     original: Original,
     key: NeededKey,
     wrong_key: Annotated[
-        str | None, typer.Option("--wrong-key", metavar="KEY", help=f"{KEY_FORMS}; a new one is made when none is given")
+        str | None,
+        typer.Option("--wrong-key", metavar="KEY", help=f"{KEY_FORMS}; a new one is made when none is given"),
     ] = None,
     preset: PresetName = "lab",
     device: Device = "auto",

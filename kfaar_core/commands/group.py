@@ -53,8 +53,12 @@ def sentence_of(error: Exception) -> KfaarError:
     if isinstance(error, usage_error()):
         return misread(error)
     if isinstance(error, MemoryError):
-        return KfaarError(got="the memory of this machine did not suffice", mend="use a smaller picture, or fewer threads")
-    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(PACKAGE)]
+        return KfaarError(
+            got="the memory of this machine did not suffice", mend="use a smaller picture, or fewer threads"
+        )
+    ours = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(PACKAGE)
+    ]
     place = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
     return KfaarError(
         got=f"the program failed in a way that nobody foresaw ({type(error).__name__}{place})",
@@ -78,9 +82,9 @@ def misread(error: Any) -> BadCommand:
     if kind == "MissingParameter":
         return BadCommand(got=f"{name} is missing", mend=mend)
     if kind == "BadParameter":
-        choices = getattr(getattr(named, "type", None), "choices", ())
+        choices = str(getattr(named, "metavar", None) or "").split("|")
         return BadCommand(
-            got=f"the value of {name} cannot be used", mend=f"choose {' or '.join(map(str, choices))}" if choices else mend
+            got=f"the value of {name} cannot be used", mend=f"choose {' or '.join(choices)}" if choices[1:] else mend
         )
     if kind == "NoSuchOption":
         near = sorted(error.possibilities or ())

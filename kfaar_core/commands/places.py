@@ -11,7 +11,7 @@ from pathlib import Path
 from kfaar_core.errors import BadOutput, BadPicture
 
 # Names that are looked for in a folder; what a file really is, image.open_photo decides.
-PICTURES = frozenset(".jpg .jpeg .png .webp .avif .tif .tiff .bmp .gif .ppm .pgm".split())
+PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"))
 PNG = ".png"
 
 
@@ -70,19 +70,23 @@ def into_folder(photos: Sequence[Path], folder: Path) -> list[Place]:
     found: dict[Path, Path] = {}  # photo -> its place below the folder that it was found in
     for photo in photos:
         if photo.is_dir():
-            found.update(pictures_in(photo, folder))
+            inside = Path(photo.resolve().name) if len(photos) > 1 else Path()
+            found.update({path: inside / relative for path, relative in pictures_in(photo, folder).items()})
         else:
             found[photo] = Path(photo.name)
     crowded = Counter(relative.with_suffix(PNG) for relative in found.values())
     answer = [
-        Place(photo, folder / (with_png(relative) if crowded[relative.with_suffix(PNG)] > 1 else relative.with_suffix(PNG)))
+        Place(
+            photo,
+            folder / (with_png(relative) if crowded[relative.with_suffix(PNG)] > 1 else relative.with_suffix(PNG)),
+        )
         for photo, relative in found.items()
     ]
     twice = [output for output, count in Counter(place.output for place in answer).items() if count > 1]
     if twice:
         raise BadOutput(
-            got=f"{len(twice)} output names would be used twice, the first is {twice[0].name!r}",
-            mend="rename the photos, or give each folder a run and an output of its own",
+            got=f"two photos would both become {twice[0].name!r}",
+            mend="rename one, or give each folder a run and an output of its own",
         )
     return answer
 
@@ -114,9 +118,9 @@ def refuse_existing(paths: Iterable[Path]) -> None:
     """
     existing = [path for path in paths if os.path.lexists(path)]
     if existing:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
         raise BadOutput(
-            got=f"the output {existing[0].name!r}{more} exists already", mend="choose another name, or add --force"
+            got=f"the output {existing[0].name!r} exists already{more}", mend="choose another name, or add --force"
         )
 
 

@@ -17,7 +17,9 @@ PACKAGES = ("kfaar", "torch", "openvino", "facenet-pytorch", "numpy", "pillow", 
 
 
 def weights(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="registered names; all by default")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="registered names; all by default")
+    ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="fail when one is not what is pinned")] = False,
     fetch: Annotated[bool, typer.Option("--fetch", help="bring what is not here, where it may be downloaded")] = False,
     as_json: Json = False,
@@ -111,7 +113,8 @@ def lines(record: dict[str, Any]) -> list[str]:
         f"projector {record['preset']['projector']}, {record['preset']['side']} px",
         f"device      {record['device']}, {record['threads']} threads",
         f"dimension   {record['dimension'] if record['dimension'] is not None else '-'}",
-        "thresholds  " + (", ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in thresholds.items()) or "-"),
+        "thresholds  "
+        + (", ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in thresholds.items()) or "-"),
         "weights     " + ", ".join(f"{name} {state}" for name, state in record["weights"].items()),
         "versions    " + ", ".join(f"{name} {found}" for name, found in record["versions"].items()),
         *([f"problem     {record['problem']}"] if record["problem"] else []),

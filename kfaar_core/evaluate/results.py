@@ -23,7 +23,7 @@ from kfaar_core.scenarios.populations import KEY_MODES
 
 SCHEMA = "kfaar-result"
 VERSION = 1
-AGAIN = "run the evaluation again with --force"
+AGAIN = "run the evaluation again"
 HEX64 = re.compile(r"[0-9a-f]{64}")
 COSINE_MAX = 1 + 1e-5  # float32 cosines of equal features may pass 1 by rounding
 

@@ -30,7 +30,11 @@ class Reidentification:
 
 
 def different(cosines: np.ndarray, threshold: float) -> Different:
-    """(N,) judge cosines of pairs, for example of x and x_v; a pair is different when its cosine < threshold."""
+    """Anonymity (Eq. 1), diversity (Eq. 3) and differentiation (Eq. 4) as shares of pairs, as in Table II.
+
+    Args:
+        cosines: (N,) judge cosines of pairs, for example of x and x_v; a pair is different when its cosine < threshold.
+    """
     cosines = checked("judge", cosines)
     return Different(share=float(np.mean(cosines < threshold)), n=cosines.size)
 

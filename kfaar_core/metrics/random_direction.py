@@ -62,7 +62,10 @@ def dimensions_needed(cosine: float, probability: float) -> int:
 
 
 def law_test(cosines: np.ndarray, dimension: int) -> LawTest:
-    """Compare (N,) cosines with the law. The p-value holds for independent trials: one for each person and key."""
+    """Compare (N,) wrong-key cosines (Eq. 12) with the law.
+
+    The p-value holds for independent trials: one for each person and key.
+    """
     cosines = checked("wrong-key", cosines)
     found = stats.kstest(cosines, lambda values: below(values, dimension))
     return LawTest(

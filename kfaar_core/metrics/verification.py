@@ -165,7 +165,7 @@ def tar_within(curve: Roc, far: float) -> np.ndarray:
 
 
 def auc(genuine: np.ndarray, impostor: np.ndarray) -> float:
-    """Area under the ROC curve; a tie counts half."""
+    """Area under the ROC curve; a tie counts half. Of virtual faces it is their synchronism (Eq. 2, Table III)."""
     return float(area(roc(genuine, impostor)))
 
 

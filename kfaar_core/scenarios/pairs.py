@@ -101,7 +101,7 @@ def two_photos(name: str, files: list[tuple[str, int]], seed: int) -> tuple[int,
 
 
 def same_photo(people: tuple[Person, ...]) -> Trials:
-    """Genuine: the virtual face of x with x itself; one trial a person."""
+    """Genuine (Eq. 14): the virtual face of x with x itself; one trial a person."""
     return trials([(person, 0, person, 0) for person in people])
 
 
@@ -111,7 +111,7 @@ def other_photo(people: tuple[Person, ...]) -> Trials:
 
 
 def impostors(people: tuple[Person, ...], trial: int, *, seed: int = 0) -> Trials:
-    """Impostor: the virtual face of x with the first photo of another person y; one trial a person.
+    """Impostor (Eq. 13): the virtual face of x with the first photo of another person y; one trial a person.
 
     The people sit in a ring, shuffled anew for each trial, and y is the neighbour: everybody is y exactly once, nobody
     meets himself, and there are as many impostors as genuine trials.

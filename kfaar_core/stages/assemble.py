@@ -27,7 +27,7 @@ from kfaar_core.stages.recognise import FloorReader, KeyedRecogniser
 
 @dataclass(frozen=True)
 class Stages:
-    """Every box of the paper's figure 3, loaded and frozen; shared by all callers."""
+    """Every box of the paper's Fig. 3, loaded and frozen; shared by all callers."""
 
     preset: Preset
     device: torch.device

@@ -1,4 +1,4 @@
-"""Posture correction G_f: x_v = G_f(x', x). Last box of HPVFG (Algorithm 1, step 8).
+"""Posture correction G_f: x_v = G_f(x', x). Last box of HPVFG (Alg. 1, step 8).
 
 The paper animates x' with FaceVid2Vid. The `lab` preset moves the latent instead: pose and expression are nearly linear
 in w, so the gap between the two postures, times a gain fitted once, is the move that closes it and leaves the identity

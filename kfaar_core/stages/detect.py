@@ -49,9 +49,12 @@ class Detector:
 
         Raises:
             NoFaceFound: no usable face, no face of that number, a face too small or cut by the border.
+            BadSetting: `which` is neither `largest` nor a number.
         """
         if which == "largest":
             return self.usable(photo)[0]
+        if isinstance(which, str) and not which.isdecimal():
+            raise BadSetting(got=f"the face {which!r} is unknown", mend="choose largest, or a number from 0")
         faces, number = self.faces(photo), int(which)
         self._refuse_empty(faces, photo)
         if not 0 <= number < len(faces):

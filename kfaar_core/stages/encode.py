@@ -1,4 +1,4 @@
-"""Encoder E and judge R: portrait + landmarks -> face features. First box of HPVFG: z = E(x) (Algorithm 1, step 4).
+"""Encoder E and judge R: portrait + landmarks -> face features. First box of HPVFG: z = E(x) (Alg. 1, step 4).
 
 Both recognisers see an upright crop that five landmarks place on a fixed template. All cosines are of features centred
 with a mean fitted on training people: raw cosines between strangers are high for some recognisers.

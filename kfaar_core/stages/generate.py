@@ -1,4 +1,4 @@
-"""M and G: z -> w -> z+ -> x'. Fourth and fifth box of HPVFG (Algorithm 1, steps 6 and 7).
+"""M and G: z -> w -> z+ -> x'. Fourth and fifth box of HPVFG (Alg. 1, steps 6 and 7).
 
 Two runtimes stand behind one interface: torch (differentiable, CPU or CUDA) and OpenVINO (fast on a CPU). Both run the
 tensors of nets.mobile_stylegan.

@@ -1,4 +1,4 @@
-"""Projector P: (z, k) -> z'. Second box of HPVFG (Algorithm 1, step 5).
+"""Projector P: (z, k) -> z'. Second box of HPVFG (Alg. 1, step 5).
 
 `hashed` conditioning (ours): u = unit(W (E(x) - mu)) is the identity in d dimensions, SHAKE-256 of the key seeds a
 rotation O_k, and a key-independent map sends O_k u and a key-seeded nuisance part to the latent. Everything that is

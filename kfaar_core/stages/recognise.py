@@ -1,4 +1,4 @@
-"""KVFA: I(x), I(x_v, k) and I(x_v) (Algorithm 2; Section IV-C).
+"""KVFA: I(x), I(x_v, k) and I(x_v) (Alg. 2; Section IV-C-2).
 
 `hashed` reading: h takes the picture's feature to the payload it carries, O_k^T turns it back. Only normalisation
 follows O_k^T, so that a wrong key leaves a random direction: its cosine with I(x) follows the law of a random direction
@@ -54,7 +54,7 @@ class KeyedRecogniser:
         return self._reader(feature) @ rotation_of(key, self.dimension)  # rows times O_k are O_k^T applied to each
 
     def keyless(self, feature: np.ndarray) -> np.ndarray:
-        """I(x_v): (2, d), every read-out open to someone without a key: as a photo, and the payload as it stands."""
+        """I(x_v): (2, d), every read-out open to someone without a key (Eq. 11): as a photo, and the payload."""
         return np.stack([self._identity(feature), self._reader(feature)])
 
 
@@ -65,7 +65,7 @@ def verdict(
     key: UserKey | None,
     threshold: float,
 ) -> Verdict:
-    """Compare a virtual face with an original one; Condition 1 without a key, Condition 2 with one (Algorithm 2).
+    """Compare a virtual face with an original one; Condition 1 without a key, Condition 2 with one (Alg. 2).
 
     Args:
         virtual, original: (D,) raw features of E.

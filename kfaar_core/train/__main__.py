@@ -16,7 +16,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kfaar_core import weights
@@ -24,6 +24,7 @@ from kfaar_core.evaluate.data import locate
 from kfaar_core.evaluate.results import safe_command
 from kfaar_core.files import cache_folder
 from kfaar_core.nets.dlib_resnet import DlibResnet
+from kfaar_core.pipeline import load
 from kfaar_core.stages.assemble import recogniser as build_recogniser
 from kfaar_core.stages.encode import DLIB
 from kfaar_core.stages.generate import OpenVinoGenerator
@@ -31,6 +32,7 @@ from kfaar_core.train import floor as floor_fit
 from kfaar_core.train import geometry as geometry_fit
 from kfaar_core.train import posture as posture_fit
 from kfaar_core.train import recogniser as recogniser_fit
+from kfaar_core.train.examples import write_examples
 from kfaar_core.train.features import features
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
@@ -84,25 +86,36 @@ def recogniser(data: DataOption = "lfw", out: OutOption = ASSETS, resume: Resume
 
 
 @app.command()
-def geometry(data: DataOption = "lfw", out: OutOption = ASSETS, resume: ResumeOption = False) -> None:
-    """Train the geometry network."""
+def geometry(
+    data: DataOption = "lfw",
+    out: OutOption = ASSETS,
+    resume: ResumeOption = False,
+    tune: Annotated[bool, typer.Option("--tune", help="go on with posed renders, from the weights in OUT")] = False,
+) -> None:
+    """Train the geometry network: first on photos and mixed renders, then (--tune) with posed renders as well."""
     training = LAB_TRAINING
     _print(training)
-    lfw = locate(data, False)
-    seen = geometry_fit.labelled(load_photos(lfw, "train"), load_renders("mixed", training.mixed_shards))
-    plan = Plan(steps=training.geometry_steps, rate=training.rate, decay=training.geometry_decay)
-    net = geometry_fit.learn(seen, plan, training.batch, training.seed, cache_folder("geometry/run"), resume)
+    lfw, path = locate(data, False), out / "geometry.safetensors"
+    seen = [load_photos(lfw, "train"), load_renders("mixed", training.mixed_shards)]
+    if tune:
+        plan = Plan(steps=training.tune_steps, rate=training.tune_rate, decay=training.geometry_decay)
+        faces = geometry_fit.labelled(*seen, load_renders("posed", training.posed_shards))
+        folder, start = cache_folder("geometry/tune"), load_file(path)
+    else:
+        plan = Plan(steps=training.geometry_steps, rate=training.rate, decay=training.geometry_decay)
+        faces, folder, start = geometry_fit.labelled(*seen), cache_folder("geometry/run"), None
+    net = geometry_fit.learn(faces, plan, training.batch, training.seed + tune, folder, resume, start)
     found = {part: geometry_fit.report(net, geometry_fit.labelled(load_photos(lfw, part))) for part in ("dev", "test")}
-    state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
-    _save(out / "geometry.safetensors", state, training, found)
+    _save(path, dict(net.state_dict()), training, found)
 
 
 @app.command()
 def posture(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     """Fit the gain of the latent posture correction."""
     fitted = _fitted(LAB_TRAINING, data)
-    state = {"gain": torch.from_numpy(fitted.gain.astype(np.float32))}
-    _save(out / "posture.safetensors", state, LAB_TRAINING, posture_fit.report(fitted.posture, fitted.gain))
+    gain = floor_fit.priced_gain(fitted.posture, fitted.noise, LAB_TRAINING.correction)
+    state = {"gain": torch.from_numpy(gain.astype(np.float32))}
+    _save(out / "posture.safetensors", state, LAB_TRAINING, posture_fit.report(fitted.posture, gain))
 
 
 @app.command()
@@ -117,6 +130,13 @@ def floor(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     state = {**fitted.identity, **floor_fit.directions_state(fitted.directions), **reader}
     found = floor_fit.report(reader, seen[~kept], posed.payload[~kept])
     _save(out / "floor.safetensors", {name: tensor.half() for name, tensor in state.items()}, training, found)
+
+
+@app.command()
+def examples(out: Annotated[Path, typer.Option("-o", "--out")] = Path("assets/examples")) -> None:
+    """Render the synthetic example photos of the app."""
+    for path in write_examples(load("lab"), out, LAB_TRAINING.example_seeds):
+        typer.echo(path)
 
 
 def _fitted(training: Training, data: str) -> floor_fit.Fitted:

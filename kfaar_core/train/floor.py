@@ -20,7 +20,7 @@ from kfaar_core.train.directions import Directions, PostureFit
 from kfaar_core.train.photos import LabelledPhotos
 from kfaar_core.train.posture import fit, gain, postures_of, ridge
 from kfaar_core.train.renders import Renders
-from kfaar_core.train.settings import Training
+from kfaar_core.train.settings import Correction, Training
 
 
 def identity_map(features: np.ndarray, people: np.ndarray, dimension: int, shrink: float = 0.1) -> dict[str, Tensor]:
@@ -32,6 +32,7 @@ def identity_map(features: np.ndarray, people: np.ndarray, dimension: int, shrin
         shrink: ridge on the within-class scatter, in shares of its mean variance.
     """
     features = features.astype(np.float64)
+    people = np.unique(people, return_inverse=True)[1]  # without the numbers of people whose photos all were missed
     counts = np.bincount(people)
     means = np.stack([features[people == person].mean(axis=0) for person in range(len(counts))])
     # A person counts as at most ten photos, so that nobody's 500 photos rule the scatter.
@@ -102,10 +103,28 @@ class Fitted:
     """Everything that is fitted before the posed renders are made."""
 
     posture: PostureFit
-    gain: np.ndarray  # (1536, 54)
+    noise: np.ndarray  # (D, D) of E's features of renders around the linear prediction
+    gain: np.ndarray  # (1536, 54) of the one step in posed renders
     directions: Directions
     identity: dict[str, Tensor]
     targets: np.ndarray  # (N, 54) postures of training photos
+
+
+def priced_gain(found: PostureFit, noise: np.ndarray, price: Correction) -> np.ndarray:
+    """The gain (1536, 54) of a correction; identity is counted in sds of what J cannot tell, so `keep` has no unit.
+
+    Args:
+        noise: (D, D) covariance of E's features of renders around the linear prediction.
+    """
+    whiten = np.linalg.inv(np.linalg.cholesky(noise))
+    tolerance = np.full(54, price.shape_tolerance)
+    tolerance[:3] = price.angle_tolerance
+    # Fine styles hold colour and background; a correction that hardly moves them leaves the scene alone.
+    reach = np.repeat(price.group_reach, found.rows.shape[1] // len(price.group_reach))
+    covariance = found.covariance * np.outer(reach, reach)
+    return gain(
+        replace(found, identity_rows=whiten @ found.identity_rows, covariance=covariance), price.keep, tolerance
+    )
 
 
 def fit_all(
@@ -119,14 +138,11 @@ def fit_all(
     found = fit(faces.w, postures_of(faces.rotation, faces.blendshapes), face_features, training.latent_ridge)
     away = faces.w.reshape(len(faces.w), -1) - found.latent_mean
     noise = np.cov((face_features - face_features.mean(axis=0) - away @ found.identity_rows.T).T)
-    # Identity is counted in sds of what J cannot tell, so that `keep` has no unit.
-    whiten = np.linalg.inv(np.linalg.cholesky(noise))
-    tolerance = np.full(54, training.shape_tolerance)
-    tolerance[:3] = training.angle_tolerance
-    moves = gain(replace(found, identity_rows=whiten @ found.identity_rows), training.keep, tolerance)
+    moves = priced_gain(found, noise, training.posed_correction)
     targets = postures_of(photos.rotation, photos.blendshapes)
     return Fitted(
         posture=found,
+        noise=noise,
         gain=moves,
         directions=directions(
             found, noise, moves, targets, training.dimension, training.amplitude, training.truncation

@@ -5,6 +5,7 @@ python -m kfaar_core.train geometry
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,10 +81,21 @@ def terms(found: Geometry, landmarks: Tensor, rotation: Tensor, blendshapes: Ten
     }
 
 
-def learn(data: Labelled, plan: Plan, batch: int, seed: int, folder: Path, resume: bool) -> GeometryNet:
-    """Train a GeometryNet with moved, relit and degraded views."""
+def learn(
+    data: Labelled,
+    plan: Plan,
+    batch: int,
+    seed: int,
+    folder: Path,
+    resume: bool,
+    start: Mapping[str, Tensor] | None = None,
+) -> GeometryNet:
+    """Train a GeometryNet with moved, relit and degraded views; from `start` when tuning an earlier one."""
     torch.manual_seed(seed)
     net = GeometryNet()
+    if start is not None:
+        net.load_state_dict({name: tensor.float() for name, tensor in start.items()})
+    net = net
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
     per_epoch = len(data.pictures) // batch
 

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +63,7 @@ def mixed_styles(generator: Generator, rng: np.random.Generator, count: int) -> 
 def posed_styles(
     found: Directions, posture: PostureFit, gain: np.ndarray, targets: np.ndarray, rng: np.random.Generator, count: int
 ) -> Samples:
-    """Faces as the floor makes them: a random payload and look, then one correction towards a training photo's posture."""
+    """Faces as the floor makes them: a random payload and look, then a step towards the posture of a training photo."""
     dimension = found.payload.shape[1]
     payload = rng.standard_normal((count, dimension))
     payload /= np.linalg.norm(payload, axis=1, keepdims=True)
@@ -110,6 +109,7 @@ def render_cache(
 
 def load_renders(kind: str, limit: int | None = None) -> Renders:
     """Every shard of `renders-<kind>` (or the first `limit`), joined."""
-    shards = [dict(np.load(path)) for path in sorted(cache_folder(f"renders-{kind}").glob("[0-9][0-9][0-9][0-9].npz"))[:limit]]
+    whole = "[0-9]" * 4 + ".npz"  # not the .part.npz of a process that is writing
+    shards = [dict(np.load(path)) for path in sorted(cache_folder(f"renders-{kind}").glob(whole))[:limit]]
     missed = sum(int(shard.pop("missed")) for shard in shards)
     return Renders(**{name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}, missed=missed)

@@ -6,6 +6,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
+class Correction:
+    """How the posture correction is priced."""
+
+    keep: float = 10.0  # lambda, price of a change of identity                 [dev]
+    angle_tolerance: float = 0.02  # sd, in units of 10 degrees                 [dev]
+    shape_tolerance: float = 0.1  # sd, of a blendshape                        [dev]
+    group_reach: tuple[float, ...] = (1.0, 1.0, 0.1)  # how far coarse, middle, fine styles may move, sd  [dev]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """One training configuration. Origins: [design] chosen before measuring; [dev] on held-out renders or dev people."""
 
@@ -18,14 +28,16 @@ class Training:
     judge_decay: float = 5e-4  #                                                [design]
     geometry_steps: int = 5200  #                                               [design]
     geometry_decay: float = 1e-4  #                                             [design]
+    tune_steps: int = 2600  # with posed renders beside the rest                [design]
+    tune_rate: float = 1e-3  #                                                  [design]
     latent_ridge: float = 0.1  # rows from w, share of its mean variance        [dev]
-    keep: float = 10.0  # lambda, price of a change of identity                 [dev]
-    angle_tolerance: float = 0.02  # sd, in units of 10 degrees                 [dev]
-    shape_tolerance: float = 0.06  # sd, of a blendshape                        [dev]
+    posed_correction: Correction = Correction(keep=30.0, group_reach=(1.0, 0.5, 0.1))  # one step, in the renders  [dev]
+    correction: Correction = Correction()  # at run time, repeated              [dev]
     dimension: int = 32  # d                                                    [design]
-    amplitude: float = 1.5  # sd of the payload, in sds of the mixed renders' w [dev]
-    truncation: float = 0.8  # sd of everything else                            [dev]
+    amplitude: float = 1.3  # sd of the payload, in sds of the mixed renders' w [dev]
+    truncation: float = 0.55  # sd of everything else                            [dev]
     identity_shrink: float = 0.1  # of the within-class scatter                 [dev]
+    example_seeds: tuple[int, ...] = (1, 2, 3, 4, 5, 6)  # six people who do not exist, looked at  [design]
     reader_ridge: float = 0.003  # of E's mean variance                         [dev]
 
 

@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import torch
 
-from kfaar_core.convert.generator import bands_together, mapping_state, read_constants
+from kfaar_core.convert.generator import bands_together, mapping_state, order_bands, read_constants
 
 GRAPH = """<net><layers>
 <layer name="half" type="Const"><data element_type="f16" shape="2,3" offset="0" size="12"/></layer>
@@ -44,3 +44,22 @@ def test_the_mapping_layers_keep_their_order():
         "mapping.layers.1.bias": 11,
     }
     assert state["mapping.layers.0.weight"].dtype == torch.float32
+
+
+def test_what_feeds_a_haar_step_and_what_styles_it_are_put_into_the_same_order():
+    """Every array counts its own rows, so that the answer shows the order it was given."""
+    feeds = ["start_conv", *(f"blocks.{i}.conv2.pointwise" for i in range(6)), "to_rgb"]
+    styles = [f"blocks.{i}.up.affine" for i in range(7)]
+    sizes = [8, 8, 16, 16, 16, 8, 8]
+    found = {}
+    for name, size in [*zip(feeds, [*sizes, 12], strict=True), *zip(styles, sizes, strict=True)]:
+        found[f"{name}.bias"] = np.arange(size)
+        found[f"{name}.weight"] = np.arange(size)[:, None] + np.zeros(2)
+    found["blocks.0.conv1.pointwise.bias"] = np.arange(5)
+    ordered = order_bands(found)
+    assert ordered["blocks.0.conv1.pointwise.bias"].tolist() == [0, 1, 2, 3, 4]
+    assert ordered["start_conv.bias"].tolist() == [0, 1, 2, 5, 3, 6, 4, 7]  # low 0 1, then details of 0, of 1
+    for feed, style in zip(feeds[:-1], styles, strict=True):
+        for part in ("weight", "bias"):
+            np.testing.assert_array_equal(ordered[f"{feed}.{part}"], ordered[f"{style}.{part}"])
+    assert ordered["to_rgb.bias"].tolist() == [0, 1, 2, 3, 6, 9, 4, 7, 10, 5, 8, 11]

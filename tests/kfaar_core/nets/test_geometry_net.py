@@ -29,7 +29,7 @@ def test_shapes_ranges_and_batch_independence():
     x = torch.randn(3, 3, 128, 128)
     found, alone = net(x), net(x[2:])
     assert found.landmarks.shape == (3, LANDMARKS, 3) and found.blendshapes.shape == (3, BLENDSHAPES)
-    assert 0 <= found.blendshapes.min() and found.blendshapes.max() <= 1
+    assert found.blendshapes.min() >= 0 and found.blendshapes.max() <= 1
     for name in ("landmarks", "rotation", "blendshapes"):
         torch.testing.assert_close(getattr(found, name)[2:], getattr(alone, name), rtol=1e-4, atol=1e-5)
     assert torch.linalg.det(found.rotation).tolist() == pytest.approx([1.0] * 3, abs=1e-4)

@@ -1,0 +1,109 @@
+"""Speed and memory of anonymising one face; prints JSON. No test: figures depend on the machine.
+
+python benchmarks/anonymise.py [--photo assets/examples/...] [--runs 30] [--threads 2] [--wheel random_face-....whl]
+
+With --wheel, the ratio of a whole warm anonymise (512 px out) to one render of the wheel's unmodified OpenVINO file at
+1024 px with the same threads is measured in the same run, the two alternating.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COLD = """
+import time; started = time.perf_counter()
+import sys
+from pathlib import Path
+from kfaar_core import image, pipeline
+from kfaar_core.keys import UserKey
+stages = pipeline.load("lab", threads=int(sys.argv[2]))
+pipeline.AnonymisationServer(stages).anonymise(image.open_photo(Path(sys.argv[1])), UserKey(bytes(32)))
+print(time.perf_counter() - started)
+"""
+
+
+def quantiles(seconds: list[float]) -> dict[str, float]:
+    """p50 and p95 in seconds."""
+    ordered = sorted(seconds)
+    return {f"p{q}": round(ordered[min(len(ordered) - 1, q * len(ordered) // 100)], 4) for q in (50, 95)}
+
+
+def wheel_render(wheel: Path, threads: int):  # type: ignore[no-untyped-def]
+    """A function that renders one face at 1024 px with the wheel's own file."""
+    import numpy as np
+    import openvino
+
+    folder = Path(tempfile.mkdtemp())
+    with zipfile.ZipFile(wheel) as archive:
+        for name in ("SynthesisNetwork.xml", "SynthesisNetwork.bin"):
+            (folder / name).write_bytes(archive.read(f"random_face/data/{name}"))
+    graph = openvino.Core().compile_model(folder / "SynthesisNetwork.xml", "CPU", {"INFERENCE_NUM_THREADS": threads})
+    style = np.random.default_rng(0).standard_normal((1, 512), dtype=np.float32) * 0.5
+    return lambda: graph([style])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photo", type=Path, default=None)
+    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--wheel", type=Path, default=None)
+    asked = parser.parse_args()
+    photo_path = asked.photo or sorted((ROOT / "assets/examples").glob("*.png"))[0]
+
+    import torch
+
+    torch.set_num_threads(asked.threads)
+    from kfaar_core import image, pipeline
+    from kfaar_core.keys import UserKey
+
+    cold = subprocess.run(
+        [sys.executable, "-c", COLD, str(photo_path), str(asked.threads)],
+        check=True, capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    photo = image.open_photo(photo_path)
+    server = pipeline.AnonymisationServer(pipeline.load("lab", threads=asked.threads))
+    key = UserKey(bytes(32))
+    render = wheel_render(asked.wheel, asked.threads) if asked.wheel else None
+    whole, wheel, stages = [], [], {}
+    for run in range(asked.runs + 2):
+        started = time.perf_counter()
+        answer = server.anonymise(photo, key)
+        middle = time.perf_counter()
+        if render:
+            render()
+        if run < 2:  # warm-up
+            continue
+        whole.append(middle - started)
+        wheel.append(time.perf_counter() - middle)
+        for name, seconds in answer.seconds.items():
+            stages.setdefault(name, []).append(seconds)
+    found = {
+        "runs": asked.runs,
+        "threads": asked.threads,
+        "photo_px": list(photo.pixels.shape[1::-1]),
+        "out_px": answer.portrait.shape[0],
+        "whole_s": quantiles(whole),
+        "stages_s": {name: quantiles(seconds) for name, seconds in stages.items()},
+        "process_start_to_first_result_s": round(float(cold.stdout), 2),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+    if render:
+        found["wheel_render_1024_s"] = quantiles(wheel)
+        found["ratio_to_wheel_render_p50"] = round(quantiles(whole)["p50"] / quantiles(wheel)["p50"], 2)
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Index of the paper: where each of its equations, algorithms, figures and tables lives here, and where we deviate.
+
+Paper: "A key-driven framework for identity-preserving face anonymization" (KFAAR), NDSS 2025. What is not listed is not
+built yet: among them the training losses (Eq. 5-10 and 17-24), Eq. 15-16, and Tables V and VIII to XI.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import reduce
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place of the paper and the code that stands for it."""
+
+    label: str  # as the target's docstring writes it, for example "Eq. 1"
+    target: str  # "module" or "module:name", without the leading package
+    what: str  # in a few words
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Something that we do in another way than the paper says."""
+
+    label: str  # the place of the paper
+    paper: str  # what it does
+    ours: str  # what is done here
+    reason: str
+
+
+PLACES = (
+    Place("Eq. 1", "metrics.anonymity:different", "anonymity: x and x_v are two people to a recogniser"),
+    Place("Eq. 2", "metrics.verification:auc", "synchronism: one person under one key stays one virtual person"),
+    Place("Eq. 3", "metrics.anonymity:different", "diversity: two keys give two virtual people"),
+    Place("Eq. 4", "metrics.anonymity:different", "differentiation: two people under one key stay two"),
+    Place("Eq. 11", "stages.recognise:KeyedRecogniser.keyless", "without a key x_v is somebody else"),
+    Place("Eq. 12", "metrics.random_direction:law_test", "with a wrong key x_v is somebody else"),
+    Place("Eq. 13", "scenarios.pairs:impostors", "two people stay two under their right keys"),
+    Place("Eq. 14", "scenarios.pairs:same_photo", "with the right key x_v is the person of x"),
+    Place("Alg. 1", "pipeline:AnonymisationServer.anonymise", "virtual face generation"),
+    Place("Alg. 1", "stages.encode", "step 4: z = E(x)"),
+    Place("Alg. 1", "stages.project", "step 5: z' = P(z, k)"),
+    Place("Alg. 1", "stages.generate", "steps 6 and 7: z+ = M(z'), x' = G(z+)"),
+    Place("Alg. 1", "stages.correct", "step 8: x_v = G_f(x', x)"),
+    Place("Alg. 2", "pipeline:AuthenticationServer.authenticate", "face authentication"),
+    Place("Alg. 2", "stages.recognise:verdict", "Conditions 1 and 2"),
+    Place("Fig. 2", "pipeline", "the participants U, FAS and VFAS"),
+    Place("Fig. 3", "stages.assemble:Stages", "every box of HPVFG and KVFA"),
+    Place("Fig. 9a", "metrics.verification:best_crr_threshold", "the threshold with the highest CRR"),
+    Place("Fig. 9a", "plots:rates_by_threshold", "CRR against the threshold"),
+    Place("Table II", "metrics.anonymity:different", "anonymity and diversity"),
+    Place("Table III", "metrics.verification:auc", "synchronism"),
+    Place("Table IV", "metrics.pose", "head pose and expression kept"),
+    Place("Table VI", "tables:table_vi", "recognition accuracy of KVFA"),
+    Place("Table VII", "tables:table_vii", "similarity in four authentication scenarios"),
+    Place("Table VII", "scenarios.populations:Scenario", "what each scenario compares"),
+    Place("Table XII", "plots:flipped_bits", "keys with wrong bits"),
+    Place("Section III", "pipeline", "system model"),
+    Place("Section III-C-1", "pipeline:AuthenticationServer", "guessing of keys: tries are limited"),
+    Place("Section IV-B-2", "nets.mobile_stylegan", "mapping network and generator"),
+    Place("Section IV-C-2", "stages.recognise", "architecture of KVFA"),
+    Place("Section V-C", "presets:Preset", "the threshold 0.7"),
+    Place("Section VI-A", "pipeline:AnonymisationServer", "the server keeps no photo and no key"),
+    Place("Section VI-B", "pipeline:User.key_gen", "KeyGen on the user's side"),
+    Place("Section VI-C-2", "pipeline:AnonymisationServer.anonymise", "another key when the faces are too close"),
+    Place("Section VI-C-2", "pipeline:flaw", "which virtual faces are not good enough"),
+    Place("Section VI-C-2", "stages.show:look_distance", "how alike x and x_v look"),
+)
+
+DEVIATIONS = (
+    Deviation(
+        "Alg. 1",
+        "P answers a z, and M takes it to the styles",
+        "P answers a w, one for each of three groups of layers, so that M is the identity for it",
+        "pose and identity are nearly linear in w, and the payload can be put where it is read best",
+    ),
+    Deviation(
+        "Alg. 1",
+        "P is an MLP over z and the key's bits, side by side",
+        "SHAKE-256 of the key seeds a rotation of the identity; what is learned does not know the key",
+        "a key that is wrong in one bit is as wrong as any other, and the law of its cosine is known",
+    ),
+    Deviation(
+        "Alg. 1",
+        "G_f is FaceVid2Vid, which animates x' as a picture",
+        "the latent moves by a fitted gain until the measured posture agrees, then a similarity places the picture",
+        "no download, a fraction of the time on a CPU, and the picture stays one that the generator draws",
+    ),
+    Deviation(
+        "Section IV-B-2",
+        "G is StyleGAN2, trained on LFW and CelebA, with 18 styles",
+        "G is MobileStyleGAN, distilled from StyleGAN2 on FFHQ, with 23 styles",
+        "small enough to be committed and fast on a CPU",
+    ),
+    Deviation(
+        "Section IV-B-2",
+        "E is FaceNet; ArcFace and SphereFace are the recognisers R of the tables",
+        "E is dlib's network (CC0), and the judge is a network of ours that nothing here is trained with",
+        "both can be committed; the judge shares neither weights nor architecture with E",
+    ),
+    Deviation(
+        "Section IV-C-2",
+        "F has four hidden layers of its own, and an MLP joins its feature with the key",
+        "a linear map reads E's feature of x_v, and the key's rotation turns it back",
+        "the floor to beat: closed forms that always work, until trained networks measure better",
+    ),
+    Deviation(
+        "Section IV-C-2",
+        "HPVFG and KVFA are trained with the losses of Eq. 5-10 and 17-24",
+        "every map of the floor is fitted in closed form on training people and renders",
+        "it needs no GPU; the losses come with the trained networks",
+    ),
+    Deviation(
+        "Alg. 2",
+        "Condition 1 compares F(x) with F(x_v)",
+        "Condition 1 compares I(x) with the most similar of all read-outs that need no key",
+        "an adversary would choose that one",
+    ),
+    Deviation(
+        "Section V-C",
+        "cosines of raw features",
+        "features are centred with a mean fitted on training people before they are compared",
+        "raw cosines between strangers are high for some recognisers, which flatters every similarity",
+    ),
+    Deviation(
+        "Section V-C",
+        "the threshold is 0.7",
+        "the threshold with the highest CRR on dev people is in force; 0.7 stands beside it in every table",
+        "the scale of cosines depends on the features; no score is rescaled to please 0.7",
+    ),
+    Deviation(
+        "Table VI",
+        "CRR is not defined, nor are the pairs behind CRR, FAR and AUC",
+        "CRR is the share of right decisions over as many impostors as genuine pairs; x and another photo of the "
+        "person are scored apart",
+        "Fig. 9a has an inner maximum, as an accuracy has; another photo is the harder and the usual case",
+    ),
+    Deviation(
+        "Table IV",
+        "pose and expression by Face++",
+        "by MediaPipe's Face Landmarker, with solvePnP on MTCNN's points as an independent look",
+        "it runs locally; Face++ would send photos to a service",
+    ),
+    Deviation(
+        "Section VI-B",
+        "keys of 8, 128 and 256 bits; the main tables use 8",
+        "8 to 512 bits, 256 unless asked otherwise, from the random source, hex or a passphrase (Argon2id)",
+        "8 bits can be tried out by hand",
+    ),
+    Deviation(
+        "Section III-C-1",
+        "nothing limits how often an adversary may ask",
+        "a limit on tries for each client and virtual face, and an audit line without secrets",
+        "d bounds how rare a lucky key is, so that asking must not be free",
+    ),
+    Deviation(
+        "Alg. 1",
+        "the whole portrait is virtual, its background too",
+        "the same, or on request the virtual face is pasted back into the whole photo",
+        "group photos and documents need their surroundings",
+    ),
+)
+
+
+def resolve(target: str) -> object:
+    """The module, class or function that a place names."""
+    module, _, name = target.partition(":")
+    return reduce(getattr, name.split(".") if name else [], importlib.import_module(f"kfaar_core.{module}"))

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from kfaar_core.calibration import Calibration
+from kfaar_core.errors import BadSetting, BadWeights
+from kfaar_core.presets import LAB
+from kfaar_core.stages.assemble import assemble, recogniser
+from kfaar_core.stages.encode import JUDGE
+
+
+class Affine(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(x.flatten(1)[:, :2])
+
+
+@pytest.mark.parametrize("prefix", ["", "net."])
+def test_a_state_with_and_without_a_mean(prefix):
+    torch.manual_seed(0)
+    net, other = Affine(), Affine()
+    mean = torch.tensor([1.0, 2, 3])
+    state = {f"{prefix}{name}": tensor.half() for name, tensor in net.state_dict().items()}
+    found = recogniser(other, JUDGE, {**state, "mean": mean} if prefix else state, torch.device("cpu"), flip=False)
+    crop = torch.ones(1, 3, 112, 96)
+    torch.testing.assert_close(found.raw(crop), net(crop).detach(), atol=2e-3, rtol=2e-3)
+    centred = found.raw(crop) - (mean if prefix else 0)
+    torch.testing.assert_close(found.features(crop), centred / centred.norm())
+
+
+def test_thresholds_in_force(tiny):
+    marked = replace(tiny, calibration=Calibration(0.2, 0.3, 0.4, marks={"strangers": 0.0}))
+    assert marked.judge_threshold == 0.2 and marked.kvfa_threshold == 0.4 and marked.marks == {"strangers": 0.0}
+    paper = replace(marked, preset=replace(tiny.preset, threshold_in_force="paper"))
+    assert paper.kvfa_threshold == 0.7
+
+
+def test_pictures_become_tensors_on_the_device(tiny):
+    picture = np.zeros((4, 4, 3), dtype=np.uint8)
+    picture[0, 1] = (255, 0, 128)
+    found = tiny.tensor(picture)
+    assert found.shape == (1, 3, 4, 4) and found.device == tiny.device
+    assert found[0, :, 0, 1].tolist() == pytest.approx([1, -1, 1 / 255], abs=1e-6)
+    assert tiny.tensor(np.stack([picture] * 3)).shape == (3, 3, 4, 4)
+
+
+def test_the_judge_compares_photos(tiny, photo, other_photo):
+    cosines = tiny.judge_cosines([photo, other_photo, photo])
+    assert cosines.shape == (3, 3)
+    np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-6)
+    np.testing.assert_allclose(cosines, cosines.T)
+    assert cosines[0, 2] == pytest.approx(1) and cosines[0, 1] < 0.99
+    alone = tiny.judge_features([other_photo])
+    np.testing.assert_allclose(tiny.judge_features([photo, other_photo])[1:], alone, atol=1e-6)
+
+
+def test_the_feature_of_a_photo_is_that_of_its_face(tiny, photo):
+    feature = tiny.feature(photo)
+    np.testing.assert_array_equal(feature, tiny.encoder.raw_of(photo.pixels, tiny.landmarks(photo)))
+
+
+def test_wrong_settings_are_told_before_anything_is_loaded(monkeypatch):
+    monkeypatch.setenv("KFAAR_WEIGHTS", "/nowhere")
+    with pytest.raises(BadSetting, match="not trained yet"):
+        assemble(replace(LAB, projector="bits"), "cpu")
+    with pytest.raises(BadSetting, match="auto, cpu or cuda"):
+        assemble(LAB, "quantum")
+
+
+def test_missing_weights_are_told(monkeypatch):
+    from kfaar_core import weights
+
+    def missing(name: str) -> dict[str, torch.Tensor]:
+        raise BadWeights(got=f"the weights {name!r} are missing", mend="restore them")
+
+    monkeypatch.setattr(weights, "load", missing)
+    with pytest.raises(BadWeights, match="mobile_stylegan"):
+        assemble(LAB, "cpu")

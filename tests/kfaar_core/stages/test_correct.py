@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from kfaar_core.records import Posture
+from kfaar_core.stages.correct import Draft, LatentCorrector, distance, posture_vector, vector_of
+
+ROWS = np.random.default_rng(0).standard_normal((54, 1536)) / 40  # a face whose posture is linear in w
+EXACT = torch.from_numpy(np.linalg.pinv(ROWS))
+
+
+def as_posture(vector: np.ndarray) -> Posture:
+    yaw, pitch, roll = 10 * vector[:3]
+    shapes = np.concatenate([[0.0], vector[3:]])
+    return Posture(float(yaw), float(pitch), float(roll), shapes, np.zeros((478, 3), np.float32))
+
+
+class World:
+    """Generator and geometry of a linear world; keeps the latents that were rendered."""
+
+    def __init__(self, bend: float = 0.0) -> None:
+        self.rendered: list[np.ndarray] = []
+        self.bend = bend
+
+    def render(self, w_plus: torch.Tensor, side: int) -> torch.Tensor:
+        self.rendered.append(w_plus[0, [0, 7, 13]].double().flatten().numpy())
+        return torch.full((1, 3, side, side), float(len(self.rendered)))
+
+    def measured(self, latent: np.ndarray) -> Posture:
+        straight = ROWS @ latent
+        return as_posture(straight + self.bend * straight**2)
+
+    def postures(self, pictures: torch.Tensor) -> list[Posture]:
+        return [self.measured(self.rendered[int(pictures[0, 0, 0, 0]) - 1])]
+
+
+def corrected(world: World, gain: torch.Tensor, target: np.ndarray, steps: int, side: int = 8):
+    draft = Draft(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)))
+    return LatentCorrector({"gain": gain}, world, world, steps).correct(draft, as_posture(target), side)
+
+
+@pytest.fixture
+def target(rng) -> np.ndarray:
+    return rng.uniform(0, 0.4, 54)
+
+
+def test_the_posture_vector_by_hand():
+    posture = Posture(5.0, -10.0, 20.0, np.arange(52) / 100, np.zeros((478, 3)))
+    assert vector_of(posture)[:5].tolist() == pytest.approx([0.5, -1.0, 2.0, 0.01, 0.02])
+    assert posture_vector(np.zeros((7, 3)), np.zeros((7, 52))).shape == (7, 54)
+    assert distance(np.array([3.0, 0]), np.array([0, -4.0])) == 5
+
+
+def test_one_step_meets_the_posture_where_it_is_linear(target):
+    world = World()
+    found = corrected(world, EXACT, target, steps=1)
+    np.testing.assert_allclose(vector_of(found.posture), target, atol=1e-5)
+    assert len(world.rendered) == 1 and found.latent.shape == (3, 512)
+    np.testing.assert_allclose(found.latent.flatten(), world.rendered[0], atol=1e-6)
+
+
+def test_a_second_step_closes_what_the_first_one_measured(target):
+    first, second = (distance(vector_of(corrected(World(0.3), EXACT, target, n).posture), target) for n in (1, 2))
+    assert second < 0.5 * first
+
+
+def test_it_stops_when_a_step_is_no_better_and_keeps_the_best(target):
+    world = World()
+    found = corrected(world, 3 * EXACT, target, steps=5)  # goes to the other side, twice as far away
+    assert len(world.rendered) == 1
+    np.testing.assert_array_equal(found.latent, 0)
+    assert vector_of(found.posture) == pytest.approx(np.zeros(54))
+
+
+def test_the_answer_has_the_size_asked_for_even_when_no_step_was_better(target):
+    assert corrected(World(), 3 * EXACT, target, steps=2, side=16).picture.shape == (3, 16, 16)
+    assert corrected(World(), EXACT, target, steps=2, side=16).picture.shape == (3, 16, 16)
+
+
+def test_it_renders_no_more_than_its_steps(target):
+    world = World(bend=0.3)
+    corrected(world, 0.3 * EXACT, target, steps=3)
+    assert len(world.rendered) == 3
+
+
+def test_a_draft_without_a_latent_is_refused():
+    draft = Draft(torch.zeros(3, 8, 8), None, as_posture(np.zeros(54)))
+    with pytest.raises(ValueError, match="latent"):
+        LatentCorrector({"gain": EXACT}, World(), World(), 1).correct(draft, as_posture(np.ones(54)), 8)

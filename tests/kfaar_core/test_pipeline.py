@@ -1,0 +1,419 @@
+from __future__ import annotations
+
+import gc
+import logging
+import re
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import distance_transform_edt
+
+from kfaar_core import image, pipeline
+from kfaar_core.errors import BadSetting, NoFaceFound, TooManyTries
+from kfaar_core.keys import UserKey
+from kfaar_core.pipeline import STEPS, AnonymisationServer, AuthenticationServer, User, look
+from kfaar_core.records import Face, Photo, VirtualFace
+from kfaar_core.stages.assemble import Stages
+from kfaar_core.stages.detect import Detector
+from kfaar_core.stages.tiny import TinyDetector
+
+KEY = UserKey.parse("c3" * 32)
+
+
+@pytest.fixture
+def server(tiny) -> AnonymisationServer:
+    return AnonymisationServer(tiny)
+
+
+def with_preset(stages: Stages, **changes: object) -> Stages:
+    return replace(stages, preset=replace(stages.preset, **changes))
+
+
+def never_close(stages: Stages) -> Stages:
+    return replace(with_preset(stages, look_min=0.0), calibration=replace(stages.calibration, judge_fmr_1=1.1))
+
+
+def always_close(stages: Stages) -> Stages:
+    return with_preset(stages, look_min=9.0)
+
+
+class Two(Detector):
+    """A face in the left half and a smaller one in the right half."""
+
+    def faces(self, photo: Photo) -> list[Face]:
+        five = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
+        return [
+            Face(np.array([x, y, x + s, y + s], np.float32), ((x, y) + s * five).astype(np.float32), 1.0)
+            for x, y, s in ((15, 20, 30), (85, 40, 24))
+        ]
+
+
+@pytest.fixture
+def two(tiny) -> Stages:
+    return replace(never_close(tiny), detector=Two(tiny.preset))
+
+
+@pytest.fixture
+def wide(rng) -> Photo:
+    """130 x 90 px of smooth colours."""
+    y, x = np.mgrid[:90, :130] / 20
+    return Photo((127 + 120 * np.stack([np.sin(x), np.cos(y), np.sin(x - y)], axis=-1)).astype(np.uint8))
+
+
+def same(a: VirtualFace, b: VirtualFace) -> bool:
+    pictures = all(
+        np.array_equal(getattr(a, name), getattr(b, name)) for name in ("picture", "portrait", "draft", "latent")
+    )
+    return pictures and a.judge_cosine == b.judge_cosine and a.look_distance == b.look_distance and a.key == b.key
+
+
+def test_the_same_photo_and_key_give_the_same_face(server, tiny, photo):
+    first = server.anonymise(photo, KEY)
+    assert same(first, server.anonymise(photo, KEY)) and same(first, AnonymisationServer(tiny).anonymise(photo, KEY))
+    assert same(first, AnonymisationServer(pipeline.load("tiny", "cpu")).anonymise(photo, KEY))
+
+
+def test_a_wrong_bit_or_another_photo_gives_another_face(server, photo, other_photo):
+    first = server.anonymise(photo, KEY)
+    for changed in (server.anonymise(photo, KEY.flip([255])), server.anonymise(other_photo, KEY)):
+        assert not np.array_equal(first.portrait, changed.portrait)
+
+
+def test_an_answer_is_complete(server, tiny, photo):
+    found = server.anonymise(photo, KEY)
+    assert found.picture.shape == found.portrait.shape == found.draft.shape == found.crop.picture.shape == (32, 32, 3)
+    assert found.latent.shape == (3, 512) and found.latent.dtype == np.float32
+    assert set(found.seconds) == set(STEPS) and all(seconds >= 0 for seconds in found.seconds.values())
+    assert found.judge_threshold == tiny.judge_threshold
+    assert found.anonymous == (found.judge_cosine < found.judge_threshold)
+    assert found.rekeyed == 0 and found.key == KEY
+
+
+def test_an_answer_shows_no_key(server, photo):
+    text = repr(server.anonymise(photo, KEY))
+    assert "UserKey" not in text and KEY.hex()[:8] not in text and str(KEY.data) not in text
+
+
+def test_notes_about_the_photo_reach_the_user(tiny, photo):
+    noted = replace(photo, notes=("The picture is an animation.",))
+    assert AnonymisationServer(never_close(tiny)).anonymise(noted, KEY).warnings == noted.notes
+
+
+@pytest.mark.parametrize("mode", pipeline.MODES)
+def test_the_portrait_does_not_depend_on_the_mode(server, photo, mode):
+    np.testing.assert_array_equal(
+        server.anonymise(photo, KEY, mode=mode).portrait, server.anonymise(photo, KEY).portrait
+    )
+
+
+@pytest.mark.parametrize("side", [32, 64])
+def test_pasting_back_changes_the_face_and_nothing_outside_the_mask(server, photo, monkeypatch, side):
+    masks: list[np.ndarray] = []
+    draw = pipeline.face_mask
+    monkeypatch.setattr(pipeline, "face_mask", lambda *given: masks.append(draw(*given)) or masks[-1])
+    found = server.anonymise(photo, KEY, mode="paste", side=side)
+    assert found.picture.shape == photo.pixels.shape
+    y, x = np.mgrid[: photo.pixels.shape[0], : photo.pixels.shape[1]]
+    centres = np.stack([x, y], axis=-1) + 0.5
+    at = np.floor(image.apply(image.invert(found.crop.to_photo), centres)).astype(int)  # the crop is level here
+    away = distance_transform_edt(np.pad(masks[0], 2 * side) == 0)  # px of the portrait to the mask
+    away = away[tuple(np.clip(at[..., ::-1] + 2 * side, 0, 5 * side - 1).transpose(2, 0, 1))]
+    changed = (found.picture != photo.pixels).any(axis=2)
+    assert 0.2 < changed.mean() < 0.9 and (away > 3 * side / 40 + 2).mean() > 0.1
+    assert not changed[away > 3 * side / 40 + 2].any()  # the soft edge is a fortieth of the side
+    assert changed[away == 0].mean() > 0.9
+
+
+@pytest.mark.parametrize("side", [32, 64])
+def test_both_sizes_on_offer(tiny, photo, side):
+    found = AnonymisationServer(tiny).anonymise(photo, KEY, side=side)
+    assert found.portrait.shape == (side, side, 3) and found.crop.picture.shape == (side, side, 3)
+    assert look(tiny, photo, found.crop.face).crop.picture.shape == (32, 32, 3)
+
+
+def test_a_larger_portrait_shows_the_same_at_a_finer_grain(server, photo):
+    small, large = (server.anonymise(photo, KEY, side=side) for side in (32, 64))
+    halved = large.portrait.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
+    assert np.abs(halved - small.portrait).mean() < 4
+    pasted = [server.anonymise(photo, KEY, side=side, mode="paste").picture.astype(int) for side in (32, 64)]
+    assert np.abs(pasted[0] - pasted[1]).mean() < 4
+
+
+def test_the_crop_is_where_its_matrix_says(two, wide):
+    """Also when the face is turned and the size is not the preset's."""
+    turned = Photo(np.ascontiguousarray(np.rot90(wide.pixels)))
+    for photo in (wide, turned):
+        found = AnonymisationServer(replace(two, detector=Leaning(two.preset))).anonymise(photo, KEY, side=64)
+        again = image.warp(photo.pixels, found.crop.to_photo, (64, 64))
+        np.testing.assert_array_equal(found.crop.picture, again)
+
+
+class Leaning(Detector):
+    """One face, turned by 30 degrees."""
+
+    def faces(self, photo: Photo) -> list[Face]:
+        five = np.array([[-8.0, -5], [8, -5], [0, 3], [-6, 10], [6, 10]])
+        angle = np.deg2rad(30)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        points = five @ turn.T + (45, 45)
+        return [Face(np.array([25, 25, 65, 65], np.float32), points.astype(np.float32), 1.0)]
+
+
+def test_a_leaning_head_leans_in_the_answer(tiny, wide):
+    """The tiny geometry measures no roll of its own, so that all of it is the turn of the frame."""
+    stages = replace(never_close(tiny), detector=Leaning(tiny.preset))
+    seen = look(stages, wide, stages.detector.pick(wide))
+    found = AnonymisationServer(stages).anonymise(wide, KEY)
+    assert seen.turn == pytest.approx(30, abs=0.5)
+    assert found.posture_original.roll == pytest.approx(30, abs=0.5)
+    assert found.posture_after.roll == pytest.approx(found.posture_original.roll)
+
+
+def test_landmarks_of_a_look_and_of_the_stages_agree(tiny, photo):
+    seen = look(tiny, photo, tiny.detector.pick(photo))
+    np.testing.assert_allclose(tiny.landmarks(photo), seen.landmarks[:, :2], atol=1e-9)
+
+
+def test_all_faces_and_one_by_number(two, wide):
+    server = AnonymisationServer(two)
+    both = server.anonymise_all(wide, KEY)
+    assert len(both) == 2 == len(server.faces(wide))
+    for number, answer in enumerate(both):
+        alone = server.anonymise(wide, KEY, face=number)
+        assert same(alone, answer)
+    assert same(server.anonymise(wide, KEY, face="largest"), both[0])
+    assert not np.array_equal(both[0].portrait, both[1].portrait)
+
+
+def test_pasting_all_faces_adds_them_up(two, wide):
+    server = AnonymisationServer(two)
+    first, second = server.anonymise_all(wide, KEY, mode="paste")
+    left, right = (server.anonymise(wide, KEY, face=number, mode="paste").picture for number in (0, 1))
+    np.testing.assert_array_equal(first.picture, left)
+    changed = (right != wide.pixels).any(axis=2)
+    np.testing.assert_array_equal(second.picture[~changed], left[~changed])
+    assert (second.picture != left).any()
+
+
+def test_faces_that_do_not_exist(two, wide, server, photo):
+    with pytest.raises(NoFaceFound, match="Face number 2 was asked for, but the picture has 2"):
+        AnonymisationServer(two).anonymise(wide, KEY, face=2)
+    blank = Photo(np.full((50, 60, 3), 7, dtype=np.uint8))
+    for ask in (server.anonymise, server.anonymise_all):
+        with pytest.raises(NoFaceFound, match="No face was found in the 60 x 50 px picture"):
+            ask(blank, KEY)
+    assert server.faces(blank) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [({"mode": "blur"}, "Choose portrait or paste"), ({"side": 48}, "Choose 32 or 64 px")],
+)
+def test_unknown_settings(server, photo, wrong, sentence):
+    for ask in (server.anonymise, server.anonymise_all):
+        with pytest.raises(BadSetting, match=sentence):
+            ask(photo, KEY, **wrong)
+
+
+def test_presets_projectors_and_devices_that_are_not_there(tiny):
+    with pytest.raises(BadSetting, match="not wired yet"):
+        pipeline.load("paper")
+    with pytest.raises(BadSetting, match="lab, paper, tiny"):
+        pipeline.load("huge")
+    with pytest.raises(BadSetting, match="not trained yet"):
+        pipeline.load(replace(tiny.preset, projector="hashed"))
+    with pytest.raises(BadSetting, match="auto, cpu or cuda"):
+        pipeline.load("tiny", device="gpu")
+
+
+def test_progress_names_every_stage_in_order(server, photo):
+    calls: list[tuple[str, int, int]] = []
+    server.anonymise(photo, KEY, progress=lambda *call: calls.append(call))
+    assert calls == [(name, done, 6) for i, name in enumerate(STEPS) for done in (i, i + 1)]
+
+
+def test_a_face_that_comes_too_close_takes_the_next_key(tiny, photo):
+    """The judge's threshold is put between two keys' cosines, so that the first key fails and the next one passes."""
+    keys = [KEY, KEY.next(), KEY.next().next()]
+    free = AnonymisationServer(never_close(tiny))
+    cosines = [free.anonymise(photo, key).judge_cosine for key in keys]
+    start = 0 if cosines[0] > cosines[1] else 1
+    assert cosines[start] > cosines[start + 1], "choose another KEY for this test"
+    threshold = (cosines[start] + cosines[start + 1]) / 2
+    stages = replace(with_preset(tiny, look_min=0.0), calibration=replace(tiny.calibration, judge_fmr_1=threshold))
+    server = AnonymisationServer(stages)
+    kept = server.anonymise(photo, keys[start])
+    assert not kept.anonymous and kept.rekeyed == 0 and kept.key == keys[start]
+    assert kept.warnings == ("the virtual face is close to the photo; take the next key",)
+    moved = server.anonymise(photo, keys[start], rekey=3)
+    assert moved.rekeyed == 1 and moved.key == keys[start + 1] and moved.anonymous
+    assert len(moved.warnings) == 1 and moved.warnings[0].endswith("key number 2 is in force")
+    np.testing.assert_array_equal(moved.portrait, free.anonymise(photo, keys[start + 1]).portrait)
+
+
+@pytest.mark.parametrize("tries", [0, 1, 3])
+def test_rekeying_is_bounded_and_reported(tiny, photo, tries):
+    found = AnonymisationServer(always_close(tiny)).anonymise(photo, KEY, rekey=tries)
+    expected = KEY
+    for _ in range(tries):
+        expected = expected.next()
+    assert found.rekeyed == tries and found.key == expected
+    assert len(found.warnings) == 1 + (tries > 0) and "take the next key" in found.warnings[-1]
+
+
+class Blind(TinyDetector):
+    """Sees a face in the photo, and none in any square portrait."""
+
+    def faces(self, photo: Photo) -> list[Face]:
+        return [] if photo.pixels.shape[0] == photo.pixels.shape[1] else super().faces(photo)
+
+
+def test_a_portrait_in_which_no_face_is_seen_is_said_and_takes_the_next_key(tiny, photo):
+    assert AnonymisationServer(never_close(tiny)).anonymise(photo, KEY).detected
+    found = AnonymisationServer(replace(never_close(tiny), detector=Blind(tiny.preset))).anonymise(photo, KEY, rekey=1)
+    assert not found.detected and found.rekeyed == 1 and found.key == KEY.next()
+    assert found.warnings[-1] == "no face can be made out in the virtual picture; take the next key"
+
+
+# ---- what remains
+
+
+def reachable(*roots: object) -> list[object]:
+    """Everything that the roots hold, but for code: modules, classes and the globals of functions."""
+    skipped = (type, type(gc), type(lambda: 0), type(len))
+    found, waiting = {id(root): root for root in roots}, list(roots)
+    while waiting:
+        for thing in gc.get_referents(waiting.pop()):
+            if id(thing) not in found and not isinstance(thing, skipped):
+                found[id(thing)] = thing
+                waiting.append(thing)
+    return list(found.values())
+
+
+def test_the_anonymisation_server_keeps_nothing(tiny, tmp_path, monkeypatch, caplog, photo):
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.DEBUG)
+    server = AnonymisationServer(tiny)
+    server.anonymise(photo, UserKey.parse("11" * 32), mode="paste", side=64)  # what is made once is there now
+    before = {id(thing) for thing in reachable(server)}
+    secret, own = UserKey.parse("5a" * 32), Photo(photo.pixels.copy())
+    features: list[weakref.ref] = []
+    raw_of = type(tiny.encoder).raw_of
+
+    def spied(self, *given):
+        found = raw_of(self, *given)
+        features.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(type(tiny.encoder), "raw_of", spied)
+    answer = server.anonymise(own, secret, mode="paste", side=64, rekey=1)
+    remains = [weakref.ref(own), weakref.ref(own.pixels), weakref.ref(answer), weakref.ref(answer.latent), *features]
+    assert len(features) >= 1
+    del answer, own
+    gc.collect()
+    assert [thing() for thing in remains] == [None] * len(remains)
+    held = reachable(server)
+    assert not [thing for thing in held if isinstance(thing, UserKey | Photo | VirtualFace)]
+    assert not [thing for thing in held if isinstance(thing, bytes) and secret.data in thing]
+    new = [thing for thing in held if id(thing) not in before and isinstance(thing, np.ndarray | bytes | str)]
+    assert not new
+    assert secret.hex() not in caplog.text and secret.hex()[:16] not in caplog.text
+    assert not caplog.records  # nothing at all is logged about a photo
+    assert not list(tmp_path.rglob("*"))
+
+
+# ---- authentication
+
+
+@pytest.fixture
+def virtual(server, photo) -> Photo:
+    return Photo(server.anonymise(photo, KEY).portrait)
+
+
+def test_both_conditions(tiny, photo, virtual):
+    server = AuthenticationServer(tiny)
+    with_key, without = server.authenticate(virtual, photo, KEY), server.authenticate(virtual, photo, None)
+    readout = server.readout(virtual, photo)
+    assert with_key == readout.with_key(KEY) and with_key.key_used and "k)" in with_key.compared
+    assert without == readout.without_key() and not without.key_used and "no key" in without.compared
+    for answer in (with_key, without):
+        assert answer.threshold == tiny.kvfa_threshold == 0.5 and answer.dimension == 8
+        assert answer.same_person == (answer.cosine >= 0.5) and -1 <= answer.cosine <= 1
+    itself = server.authenticate(photo, photo, None)
+    assert itself.cosine == pytest.approx(1) and itself.same_person
+
+
+def test_the_preset_names_the_threshold_in_force(tiny, photo, virtual):
+    paper = AuthenticationServer(with_preset(tiny, threshold_in_force="paper"))
+    assert paper.authenticate(virtual, photo, KEY).threshold == 0.7
+
+
+def test_many_keys_on_one_look(tiny, photo, virtual):
+    readout = AuthenticationServer(tiny).readout(virtual, photo)
+    keys = [KEY.flip([bit]) for bit in range(5)]
+    found = readout.with_keys(keys)
+    assert found.shape == (5,) and found.tolist() == [readout.with_key(key).cosine for key in keys]
+    assert len(set(found.tolist())) == 5
+    assert "virtual" not in repr(readout) and "original" not in repr(readout)
+
+
+def test_a_picture_without_a_face(tiny, photo):
+    with pytest.raises(NoFaceFound):
+        AuthenticationServer(tiny).authenticate(Photo(np.zeros((40, 40, 3), np.uint8)), photo, KEY)
+
+
+def test_tries_are_limited_for_an_hour(tiny, photo, virtual, other_photo):
+    now = [0.0]
+    server = AuthenticationServer(with_preset(tiny, tries_per_hour=3), clock=lambda: now[0])
+    for _ in range(3):
+        server.authenticate(virtual, photo, KEY, client="a")
+        now[0] += 600
+    for at, minutes in ((1800.0, 30), (3590.0, 1)):  # asking again does not put the hour off
+        now[0] = at
+        with pytest.raises(TooManyTries, match=rf"3 tries.*Wait {minutes} minutes"):
+            server.authenticate(virtual, photo, KEY, client="a")
+    server.authenticate(virtual, photo, KEY, client="b")  # another client
+    server.authenticate(other_photo, photo, KEY, client="a")  # another virtual face
+    now[0] = 3601.0
+    server.authenticate(virtual, photo, KEY, client="a")  # the first try is an hour ago
+    with pytest.raises(TooManyTries):
+        server.authenticate(virtual, photo, KEY, client="a")
+    now[0] = 9999.0
+    server.authenticate(virtual, photo, KEY, client="a")
+
+
+def test_a_wrong_key_counts_like_a_right_one(tiny, photo, virtual):
+    server = AuthenticationServer(with_preset(tiny, tries_per_hour=2), clock=lambda: 0.0)
+    server.authenticate(virtual, photo, KEY.flip([0]))
+    server.authenticate(virtual, photo, None)
+    with pytest.raises(TooManyTries):
+        server.authenticate(virtual, photo, KEY)
+
+
+def test_the_audit_line_holds_no_secret(tiny, photo, virtual, caplog):
+    caplog.set_level(logging.DEBUG)
+    AuthenticationServer(tiny).authenticate(virtual, photo, KEY, client="some client")
+    (record,) = caplog.records
+    text = record.getMessage()
+    assert re.fullmatch(r"authentication: I\(x\) with I\(x_v, k\), (same person|not the same)", text)
+    assert KEY.hex() not in str(vars(record)) and not any(
+        isinstance(part, np.ndarray | UserKey) for part in record.args
+    )
+
+
+def test_the_authentication_server_keeps_no_key_and_no_picture(tiny, photo, virtual):
+    server = AuthenticationServer(tiny)
+    secret = UserKey.parse("5b" * 32)
+    server.authenticate(virtual, photo, secret)
+    held = reachable(server)
+    assert not [thing for thing in held if isinstance(thing, UserKey | Photo)]
+    assert not [thing for thing in held if isinstance(thing, bytes) and secret.data in thing]
+    shared = [thing for thing in held if isinstance(thing, np.ndarray) and np.shares_memory(thing, photo.pixels)]
+    assert not shared
+
+
+def test_users_make_keys():
+    assert User.key_gen().bits == 256 and User.key_gen(8).bits == 8
+    assert User.key_gen() != User.key_gen()

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from kfaar_core.errors import BadSetting
+from kfaar_core.runtime import device, stream
+
+
+def test_a_stream_depends_on_seed_and_purpose_alone():
+    first, again = (stream(7, "wrong keys").integers(0, 1 << 30, 4).tolist() for _ in range(2))
+    assert first == again
+    for other in (stream(8, "wrong keys"), stream(7, "wrong key"), stream(7, "")):
+        assert other.integers(0, 1 << 30, 4).tolist() != first
+
+
+def test_streams_ignore_the_global_state():
+    np.random.seed(0)
+    first = stream(1, "a").random()
+    np.random.seed(1)
+    assert stream(1, "a").random() == first
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device() == device("cpu") == torch.device("cpu")
+    with pytest.raises(BadSetting, match=r"'cuda', but this machine has none.*Use cpu\."):
+        device("cuda")
+    with pytest.raises(BadSetting, match=r"The device 'tpu'\. Use auto, cpu or cuda\."):
+        device("tpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device() == device("cuda") == torch.device("cuda") and device("cpu") == torch.device("cpu")

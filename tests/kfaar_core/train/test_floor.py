@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+
+from kfaar_core.keys import UserKey
+from kfaar_core.stages.project import FloorProjector, IdentityMap
+from kfaar_core.stages.recognise import FloorReader
+from kfaar_core.train.directions import PostureFit
+from kfaar_core.train.floor import directions, directions_state, fit_reader, identity_map, report
+
+LATENT, POSTURE, FEATURE, D = 24, 3, 10, 4
+
+
+def world(identity: np.ndarray, rows: np.ndarray, covariance: np.ndarray | None = None) -> PostureFit:
+    wide = np.eye(LATENT) if covariance is None else covariance
+    return PostureFit(np.full(LATENT, 2.0), np.zeros(POSTURE), rows, identity, wide)
+
+
+def planted(rng: np.random.Generator, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """J that sees orthonormal directions of w with these strengths; answers J (FEATURE, LATENT) and the directions."""
+    seen = np.linalg.qr(rng.standard_normal((LATENT, len(strength))))[0].T
+    left = np.linalg.qr(rng.standard_normal((FEATURE, len(strength))))[0]
+    return left @ (strength[:, None] * seen), seen
+
+
+def none() -> np.ndarray:
+    return np.zeros((LATENT, POSTURE))
+
+
+def flat(rows: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of the columns' span as a projection matrix."""
+    q = np.linalg.qr(rows)[0]
+    return q @ q.T
+
+
+def test_the_payload_takes_the_planted_directions(rng):
+    identity, seen = planted(rng, np.array([9.0, 7, 5, 3, 0.1, 0.05]))
+    found = directions(
+        world(identity, np.zeros((POSTURE, LATENT))),
+        np.eye(FEATURE),
+        none(),
+        rng.standard_normal((50, POSTURE)),
+        D,
+        1.3,
+        0.7,
+    )
+    np.testing.assert_allclose(np.abs(seen[:4] @ found.payload), 1.3 * np.eye(4), atol=1e-6)  # in order of strength
+    np.testing.assert_allclose(found.payload.T @ found.nuisance, 0, atol=1e-9)
+    np.testing.assert_array_equal(found.mean, np.full(LATENT, 2.0))
+
+
+def test_noise_moves_the_payload_elsewhere(rng):
+    """The strongest direction arrives in a feature that is all noise: the others are read better."""
+    identity = np.zeros((FEATURE, LATENT))
+    identity[range(5), range(5)] = [10, 4, 4, 4, 4]
+    noise = np.diag([1e4] + [1.0] * (FEATURE - 1))
+    found = directions(
+        world(identity, np.zeros((POSTURE, LATENT))), noise, none(), np.zeros((50, POSTURE)), D, 1.0, 1.0
+    )
+    np.testing.assert_allclose(flat(found.payload), np.diag([0.0] + [1.0] * 4 + [0.0] * 19), atol=1e-6)
+
+
+def test_what_the_posture_correction_takes_away_carries_nothing(rng):
+    """Identity is read from directions 0-4; posture is direction 0, and the correction resets it."""
+    identity = np.zeros((FEATURE, LATENT))
+    identity[range(5), range(5)] = [10, 4, 4, 4, 4]
+    rows = np.zeros((POSTURE, LATENT))
+    rows[0, 0] = 1
+    reset = np.zeros((LATENT, POSTURE))
+    reset[0, 0] = 1
+    targets = 0.01 * rng.standard_normal((50, POSTURE))
+    kept = directions(world(identity, rows), np.eye(FEATURE), none(), targets, D, 1.0, 1.0)
+    taken = directions(world(identity, rows), np.eye(FEATURE), reset, targets, D, 1.0, 1.0)
+    assert np.abs(kept.payload[0]).max() == pytest.approx(1)
+    np.testing.assert_allclose(taken.payload[0], 0, atol=1e-9)
+
+
+def test_the_latents_keep_the_covariance_of_the_renders(rng):
+    mixing = rng.standard_normal((LATENT, LATENT))
+    wide = mixing @ mixing.T
+    identity, _ = planted(rng, np.arange(1.0, 9))
+    found = directions(
+        world(identity, np.zeros((POSTURE, LATENT)), wide),
+        np.eye(FEATURE),
+        none(),
+        np.zeros((50, POSTURE)),
+        D,
+        1.0,
+        1.0,
+    )
+    together = found.payload @ found.payload.T + found.nuisance @ found.nuisance.T
+    np.testing.assert_allclose(together, wide, atol=2e-3 * np.abs(wide).max())
+    assert found.payload.shape == (LATENT, D)
+
+
+def people(rng: np.random.Generator, count: int = 40, photos: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    """People differ in the first three of eight features; light, the fourth, differs much more, within everybody."""
+    spread = np.array([3, 3, 3, 20, 0.5, 0.5, 0.5, 0.5])
+    owners = np.repeat(np.arange(count), photos)
+    means = rng.standard_normal((count, 8)) * (1, 1, 1, 0, 0, 0, 0, 0) * 3
+    within = rng.standard_normal((len(owners), 8)) * np.where(spread == 3, 0.3, spread)
+    return 5 + means[owners] + within, owners
+
+
+def test_the_identity_map_separates_people(rng):
+    features, owners = people(rng)
+    state = identity_map(features, owners, dimension=3, shrink=0.001)
+    rows = state["identity.map"].numpy()
+    assert rows.shape == (3, 8)
+    assert np.abs(rows[:, 3]).max() < 0.05 * np.abs(rows[:, :3]).max()  # light is not looked at
+    seen = (features - state["identity.mean"].numpy()) @ rows.T
+    np.testing.assert_allclose(seen.std(axis=0), 1)
+    np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-9)
+    u = IdentityMap(state)(features)
+    cosines = u @ u.T
+    same = (owners[:, None] == owners) & ~np.eye(len(owners), dtype=bool)
+    assert cosines[same].mean() > 0.95 and abs(cosines[owners[:, None] != owners].mean()) < 0.1
+
+
+def test_nearest_neighbours_of_new_photos(rng):
+    features, owners = people(rng)
+    train, new = np.arange(len(owners)) % 6 < 4, np.arange(len(owners)) % 6 >= 4
+    u = IdentityMap(identity_map(features[train], owners[train], 3, 0.001))(features)
+    raw = owners[train][cdist(features[new], features[train]).argmin(axis=1)] == owners[new]
+    mapped = owners[train][cdist(u[new], u[train]).argmin(axis=1)] == owners[new]
+    assert mapped.mean() > 0.75 and raw.mean() < 0.4
+
+
+def test_numbers_that_nobody_has_change_nothing(rng):
+    """People in whose photos the teacher saw no face leave holes in the numbering."""
+    features, owners = people(rng)
+    dense, sparse = (identity_map(features, numbers, 3)["identity.map"] for numbers in (owners, 2 * owners + 1))
+    assert torch.equal(dense, sparse)
+
+
+def test_nobodys_many_photos_rule_the_scatter(rng):
+    """One of 41 people has 400 photos, in which feature 0 varies; to all others it says more than feature 2."""
+    owners = np.concatenate([np.repeat(np.arange(40), 6), np.full(400, 40)])
+    means = rng.standard_normal((41, 3)) * (3, 3, 1.2)
+    features = means[owners] + 0.3 * rng.standard_normal((640, 3))
+    features[240:, 0] += 2 * rng.standard_normal(400)
+    rows = identity_map(features, owners, dimension=2, shrink=1e-4)["identity.map"].numpy()
+    used = np.abs(rows * means.std(axis=0)).max(axis=0)
+    assert used[0] > 2 * used[2] and used[1] > 2 * used[2]
+
+
+def test_people_with_one_photo_are_no_hindrance(rng):
+    features, owners = people(rng)
+    joined = np.concatenate([features, features[::6] + 1])
+    rows = identity_map(joined, np.concatenate([owners, 40 + np.arange(40)]), 3, 0.001)["identity.map"].numpy()
+    assert np.isfinite(rows).all() and np.abs(rows[:, 3]).max() < 0.05 * np.abs(rows[:, :3]).max()
+
+
+def test_the_reader_reads_what_is_linear(rng):
+    payload = rng.standard_normal((300, D))
+    payload /= np.linalg.norm(payload, axis=1, keepdims=True)
+    features = 4 + payload @ rng.standard_normal((D, FEATURE)) + 1e-3 * rng.standard_normal((300, FEATURE))
+    state = fit_reader(features, payload, share=1e-8)
+    read = FloorReader(state)(features)
+    assert (read * payload).sum(axis=1).min() > 0.99
+    found = report(state, features, payload)
+    assert found["n"] == 300 and found["payload_cosine_mean"] > 0.99 and found["payload_cosine_sd"] < 0.01
+
+
+def test_the_projector_loads_the_directions(rng):
+    w = rng.standard_normal((1536, 8))
+    found = directions(
+        PostureFit(
+            np.zeros(1536), np.zeros(POSTURE), np.zeros((POSTURE, 1536)), rng.standard_normal((FEATURE, 1536)), w @ w.T
+        ),
+        np.eye(FEATURE),
+        np.zeros((1536, POSTURE)),
+        np.zeros((9, POSTURE)),
+        D,
+        1.0,
+        0.7,
+    )
+    assert found.payload.shape == (1536, D) and found.nuisance.shape == (1536, 4)  # the rest of eight directions
+    state = directions_state(found)
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+    latent = FloorProjector(state)(np.eye(D)[0], UserKey.parse("aa" * 32)).latent.flatten().numpy()
+    inside = np.linalg.lstsq(w, latent, rcond=None)[0]
+    np.testing.assert_allclose(w @ inside, latent, atol=1e-4)  # never leaves what the renders span

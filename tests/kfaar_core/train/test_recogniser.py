@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from kfaar_core.stages.encode import JUDGE, Recogniser
+from kfaar_core.stages.tiny import FIVE
+from kfaar_core.train import recogniser
+from kfaar_core.train.loop import Plan
+from kfaar_core.train.recogniser import MARGIN, Lesson, aligned, augmented, centre, distil, mean_feature, report, teach
+
+
+class Sums(nn.Module):
+    """Sums of the left half, the right half and everything: mirroring swaps the first two."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = x.chunk(2, dim=3)
+        parts = torch.stack([part.sum(dim=(1, 2, 3)) for part in (left, right, x)], dim=1) / 1000
+        return nn.functional.pad(parts, (0, 125))
+
+
+def faces(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(count, 256, 256, 3) smooth portraits and landmarks with five points in the usual places."""
+    y, x = np.mgrid[:256, :256] / 40
+    waves = rng.uniform(0.5, 2, (count, 3, 2))
+    planes = [[np.sin(a * x + b * y) for a, b in face] for face in waves]
+    landmarks = np.full((count, 478, 3), 0.5)
+    for corner, point in zip((33, 133, 362, 263, 1, 61, 291), FIVE[[0, 0, 1, 1, 2, 3, 4]], strict=True):
+        landmarks[:, corner, :2] = point
+    return (127 + 100 * np.array(planes)).transpose(0, 2, 3, 1).astype(np.uint8), landmarks
+
+
+def crops(rng: np.random.Generator, count: int = 4) -> torch.Tensor:
+    return torch.from_numpy(rng.integers(0, 256, (count, 3, 128, 112), dtype=np.uint8))
+
+
+def test_without_its_margin_a_crop_is_what_the_judge_sees(rng):
+    pictures, landmarks = faces(rng, 2)
+    wide = aligned(pictures, landmarks)
+    assert wide.shape == (2, 128, 112, 3)
+    judge = Recogniser(Sums(), JUDGE, torch.zeros(1), torch.device("cpu"), flip=True)
+    for one, picture, points in zip(wide, pictures, landmarks, strict=True):
+        inner = one[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(int)
+        assert np.abs(inner - judge.align(picture, points * 256)).mean() < 1
+    assert centre(torch.from_numpy(wide).permute(0, 3, 1, 2)).shape == (2, 3, 112, 96)
+
+
+def test_the_teacher_speaks_of_a_face_and_its_mirror_image_alike(rng):
+    some = crops(rng, 70)  # more than a batch
+    found = teach(Sums(), some)
+    assert found.shape == (70, 128)
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(70))
+    torch.testing.assert_close(teach(Sums(), some.flip(-1)), found, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(teach(Sums(), some[65:]), found[65:], atol=1e-5, rtol=1e-4)
+
+
+def test_the_mean_feature_is_that_of_the_judge(rng):
+    some = crops(rng, 130)
+    judge = Recogniser(Sums(), JUDGE, torch.zeros(1), torch.device("cpu"), flip=True)
+    expected = judge.raw(centre(some).float() / 127.5 - 1).mean(dim=0)
+    torch.testing.assert_close(mean_feature(Sums(), some), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_augmentation_follows_its_step(rng):
+    some = crops(rng)
+    first, again, later = augmented(some, 1, 5), augmented(some, 1, 5), augmented(some, 1, 6)
+    assert first.shape == (4, 3, 112, 96) and torch.equal(first, again) and not torch.equal(first, later)
+    assert not torch.equal(first, augmented(some, 2, 5))
+
+
+class Still:
+    """Draws no mirror image, and every normal number at `sds` standard deviations."""
+
+    def __init__(self, *sds: float) -> None:
+        self.sds = list(sds)
+
+    def random(self, count: int) -> np.ndarray:
+        return np.ones(count)
+
+    def normal(self, mean: float, sd: float, size: object) -> np.ndarray:
+        return np.full(size, mean + sd * self.sds.pop(0))
+
+
+@pytest.mark.parametrize("turns", [0, 10])
+def test_a_turned_view_keeps_shapes(monkeypatch, turns):
+    """A dot 20 px right of the centre is seen 20 px away, turned by 3 degrees a step, in the middle of the crop."""
+    monkeypatch.setattr(recogniser, "stream", lambda *_: Still(turns, 0, 0))
+    monkeypatch.setattr(recogniser, "degrade", lambda x, _: x)
+    crop = torch.zeros(1, 3, 128, 112, dtype=torch.uint8)
+    crop[:, :, 62:66, 74:78] = 255  # centre (76, 64); the crop's is (56, 64)
+    seen = (augmented(crop, 0, 0)[0, 0] + 1) / 2
+    weight = seen / seen.sum()
+    x = float(weight.sum(dim=0) @ (torch.arange(96) + 0.5)) - 48
+    y = float(weight.sum(dim=1) @ (torch.arange(112) + 0.5)) - 56
+    angle = np.deg2rad(3 * turns)  # the view turns clockwise, so that the dot moves the other way
+    assert (x, y) == pytest.approx((20 * np.cos(angle), -20 * np.sin(angle)), abs=0.1)
+
+
+def test_distilling_again_gives_the_same_network(rng, tmp_path):
+    some = crops(rng)
+    lesson = Lesson(
+        some, nn.functional.normalize(torch.randn(4, 128, generator=torch.Generator().manual_seed(0)), dim=1)
+    )
+    plan = Plan(steps=2, checkpoint_s=1e9)
+    first, again = (distil(lesson, plan, batch=2, seed=3, folder=tmp_path, resume=False) for _ in range(2))
+    for one, other in zip(first.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_report_of_a_student_that_is_its_teacher(rng):
+    some = crops(rng, 130)
+    found = report(Sums(), Lesson(some, teach(Sums(), some)))
+    assert found == pytest.approx({"n": 130, "teacher_cosine_mean": 1.0}, abs=1e-5)
