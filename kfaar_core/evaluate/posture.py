@@ -106,11 +106,18 @@ def posture_rows(laboratory: Laboratory, found: Sequence[Measured]) -> list[Row]
     gaps = angle_difference(angles[0], angles[1])
     for axis, label in enumerate(("yaw", "pitch", "roll")):
         mean(f"{label}, degrees (Face Landmarker)", gaps[:, axis], owners, paper_figure("IV", label, name))
-    mean("expression cosine, raw", expression_cosines(*shapes), owners, paper_figure("IV", "emotion", name))
+    mean(
+        "expression cosine, raw", expression_cosines(shapes[0], shapes[1]), owners, paper_figure("IV", "emotion", name)
+    )
     strangers = expression_cosines(shapes[0], np.roll(shapes[1], 1, axis=0))
     mean("expression cosine, raw, random pairs", strangers, owners)
     centre = shapes[0].mean(axis=0)
-    mean("expression cosine, centred", expression_cosines(*shapes, centre), owners, note="centre: these originals")
+    mean(
+        "expression cosine, centred",
+        expression_cosines(shapes[0], shapes[1], centre),
+        owners,
+        note="centre: these originals",
+    )
     looked = [entry for entry in found if entry.independent is not None]
     others = np.array([entry.person for entry in looked])
     away = np.stack([angle_difference(*entry.independent) for entry in looked])  # type: ignore[misc]

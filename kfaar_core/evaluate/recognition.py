@@ -87,9 +87,7 @@ def best_accuracy(curve: Roc) -> np.ndarray:
     return best
 
 
-def anonymity(
-    laboratory: Laboratory, people: Sequence[pairs.Person], trials: int, progress: Progress | None
-) -> Table:
+def anonymity(laboratory: Laboratory, people: Sequence[pairs.Person], trials: int, progress: Progress | None) -> Table:
     """Tables II and III by the judge, shared keys: anonymity, diversity, differentiation, synchronism; floors beside."""
     looks: dict[tuple[int, int, int], Look] = {}  # (person, photo, trial)
     missed = total = 0
@@ -121,7 +119,10 @@ def anonymity_rows(
     """The rows of Tables II and III."""
     calibration = laboratory.stages.calibration
     couples: dict[str, list[tuple[float, int]]] = {
-        "anonymity": [], "diversity": [], "differentiation": [], "floor: two photos of one person": []
+        "anonymity": [],
+        "diversity": [],
+        "differentiation": [],
+        "floor: two photos of one person": [],
     }
     order = [person.number for person in people]
     for (number, photo, trial), seen in looks.items():
@@ -160,9 +161,12 @@ def reidentified(
     """Rank-1 and rank-10 search of x with x_v in a gallery of all test people."""
     gallery = [person.number for person in people if real[person.number][0] is not None]
     probes = [number for number in gallery if (number, 0, 0) in looks]
-    similarity = np.stack([looks[number, 0, 0].judge for number in probes]) @ np.stack(
-        [real[number][0].judge for number in gallery]  # type: ignore[union-attr]
-    ).T
+    similarity = (
+        np.stack([looks[number, 0, 0].judge for number in probes])
+        @ np.stack(
+            [real[number][0].judge for number in gallery]  # type: ignore[union-attr]
+        ).T
+    )
     rows = []
     for rank in (1, 10):
         chances, _ = hit_chances(similarity, np.array(probes), np.array(gallery), rank)

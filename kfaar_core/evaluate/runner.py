@@ -21,7 +21,7 @@ from kfaar_core.errors import BadSetting
 from kfaar_core.evaluate import posture, recognition
 from kfaar_core.evaluate.cache import ArrayCache, content_key
 from kfaar_core.evaluate.data import open_dataset
-from kfaar_core.evaluate.laboratory import Laboratory, Progress
+from kfaar_core.evaluate.laboratory import Laboratory, Look, Progress
 from kfaar_core.evaluate.results import Result, Thresholds, safe_command, save_result
 from kfaar_core.evaluate.split import DEV, TEST
 from kfaar_core.files import cache_folder, write_whole
@@ -35,6 +35,7 @@ from kfaar_core.tables import Table, to_json, to_markdown
 
 TRIALS = 8  # keys that everyone shares in turn  [design]
 TABLES = ("VI", "VII", "thresholds", "recognisers", "anonymity", "posture")
+
 
 def run(
     table: str,
@@ -140,44 +141,50 @@ def authentication(
     """
     rounds = TRIALS if key_mode == populations.SHARED else 1
     values: dict[str, list[tuple[float | None, int]]] = {name: [] for name in names}
-    recogniser, failures = laboratory.stages.recogniser, {"no face in the virtual picture": 0, "no face in a photo": 0}
-
-    def add(name: str, value: float | None, person: int) -> None:
-        if name in values:
-            values[name].append((value, person))
-
+    failures = {"no face in the virtual picture": 0, "no face in a photo": 0}
+    scenario_1 = populations.scenario(1, populations.SAME) in values
     for trial in range(rounds):
         neighbours = pairs.impostors(tuple(people), trial, seed=laboratory.seed)
         for place, person in enumerate(people):
             if progress:
                 progress(trial * len(people) + place, rounds * len(people))
             purpose = f"shared {trial}" if key_mode == populations.SHARED else f"own {person.number}"
-            key, wrong = laboratory.key(purpose), laboratory.key(f"wrong, {purpose}, person {person.number}")
             seen = laboratory.virtual(person.photos[0], purpose)
-            # Scenario 1 anonymises twice; one trial of it keeps a run short.
-            again = laboratory.regenerated(person.photos[0], purpose) if trial == 0 and "VII" in _tables(names) else None
             failures["no face in the virtual picture"] += seen is None
+            # Scenario 1 anonymises twice; one trial of it keeps a run short.
+            again = laboratory.regenerated(person.photos[0], purpose) if scenario_1 and trial == 0 else None
             for photo, index in zip((populations.SAME, populations.OTHER), person.photos, strict=False):
                 real = laboratory.real(index)
                 failures["no face in a photo"] += real is None
-                usable = seen is not None and real is not None
-                reference = recogniser.original(real.encoder) if usable else None
-                right = recogniser.virtual(seen.encoder, key) @ reference if usable else None
-                add(populations.genuine(photo), right, person.number)
-                add(populations.scenario(3, photo), recogniser.virtual(seen.encoder, wrong) @ reference if usable else None, person.number)
-                add(populations.scenario(2, photo), np.max(recogniser.keyless(seen.encoder) @ reference) if usable else None, person.number)
+                found = keyed_scores(laboratory, seen, real, photo, purpose, person.number)
                 if trial == 0:
-                    judged = real is not None and again is not None
-                    add(populations.scenario(1, photo), real.judge @ again.judge if judged else None, person.number)
+                    judged = float(real.judge @ again.judge) if real is not None and again is not None else None
+                    found[populations.scenario(1, photo)] = judged
+                for name in values.keys() & found.keys():
+                    values[name].append((found[name], person.number))
             other = laboratory.real(int(neighbours.probes[place]))
-            usable = seen is not None and other is not None
-            value = recogniser.virtual(seen.encoder, key) @ recogniser.original(other.encoder) if usable else None
-            add(populations.IMPOSTOR, value, person.number)
+            if populations.IMPOSTOR in values:
+                scores = keyed_scores(laboratory, seen, other, populations.SAME, purpose, person.number)
+                values[populations.IMPOSTOR].append((scores[populations.genuine(populations.SAME)], person.number))
     return [population(name, found) for name, found in values.items()], failures
 
 
-def _tables(names: Sequence[str]) -> tuple[str, ...]:
-    return ("VII",) if populations.scenario(1, populations.SAME) in names else ("VI",)
+def keyed_scores(
+    laboratory: Laboratory, seen: Look | None, real: Look | None, photo: str, purpose: str, person: int
+) -> dict[str, float | None]:
+    """KVFA's cosines of one virtual face with one real photo: right key, no key, wrong key; None where a look failed."""
+    names = populations.genuine(photo), populations.scenario(2, photo), populations.scenario(3, photo)
+    if seen is None or real is None:
+        return dict.fromkeys(names)
+    recogniser = laboratory.stages.recogniser
+    reference = recogniser.original(real.encoder)
+    wrong = laboratory.key(f"wrong, {purpose}, person {person}")
+    cosines = (
+        recogniser.virtual(seen.encoder, laboratory.key(purpose)) @ reference,
+        np.max(recogniser.keyless(seen.encoder) @ reference),
+        recogniser.virtual(seen.encoder, wrong) @ reference,
+    )
+    return {name: float(cosine) for name, cosine in zip(names, cosines, strict=True)}
 
 
 def population(name: str, found: Sequence[tuple[float | None, int]]) -> Scores:
@@ -191,9 +198,7 @@ def population(name: str, found: Sequence[tuple[float | None, int]]) -> Scores:
     )
 
 
-def calibrate(
-    laboratory: Laboratory, people: Sequence[pairs.Person], out: Path, progress: Progress | None
-) -> Path:
+def calibrate(laboratory: Laboratory, people: Sequence[pairs.Person], out: Path, progress: Progress | None) -> Path:
     """Set the thresholds and reference marks on dev people; written as <preset>.json."""
     judge, encoder = recognition.verification(laboratory, people)
     names = populations.names_for("VI")

@@ -64,7 +64,7 @@ class OpenVinoGenerator:
         self.mapping.eval().requires_grad_(False)
         self.w_mean = mean_style(self.mapping, torch.device("cpu"))
         self._state = {name: tensor.float().numpy() for name, tensor in part(state, "synthesis.").items()}
-        self._options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
+        self._precision, self._threads = precision, threads
         self._compiled = cache(self._compile)
 
     def _compile(self, side: int):  # type: ignore[no-untyped-def]  # openvino has no types
@@ -72,7 +72,11 @@ class OpenVinoGenerator:
 
         from kfaar_core.nets.mobile_stylegan_openvino import synthesis_graph
 
-        return openvino.Core().compile_model(synthesis_graph(self._state, side), "CPU", self._options)
+        core = openvino.Core()
+        halves = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        precision = self._precision if halves or self._precision != "bf16" else "f32"
+        options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": self._threads}
+        return core.compile_model(synthesis_graph(self._state, side), "CPU", options)
 
     def map(self, z: Tensor) -> Tensor:
         return self.mapping(z)

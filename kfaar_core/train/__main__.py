@@ -96,7 +96,10 @@ def geometry(
     training = LAB_TRAINING
     _print(training)
     lfw, path = locate(data, False), out / "geometry.safetensors"
-    seen = [load_photos(lfw, "train"), load_renders("mixed", training.mixed_shards)]
+    seen: list[LabelledPhotos | Renders] = [
+        load_photos(lfw, "train"),
+        load_renders("mixed", training.mixed_shards),
+    ]
     if tune:
         plan = Plan(steps=training.tune_steps, rate=training.tune_rate, decay=training.geometry_decay)
         faces = geometry_fit.labelled(*seen, load_renders("posed", training.posed_shards))
@@ -124,6 +127,7 @@ def floor(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     training = LAB_TRAINING
     fitted = _fitted(training, data)
     posed = load_renders("posed", training.posed_shards)
+    floor_fit.check_posed(fitted, posed, training.seed)
     seen = _features(posed, "renders-posed")
     kept = np.arange(len(seen)) % 8 > 0  # one render in eight tests the reader
     reader = floor_fit.fit_reader(seen[kept], posed.payload[kept], training.reader_ridge)
@@ -143,9 +147,7 @@ def _fitted(training: Training, data: str) -> floor_fit.Fitted:
     """Posture rows, gain, identity map and payload directions: closed forms over the mixed renders and LFW-train."""
     faces = load_renders("mixed", training.mixed_shards)
     photos = load_photos(locate(data, False), "train")
-    return floor_fit.fit_all(
-        training, faces, _features(faces, "renders-mixed"), photos, _features(photos, "lfw-train")
-    )
+    return floor_fit.fit_all(training, faces, _features(faces, "renders-mixed"), photos, _features(photos, "lfw-train"))
 
 
 def _features(faces: LabelledPhotos | Renders, name: str) -> np.ndarray:

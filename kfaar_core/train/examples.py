@@ -15,7 +15,7 @@ from kfaar_core.stages.assemble import Stages
 from kfaar_core.stages.correct import Draft
 from kfaar_core.stages.generate import w_plus
 
-TRUNCATION = 0.6  # towards the mean face: plain, well-lit portraits
+TRUNCATION = 0.85  # nearer to the mean face everybody looks alike, to the judge too
 LOOKS = ((0, 0, 0.0), (14, 2, 0.1), (-16, -4, 0.6), (6, 8, 0.0), (-8, 0, 0.8), (20, -2, 0.3))  # yaw, pitch, smile
 
 

@@ -16,10 +16,12 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
+from kfaar_core.errors import DataMissing
+from kfaar_core.runtime import stream
 from kfaar_core.train.directions import Directions, PostureFit
 from kfaar_core.train.photos import LabelledPhotos
 from kfaar_core.train.posture import fit, gain, postures_of, ridge
-from kfaar_core.train.renders import Renders
+from kfaar_core.train.renders import SHARD, Renders, posed_styles
 from kfaar_core.train.settings import Correction, Training
 
 
@@ -150,6 +152,21 @@ def fit_all(
         identity=identity_map(photo_features, photos.people, training.dimension, training.identity_shrink),
         targets=targets,
     )
+
+
+def check_posed(fitted: Fitted, posed: Renders, seed: int) -> None:
+    """The reader must learn from renders that carry the payload where the projector will put it.
+
+    Raises:
+        DataMissing: the cached renders were made with other settings.
+    """
+    again = posed_styles(fitted.directions, fitted.posture, fitted.gain, fitted.targets, stream(seed, "posed 0"), SHARD)
+    nearest = np.abs(again.w - posed.w[0]).max(axis=(1, 2)).min()  # a face that the teacher missed is not in the cache
+    if nearest > 1e-3:
+        raise DataMissing(
+            got="the posed renders in the cache were made with other training settings",
+            mend="delete the folder renders-posed in the cache and run: python -m kfaar_core.train renders posed",
+        )
 
 
 def report(reader: dict[str, Tensor], features: np.ndarray, payload: np.ndarray) -> dict[str, float]:

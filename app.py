@@ -1,0 +1,54 @@
+"""The app: `python app.py`, then open the address it prints. Reads flags, loads the core, launches on localhost."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib.util import find_spec
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
+
+if find_spec("spaces") is not None:
+    import spaces  # type: ignore[import-not-found, unused-ignore]  # before torch, which it prepares for ZeroGPU
+
+    gpu = spaces.GPU
+else:
+    gpu = None
+
+from dataclasses import replace
+
+from demo.build import LAUNCH, build
+from demo.core import LocalCore
+from kfaar_core.errors import KfaarError
+from kfaar_core.pipeline import load
+from kfaar_core.presets import PRESETS, get_preset
+from kfaar_core.stages.project import PROJECTORS
+
+
+def flags() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="KFAAR: keyed face anonymisation in the browser.")
+    parser.add_argument("--preset", default="lab", choices=sorted(PRESETS))
+    parser.add_argument("--projector", choices=PROJECTORS, help="instead of the preset's")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--port", type=int, help="7860, or the next free one, when left out")
+    parser.add_argument("--share", action="store_true", help="a public address through Gradio's server")
+    parser.add_argument("--mcp", action="store_true", help="serve anonymise and metrics to language models (MCP)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Load, build, launch."""
+    asked = flags()
+    preset = get_preset(asked.preset)
+    if asked.projector:
+        preset = replace(preset, projector=asked.projector)
+    page = build(LocalCore(load(preset, device=asked.device), wrap=gpu), mcp=asked.mcp)
+    page.launch(server_port=asked.port, share=asked.share, mcp_server=asked.mcp, **LAUNCH)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KfaarError as error:
+        raise SystemExit(f"error: {error}") from None

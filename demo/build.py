@@ -1,0 +1,49 @@
+"""All tabs in one page, and the public endpoints. No decisions."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from demo import browser, endpoints, visitor, words
+from demo.core import Core
+from demo.tabs import about, anonymise, authenticate, compare, curves
+from demo.theme import CSS, theme
+
+LAUNCH: dict[str, Any] = {  # for launch(), next to address and port
+    "theme": theme(),
+    "css_paths": CSS,
+    "ssr_mode": False,
+    "run_history": False,  # it would keep keys and photos in the browser
+    "footer_links": ["api"],
+    "max_file_size": "60mb",
+    "state_session_capacity": 200,
+}
+DELETE_CACHE = (600, 600)  # s: look every ten minutes, delete pictures older than that
+
+
+def build(core: Core, *, mcp: bool = False) -> gr.Blocks:
+    """The page; launch() gets the theme and the style (demo.theme)."""
+    with gr.Blocks(title=words.TITLE, delete_cache=DELETE_CACHE, analytics_enabled=False) as page:
+        gr.HTML(
+            f"<h1>{escape(words.TITLE)}</h1><p>{escape(words.LEAD)}</p><p class='source'>{escape(words.SOURCE)}</p>",
+            elem_id="head",
+        )
+        person = visitor.state()
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+            with gr.Tab(words.ANONYMISE, id="anonymise"):
+                source = anonymise.build(core, person)
+            with gr.Tab(words.COMPARE, id="compare"):
+                compare.build(core, person)
+            with gr.Tab(words.AUTHENTICATE, id="authenticate"):
+                authenticate.build(core, person, source)
+            with gr.Tab(words.CURVES, id="curves"):
+                curves.build(page, core, person)
+            with gr.Tab(words.ABOUT, id="about"):
+                about.build(core.facts)
+        page.load(None, [source.keys.bits], [source.keys.text], js=browser.MAKE_KEY)
+        endpoints.build(core, mcp=mcp)
+    page.queue(default_concurrency_limit=4, max_size=64)
+    return page

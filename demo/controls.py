@@ -1,0 +1,52 @@
+"""Sliders and menus as data: range, default and words stand in one place, for the tabs and their tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from demo import words
+
+
+@dataclass(frozen=True)
+class Range:
+    """A slider."""
+
+    label: str
+    low: float
+    high: float
+    start: float
+    step: float
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class Menu:
+    """A choice among a few: what the visitor reads, and what the core gets."""
+
+    label: str
+    choices: tuple[tuple[str, str], ...]
+    start: str
+
+
+KEY_LENGTHS = Menu(words.BITS, (("8", "8"), ("128", "128"), ("256", "256")), "256")
+KEY_FORM = Menu(words.HOW, ((words.HEX, "hex"), (words.PASSPHRASE, "passphrase")), "hex")
+MODES = Menu(words.MODE, ((words.PORTRAIT, "portrait"), (words.PASTE, "paste")), "portrait")
+COMPARE_COUNT = Range(words.COMPARE_COUNT, 1, words.MAX_KEYS, 4, 1)
+KVFA_THRESHOLD = Range(words.THRESHOLD, -0.2, 1.0, 0.7, 0.01, words.THRESHOLD_HELP)
+CURVE_THRESHOLD = Range(words.MOVABLE, -0.2, 1.0, 0.7, 0.01)
+OWN_PEOPLE = Range(words.OWN_PEOPLE, 2, 20, 8, 1)
+FLIP_COUNT = Range(words.FLIP_COUNT, 0, 128, 1, 1)
+PHOTO_CHOICE = Menu(words.COMPARED, ((words.OTHER_PHOTO, "other"), (words.SAME_PHOTO, "same")), "other")
+KEY_MODE = Menu(words.KEYS, ((words.SHARED_KEY, "shared"), (words.OWN_KEY, "own")), "shared")
+
+RANDOM_KEYS = 1000
+RANDOM_KEYS_AT_ONCE = 50
+FLIP_PLACES = (0, 1, 2, 3, 4, 5, 8, 16, 32, 64, 128)
+FLIP_DRAWS = 8  # at each place
+MOST_GUESSES = 96  # of the dictionary; each costs a tenth of a second or more
+
+# One queue for everything that needs the networks or much time: a place in it is a place in all.
+HEAVY: dict[str, Any] = {"concurrency_id": "core", "concurrency_limit": 1, "api_visibility": "private"}
+LIGHT: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
+ORDERED: dict[str, Any] = LIGHT | {"concurrency_id": "curves", "concurrency_limit": 1}

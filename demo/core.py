@@ -1,0 +1,184 @@
+"""What the demo asks of the core, and the core of this machine behind it. Nothing here knows gradio or torch."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from kfaar_core.evaluate.cache import ArrayCache, content_key
+from kfaar_core.evaluate.results import Result
+from kfaar_core.keys import UserKey
+from kfaar_core.records import Face, Photo, Verdict, VirtualFace
+from kfaar_core.scenarios import pairs, populations
+
+if TYPE_CHECKING:
+    from kfaar_core.stages.assemble import Stages
+
+Progress = Callable[[str, int, int], None]  # stage name, done, of
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What runs: shown in the About tab and used by the bars and curves."""
+
+    preset: str
+    device: str
+    projector: str
+    dimension: int  # d, of the features that KVFA compares
+    threshold: float  # of KVFA, in force
+    judge_threshold: float  # of FR, the independent recogniser
+    key_bits: int  # default length of a new key
+    # Reference marks beside a cosine, for example {"two strangers": 0.01}.
+    marks: Mapping[str, float] = field(default_factory=dict)  # of KVFA
+    judge_marks: Mapping[str, float] = field(default_factory=dict)
+
+
+class Reading(Protocol):
+    """Two pictures that were looked at once; keys can be tried on them without looking again."""
+
+    def with_key(self, key: UserKey) -> Verdict: ...
+
+    def without_key(self) -> Verdict: ...
+
+    def with_keys(self, keys: Sequence[UserKey]) -> np.ndarray: ...
+
+
+class Core(Protocol):
+    """The servers of section III as the demo sees them."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    def faces(self, photo: Photo) -> list[Face]: ...
+
+    def anonymise(
+        self, photo: Photo, key: UserKey, *, face: str | int, mode: str, progress: Progress | None
+    ) -> VirtualFace: ...
+
+    def authenticate(self, virtual: Photo, original: Photo, key: UserKey | None, client: str) -> Verdict: ...
+
+    def readout(self, virtual: Photo, original: Photo) -> Reading: ...
+
+    def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray: ...
+
+    def evaluate(self, archive: Path, people: int, progress: Callable[[int, int], None]) -> Result: ...
+
+
+class LocalCore:
+    """The pipeline in this process. Its networks are read-only, so that all visitors share them."""
+
+    def __init__(self, stages: Stages, wrap: Wrap | None = None) -> None:
+        """
+        Args:
+            stages: from pipeline.load.
+            wrap: marks a function that needs the GPU (spaces.GPU), None where there is nothing to mark.
+        """
+        from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer
+
+        self._stages = stages
+        self._fas, self._vfas = AnonymisationServer(stages), AuthenticationServer(stages)
+        self._draw = wrap(self._drawn) if wrap else self._drawn
+        self._apart = wrap is not None  # it may run in another process, and a key is never pickled
+
+    @property
+    def facts(self) -> Facts:
+        """Read anew each time, because thresholds belong to the loaded stages."""
+        stages = self._stages
+        return Facts(
+            preset=stages.preset.name,
+            device=str(stages.device),
+            projector=stages.preset.projector,
+            dimension=stages.recogniser.dimension,
+            threshold=stages.kvfa_threshold,
+            judge_threshold=stages.judge_threshold,
+            key_bits=stages.preset.key_bits,
+            marks=of("kvfa", stages.marks),
+            judge_marks=of("judge", stages.marks),
+        )
+
+    def faces(self, photo: Photo) -> list[Face]:
+        return self._fas.faces(photo)
+
+    def anonymise(
+        self, photo: Photo, key: UserKey, *, face: str | int, mode: str, progress: Progress | None
+    ) -> VirtualFace:
+        answer = self._draw(photo, key.data, face, mode, None if self._apart else progress)
+        return replace(answer, key=key)
+
+    def _drawn(self, photo: Photo, key: bytes, face: str | int, mode: str, progress: Progress | None) -> VirtualFace:
+        answer = self._fas.anonymise(photo, UserKey(key), face=face, mode=mode, progress=progress)
+        return replace(answer, key=UserKey(bytes(1))) if self._apart else answer
+
+    def authenticate(self, virtual: Photo, original: Photo, key: UserKey | None, client: str) -> Verdict:
+        return self._vfas.authenticate(virtual, original, key, client)
+
+    def readout(self, virtual: Photo, original: Photo) -> Reading:
+        return self._vfas.readout(virtual, original)
+
+    def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray:
+        return self._stages.judge_cosines(photos)
+
+    def evaluate(self, archive: Path, people: int, progress: Callable[[int, int], None]) -> Result:
+        """Tables VI and VII (without scenario 1) for photos of people in a zip, a key a person; nothing is kept.
+
+        Args:
+            archive: a zip of person/photo.jpg. people: at most. progress: (done, of).
+        """
+        from kfaar_core.evaluate import runner
+        from kfaar_core.evaluate.data import open_dataset
+        from kfaar_core.evaluate.laboratory import Laboratory
+
+        stages, seed = self._stages, secrets.randbits(32)
+        data = open_dataset(archive, name=OWN_DATA)
+        laboratory = Laboratory(stages, self._fas, data, Forgetful(), seed, runner.hashes(stages.preset))
+        chosen = pairs.people(data.samples, limit=people, seed=seed)
+        names = [
+            *populations.names_for("VI"),
+            *(populations.scenario(n, p) for n in (2, 3) for p in populations.PHOTOS),
+        ]
+        scores, failures = runner.authentication(laboratory, chosen, populations.OWN, names, progress)
+        return Result(
+            table="VI",
+            dataset=OWN_DATA,
+            key_mode=populations.OWN,
+            preset=stages.preset.name,
+            preset_sha256=content_key(preset=stages.preset),
+            data_sha256=data.sha256,
+            weights=laboratory.used,
+            seed=seed,
+            people=len(chosen),
+            trials=1,
+            dimension=stages.recogniser.dimension,
+            command="",
+            thresholds=runner.thresholds_of(stages),
+            populations=tuple(scores),
+            failures=failures,
+        )
+
+
+OWN_DATA = "yours"
+
+
+class Forgetful(ArrayCache):
+    """Keeps what a run has seen in memory, for that run only: a visitor's features never reach the disk."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, dict[str, np.ndarray]] = {}
+
+    def get(self, key: str) -> dict[str, np.ndarray] | None:
+        return self._held.get(key)
+
+    def put(self, key: str, **arrays: np.ndarray) -> None:
+        self._held[key] = dict(arrays)
+
+
+def of(who: str, marks: Mapping[str, float]) -> dict[str, float]:
+    """The marks whose names start with `who`, without it: {"judge: two strangers": 0.1} -> {"two strangers": 0.1}."""
+    start = f"{who}: "
+    return {name[len(start) :]: value for name, value in marks.items() if name.lower().startswith(start)}

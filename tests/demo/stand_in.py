@@ -1,0 +1,148 @@
+"""A stand-in core that paints what the key says; `python -m tests.demo.stand_in PORT` serves the app with it."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from demo.core import Facts
+from kfaar_core.errors import NoFaceFound
+from kfaar_core.evaluate.results import Result, Thresholds, save_result
+from kfaar_core.keys import UserKey
+from kfaar_core.records import Face, FaceCrop, Photo, Posture, Scores, Verdict, VirtualFace
+from kfaar_core.scenarios import populations
+
+DIMENSION, THRESHOLD, JUDGE = 32, 0.5, 0.4
+
+
+def posture(yaw: float) -> Posture:
+    shapes = np.zeros(52, dtype=np.float32)
+    shapes[44] = 0.5
+    return Posture(yaw, 1.0, -2.0, shapes, np.zeros((478, 3), dtype=np.float32))
+
+
+class StandInReading:
+    """0.8 for the key that drew the face, something small and fixed for every other."""
+
+    def __init__(self, right: bytes | None) -> None:
+        self.right = right
+
+    def with_key(self, key: UserKey) -> Verdict:
+        cosine = 0.8 if key.data == self.right else 0.2 * math.cos(int.from_bytes(key.expand("cosine", 4)))
+        return Verdict(cosine, THRESHOLD, cosine >= THRESHOLD, DIMENSION, "I(x) with I(x_v, k)", True)
+
+    def without_key(self) -> Verdict:
+        return Verdict(0.1, THRESHOLD, False, DIMENSION, "I(x) with I(x_v), no key", False)
+
+    def with_keys(self, keys: Sequence[UserKey]) -> np.ndarray:
+        return np.array([self.with_key(key).cosine for key in keys])
+
+
+class StandInCore:
+    """Paints the virtual face in a colour that the key chooses; a picture of one colour has no face."""
+
+    facts = Facts("stand-in", "cpu", "floor", DIMENSION, THRESHOLD, JUDGE, 256, {"another person": 0.0})
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds  # that a stage takes
+        self.drawn: dict[bytes, bytes] = {}  # virtual picture -> key
+        self.clients: list[str] = []
+        self.stages: list[str] = []
+
+    def faces(self, photo: Photo) -> list[Face]:
+        if photo.pixels.std() < 1:
+            return []
+        points = np.array([[20, 20], [40, 20], [30, 30], [22, 40], [38, 40]], dtype=np.float32)
+        return [Face(np.array([10, 10, 50, 50], dtype=np.float32), points, 0.99)]
+
+    def anonymise(
+        self,
+        photo: Photo,
+        key: UserKey,
+        *,
+        face: str | int,
+        mode: str,
+        progress: Callable[[str, int, int], None] | None,
+    ) -> VirtualFace:
+        found = self.faces(photo)
+        if not found:
+            raise NoFaceFound(got="no face in the picture", mend="use another photo")
+        for number, stage in enumerate(("detect", "generate"), start=1):
+            self.stages.append(stage)
+            time.sleep(self.seconds)
+            if progress:
+                progress(stage, number, 2)
+        pixels = np.random.default_rng(list(key.data)).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        self.drawn[pixels.tobytes()] = key.data
+        crop = FaceCrop(np.resize(photo.pixels, (64, 64, 3)), np.eye(2, 3), found[0])
+        picture = pixels if mode == "portrait" else np.resize(pixels, photo.pixels.shape)
+        return VirtualFace(
+            picture=picture,
+            portrait=pixels,
+            draft=pixels,
+            crop=crop,
+            latent=np.zeros((3, 512), dtype=np.float32),
+            posture_original=posture(5.0),
+            posture_before=posture(-3.0),
+            posture_after=posture(4.5),
+            judge_cosine=0.1,
+            judge_threshold=JUDGE,
+            anonymous=True,
+            look_distance=0.5,
+            detected=True,
+            key=key,
+            rekeyed=0,
+            seconds={"detect": 0.1, "generate": 0.3},
+        )
+
+    def readout(self, virtual: Photo, original: Photo) -> StandInReading:
+        return StandInReading(self.drawn.get(virtual.pixels.tobytes()))
+
+    def authenticate(self, virtual: Photo, original: Photo, key: UserKey | None, client: str) -> Verdict:
+        self.clients.append(client)
+        reading = self.readout(virtual, original)
+        return reading.with_key(key) if key else reading.without_key()
+
+    def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray:
+        return np.array([[1.0 if np.array_equal(a.pixels, b.pixels) else 0.1 for a in photos] for b in photos])
+
+    def evaluate(self, archive: Path, people: int, progress: Callable[[int, int], None]) -> Result:
+        progress(0, people)
+        return result("yours", "own", people)
+
+
+def result(dataset: str, keys: str, people: int = 50, mean: float = 0.6) -> Result:
+    """What an evaluation answers, of random numbers."""
+    rng, zero = np.random.default_rng(5), "0" * 64
+    size, trials = 4 * people, np.arange(4 * people) % people
+    named = {populations.genuine(photo): rng.normal(mean, 0.1, size).clip(-1, 1) for photo in populations.PHOTOS}
+    named[populations.IMPOSTOR] = rng.normal(0, 0.15, size).clip(-1, 1)
+    return Result(
+        "VI", dataset, keys, "lab", zero, zero, {"floor": zero}, 0, people, 4, 32, "python -m kfaar_core evaluate",
+        Thresholds(paper=0.7, dev=0.3, in_force="dev"),
+        tuple(Scores(name, values, trials) for name, values in named.items()),
+    )  # fmt: skip
+
+
+def main(port: int) -> None:
+    """Serve the app with the stand-in core."""
+    from demo.build import LAUNCH, build
+    from demo.tabs import curves
+
+    with tempfile.TemporaryDirectory() as folder:
+        for keys, mean in (("shared", 0.6), ("own", 0.7)):
+            save_result(Path(folder) / f"{keys}.json", result("lfw", keys, mean=mean))
+        curves.SCORES = Path(folder)
+        page = build(StandInCore(seconds=float(os.environ.get("STAND_IN_SECONDS", "0"))))
+        page.launch(server_port=port, quiet=True, **LAUNCH)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,357 @@
+"""The app in Chromium: what a visitor sees and reads. Most tests serve the stand-in core; one is the real thing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo import pictures, words
+from kfaar_core.calibration import FOLDER
+from kfaar_core.weights import ASSETS
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "screenshots"  # git-ignored
+STAGE_SECONDS = "0.06"  # of the stand-in, so that there is something to cancel
+WAIT = 30_000  # ms
+TABS = (words.ANONYMISE, words.COMPARE, words.AUTHENTICATE, words.CURVES, words.ABOUT)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+
+
+def serve(command: list[str], log: Path) -> Iterator[str]:
+    """Run an app on a free port of this machine; answer its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "STAND_IN_SECONDS": STAGE_SECONDS}
+    settings |= {"OMP_NUM_THREADS": "1"}
+    with log.open("w") as out:
+        running = subprocess.Popen([*command, str(port)], cwd=ROOT, env=settings, stdout=out, stderr=out)
+        address = f"http://127.0.0.1:{port}/"
+        try:
+            for _ in range(240):
+                try:
+                    urllib.request.urlopen(address, timeout=2).close()
+                    break
+                except OSError:
+                    assert running.poll() is None, log.read_text()
+                    time.sleep(0.25)
+            yield address
+        finally:
+            running.terminate()
+            running.wait(20)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("app") / "log.txt"
+
+
+@pytest.fixture(scope="module")
+def address(log) -> Iterator[str]:
+    yield from serve([sys.executable, "-m", "tests.demo.stand_in"], log)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    flags = ["--no-sandbox", "--disable-background-networking", "--use-fake-device-for-media-stream"]
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--use-fake-ui-for-media-stream"])
+        yield chromium
+        chromium.close()
+
+
+def visit(browser, address: str, *, width: int = 1400, dark: bool = False, **settings):
+    """A new visitor on the page, ready."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(f"{address}?__theme={'dark' if dark else 'light'}")
+    page.wait_for_function("document.querySelector('#key-text textarea')?.value.length == 64")
+    return page
+
+
+@pytest.fixture
+def page(browser, address):
+    page = visit(browser, address)
+    yield page
+    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> list[str]:
+    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(3)
+    paths = [folder / f"{name}.png" for name in "abcd"]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (80, 64, 3), dtype=np.uint8)).save(path)
+    return [str(path) for path in paths]
+
+
+def give(page, where: str, *files: str) -> None:
+    page.locator(f"{where} input[type=file]").first.set_input_files(list(files))
+
+
+def anonymise(page, photo: str) -> None:
+    give(page, "#photo", photo)
+    expect(page, "#seen", "face")
+    page.click("#anonymise-run")
+    expect(page, "#posture", "yaw")
+
+
+def expect(page, where: str, text: str) -> None:
+    playwright.expect(page.locator(where)).to_contain_text(re.compile(text), timeout=WAIT)
+
+
+def open_tab(page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def snap(page, name: str) -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"test-{name}.png", full_page=True)
+
+
+def key_of(page, where: str = "#key-text") -> str:
+    return page.locator(f"{where} textarea").input_value()
+
+
+def test_a_first_visitor_gets_a_key_a_face_and_words(page, photos, log):
+    addresses: list[str] = []
+    page.on("request", lambda request: addresses.append(request.url))
+    anonymise(page, photos[0])
+    expect(page, "#summary", "Another person")
+    expect(page, "#times", "in all")
+    page.wait_for_selector("#final-picture img")
+    key = key_of(page)
+    assert re.fullmatch("[0-9a-f]{64}", key)
+    assert not any(key in url for url in addresses) and key not in log.read_text()
+    page.click("#key-make")
+    page.wait_for_function(f"document.querySelector('#key-text textarea').value != '{key}'")
+    snap(page, "anonymise")
+
+
+def test_the_key_and_the_picture_are_saved_by_the_browser(page, photos, tmp_path):
+    anonymise(page, photos[0])
+    for button, name in ((words.SAVE_KEY, "kfaar.key"), (words.SAVE_PICTURE, "virtual-face.png")):
+        with page.expect_download() as saved:
+            page.get_by_role("button", name=button).first.click()
+        assert saved.value.suggested_filename == name
+        saved.value.save_as(tmp_path / name)
+    assert (tmp_path / "kfaar.key").read_text() == key_of(page) + "\n"
+    with Image.open(tmp_path / "virtual-face.png") as saved_picture:
+        assert saved_picture.size == (64, 64) and not saved_picture.info
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name=words.LOAD_KEY).first.click()
+    other = tmp_path / "other.key"
+    other.write_text("ab" * 16 + "\n")
+    chooser.value.set_files(other)
+    page.wait_for_function("document.querySelector('#key-text textarea').value.length == 32")
+    assert key_of(page) == "ab" * 16
+
+
+def test_a_webcam_picture_will_do(page):
+    page.get_by_label("Capture from camera").first.click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.wait_for_function("document.querySelector('#photo video')?.readyState >= 2")
+    page.get_by_label("capture photo").click()
+    expect(page, "#seen", "One face found")
+
+
+def test_pictures_without_a_face_and_broken_files_are_told_in_words(page, photos, tmp_path):
+    plain, corrupt = tmp_path / "plain.png", tmp_path / "corrupt.png"
+    Image.new("RGB", (80, 64), "gray").save(plain)
+    corrupt.write_bytes(Path(photos[0]).read_bytes()[:300])
+    give(page, "#photo", str(plain))
+    expect(page, "#seen", "No face found")
+    page.click("#anonymise-run")
+    expect(page, ".toast-wrap", "No face in the picture")
+    page.reload()
+    page.wait_for_selector("#photo input[type=file]", state="attached")
+    give(page, "#photo", str(corrupt))
+    expect(page, ".toast-wrap", "damaged or cut short")
+
+
+def test_the_right_key_opens_the_face_and_a_wrong_one_does_not(page, photos):
+    anonymise(page, photos[0])
+    open_tab(page, words.AUTHENTICATE)
+    expect(page, "#walk li.done >> nth=2", "cloud")
+    page.wait_for_function("document.querySelector('#auth-key-text textarea').value.length == 64")
+    page.wait_for_selector("#auth-original img")
+    page.click("#auth-run")
+    expect(page, "#auth-answer", "Same person")
+    page.click("#scenarios-run")
+    expect(page, "#scenarios-words", "Only the right key")
+    assert page.locator("#scenarios-table tbody tr").count() == 4
+    number = page.locator("#auth-threshold input[type=number]")
+    number.fill("0.9")
+    number.press("Tab")
+    expect(page, "#scenarios-words", "Nobody gets through")
+    page.click("#flip-run")
+    expect(page, "#flip-words", "refused")
+    page.get_by_role("tab", name=words.BRUTE).click()
+    page.click("#brute-run")
+    expect(page, "#brute-words", "1,000 random keys")
+    page.get_by_role("tab", name=words.DICTIONARY).click()
+    page.click("#dictionary-run")
+    expect(page, "#dictionary-words", "stands in no dictionary")
+    page.click("#auth-key-make")
+    page.click("#auth-run")
+    expect(page, "#auth-answer", "Not shown to be the same person")
+    snap(page, "authenticate")
+
+
+def test_compare_four_keys_on_two_photos(page, photos):
+    open_tab(page, words.COMPARE)
+    give(page, "#compare-photos", *photos[:2])
+    page.wait_for_selector("#compare-photos img")
+    page.click("#compare-make")
+    page.wait_for_function("document.querySelector('#compare-keys textarea').value.split('\\n').length == 4")
+    page.click("#compare-run")
+    expect(page, "#compare-words", "Diversity.*all 12 pairs")
+    assert page.locator("#compare-grid img").count() == 2 + 8
+    page.wait_for_selector("#compare-heatmap .js-plotly-plot")
+    snap(page, "compare")
+
+
+def test_stop_ends_a_long_comparison(page, photos):
+    open_tab(page, words.COMPARE)
+    give(page, "#compare-photos", *photos)
+    page.wait_for_selector("#compare-photos img")
+    page.locator("#compare-keys textarea").fill("\n".join(f"{n:02x}" * 16 for n in range(8)))
+    page.click("#compare-run")
+    page.wait_for_timeout(700)
+    page.get_by_role("button", name=words.STOP, exact=True).locator("visible=true").click()
+    page.wait_for_timeout(6000)  # 32 pictures would be done by now
+    assert page.locator("#compare-grid img").count() == 0
+    page.locator("#compare-keys textarea").fill("00" * 16)
+    page.click("#compare-run")  # and the queue is free again
+    expect(page, "#compare-words", "Anonymity")
+
+
+def test_menus_of_the_curves_and_the_moving_threshold(page):
+    open_tab(page, words.CURVES)
+    expect(page, "#curves-figures", "AUC")
+    page.wait_for_selector("#curves-roc .js-plotly-plot")
+    before = page.locator("#curves-confusion").inner_text()
+    number = page.locator("#curves-threshold input[type=number]")
+    number.fill("0.05")
+    number.press("Tab")
+    page.wait_for_function(f"document.querySelector('#curves-confusion').innerText != {before!r}")
+    figures = page.locator("#curves-figures").inner_text()
+    page.locator("#curves-keys input").click()
+    page.get_by_role("option", name=words.OWN_KEY).click()
+    page.wait_for_function(f"document.querySelector('#curves-figures').innerText != {figures!r}")
+    for name in (words.DET, words.HISTOGRAMS, words.RATES):
+        page.get_by_role("tab", name=name, exact=True).click()
+        page.wait_for_selector(".js-plotly-plot >> visible=true")
+    with page.expect_download() as saved:
+        page.get_by_text(words.TABLE_TWIN).locator("visible=true").click()
+        page.get_by_role("button", name=words.CSV).locator("visible=true").click()
+    lines = Path(saved.value.path()).read_text().splitlines()
+    assert lines[0] == '"threshold","CRR","FAR","FRR"' and len(lines) == 77
+    snap(page, "curves")
+
+
+def test_own_photos_in_a_zip(page, tmp_path):
+    open_tab(page, words.CURVES)
+    archive = tmp_path / "mine.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("ada/1.txt", "the stand-in does not look inside")
+    give(page, "#own-zip", str(archive))
+    page.wait_for_selector("#own-zip .file-preview")
+    page.click("#own-run")
+    expect(page, "#own-words", "Measured on 8 people")
+    expect(page, "#curves-source", "yours, 8 people")
+
+
+def test_two_visitors_never_see_each_other(browser, address, photos):
+    visitors = [visit(browser, address) for _ in range(2)]
+    for page, photo in zip(visitors, photos, strict=False):
+        give(page, "#photo", photo)
+        expect(page, "#seen", "One face")
+    for page in visitors:
+        page.click("#anonymise-run")
+    for page in visitors:
+        expect(page, "#posture", "yaw")
+        open_tab(page, words.AUTHENTICATE)
+        page.wait_for_function("document.querySelector('#auth-key-text textarea').value.length == 64")
+        page.wait_for_selector("#auth-original img")
+        page.click("#auth-run")
+    for page in visitors:
+        expect(page, "#auth-answer", "Same person")
+    keys = {key_of(page) for page in visitors}
+    shown = {page.locator("#auth-virtual img").get_attribute("src") for page in visitors}
+    assert len(keys) == len(shown) == 2
+    for page in visitors:
+        page.context.close()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_phone_scrolls_only_down(browser, address, photos, dark):
+    page = visit(browser, address, width=390, dark=dark, has_touch=True)
+    anonymise(page, photos[0])
+    for tab in TABS:
+        open_tab(page, tab)
+        page.wait_for_timeout(400)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab
+        snap(page, f"phone-{'dark' if dark else 'light'}-{tab.split()[0].lower()}")
+    red = page.evaluate("getComputedStyle(document.querySelector('gradio-app')).backgroundColor.match(/\\d+/)[0]")
+    assert (int(red) < 60) is dark
+    page.context.close()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_serious(browser, address, photos, dark):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page = visit(browser, address, dark=dark)
+    anonymise(page, photos[0])
+    found = []
+    for tab in TABS:
+        open_tab(page, tab)
+        page.wait_for_timeout(600)
+        for problem in axe.Axe().run(page).response["violations"]:
+            if problem["impact"] in ("serious", "critical"):
+                nodes = [node["html"][:160] for node in problem["nodes"]]
+                found.append((tab, problem["id"], nodes[:4], len(nodes)))
+    page.context.close()
+    assert not found
+
+
+REAL = [ASSETS / "manifest.json", FOLDER / "lab.json"]
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(not all(path.is_file() for path in REAL), reason="the weights of the preset lab are not here")
+@pytest.mark.skipif(not pictures.examples(), reason="there are no example pictures")
+def test_the_real_app_anonymises_and_authenticates(browser, tmp_path):
+    for address in serve([sys.executable, "app.py", "--preset", "lab", "--port"], tmp_path / "log.txt"):
+        page = visit(browser, address)
+        anonymise(page, str(pictures.examples()[0]))
+        expect(page, "#summary", "Another person|Too close")
+        open_tab(page, words.AUTHENTICATE)
+        page.wait_for_selector("#auth-original img")
+        page.click("#auth-run")
+        expect(page, "#auth-answer", "Same person")
+        page.click("#auth-key-make")
+        page.click("#auth-run")
+        expect(page, "#auth-answer", "Not shown to be the same person")
+        snap(page, "real")
+        page.context.close()
