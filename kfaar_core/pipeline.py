@@ -181,7 +181,8 @@ class AnonymisationServer:
             answer = self._draw(photo, face, key, mode, side, progress, detect_s, canvas or photo)
         warnings = list(answer.warnings)
         if passed_over:
-            warnings.append(f"the faces of {passed_over} keys were no good; key number {passed_over + 1} is in force")
+            passed = "the face of one key was" if passed_over == 1 else f"the faces of {passed_over} keys were"
+            warnings.append(f"{passed} no good; key number {passed_over + 1} is in force")
         found = flaw(answer, self._stages.preset)
         if found:
             warnings.append(f"{found}; take the next key")

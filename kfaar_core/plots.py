@@ -283,7 +283,7 @@ def det_curve(curve: Roc, chosen: tuple[float, float] | None = None) -> go.Figur
 
 
 def score_histograms(populations: Mapping[str, np.ndarray], threshold: float) -> go.Figure:
-    """Shares of the scores of several populations, for example the four scenarios (Fig. 8 as one figure)."""
+    """Shares of the scores of several populations, for example the four scenarios of Table VII."""
     edges = np.linspace(-1, 1, 61)
     middle = (edges[:-1] + edges[1:]) / 2
     figure = go.Figure()

@@ -65,7 +65,7 @@ class VirtualFace:
     look_distance: float  # perceptual distance of x and x_v, 0 = the same picture
     detected: bool  # the detector sees a face in x_v
     key: UserKey = field(repr=False)  # the key in force: the caller's, or a later one when `rekeyed` > 0
-    rekeyed: int  # how many keys were passed over because their face came too close to the photo
+    rekeyed: int  # how many keys were passed over: their face was none, or too close to the photo
     seconds: Mapping[str, float]  # stage -> seconds
     warnings: tuple[str, ...] = ()
 

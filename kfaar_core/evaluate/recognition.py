@@ -88,7 +88,7 @@ def best_accuracy(curve: Roc) -> np.ndarray:
 
 
 def anonymity(laboratory: Laboratory, people: Sequence[pairs.Person], trials: int, progress: Progress | None) -> Table:
-    """Tables II and III by the judge, shared keys: anonymity, diversity, differentiation, synchronism; floors beside."""
+    """Tables II and III by the judge, shared keys: anonymity, diversity, differentiation, synchronism, floors."""
     looks: dict[tuple[int, int, int], Look] = {}  # (person, photo, trial)
     missed = total = 0
     for place, person in enumerate(people):

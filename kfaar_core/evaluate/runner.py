@@ -172,7 +172,7 @@ def authentication(
 def keyed_scores(
     laboratory: Laboratory, seen: Look | None, real: Look | None, photo: str, purpose: str, person: int
 ) -> dict[str, float | None]:
-    """KVFA's cosines of one virtual face with one real photo: right key, no key, wrong key; None where a look failed."""
+    """KVFA's cosines of one virtual face with one real photo: right key, no key, wrong key."""
     names = populations.genuine(photo), populations.scenario(2, photo), populations.scenario(3, photo)
     if seen is None or real is None:
         return dict.fromkeys(names)

@@ -30,5 +30,7 @@ def features(recogniser: Recogniser, faces: LabelledPhotos | Renders, name: str)
         if start % 3200 == 0:
             log.info("%s: %d of %d", name, start, len(faces.pictures))
     found = np.concatenate(answers)
-    np.save(path, found)
+    partial = path.with_suffix(".part.npy")
+    np.save(partial, found)
+    partial.rename(path)
     return found

@@ -16,7 +16,7 @@ from torch import Tensor
 from kfaar_core.nets.geometry_net import Geometry, GeometryNet
 from kfaar_core.runtime import stream
 from kfaar_core.stages.detect import EYE_CORNERS
-from kfaar_core.stages.geometry import VIEW_CENTRE, VIEW_SIDE, euler_degrees, view
+from kfaar_core.stages.geometry import BLENDSHAPE_NAMES, VIEW_CENTRE, VIEW_SIDE, euler_degrees, view
 from kfaar_core.train.augment import degrade
 from kfaar_core.train.loop import Plan, train
 from kfaar_core.train.photos import LabelledPhotos
@@ -135,4 +135,5 @@ def report(net: GeometryNet, data: Labelled) -> dict[str, float]:
         "landmark_nme": float(error.mean()),
         "blendshape_cosine": float(torch.cosine_similarity(a, b).mean()),
         "blendshape_correlation_median": float(each.median()),
+        **{f"correlation_{name}": float(v) for name, v in zip(BLENDSHAPE_NAMES[1:], each, strict=True)},
     }

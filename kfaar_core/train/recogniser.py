@@ -71,7 +71,9 @@ def prepare(data: Path, part: str, renders: int | None) -> Lesson:
             faces = load_renders("mixed", renders)
             crops.append(aligned(faces.pictures, faces.landmarks))
         joined = torch.from_numpy(np.concatenate(crops)).permute(0, 3, 1, 2).contiguous()
-        np.savez(path, crops=joined.numpy(), features=teach(load_mobilefacenet(), joined).numpy())
+        partial = path.with_suffix(".part.npz")
+        np.savez(partial, crops=joined.numpy(), features=teach(load_mobilefacenet(), joined).numpy())
+        partial.rename(path)
     found = np.load(path)
     return Lesson(torch.from_numpy(found["crops"]), torch.from_numpy(found["features"]))
 

@@ -17,7 +17,7 @@ class Correction:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One training configuration. Origins: [design] chosen before measuring; [dev] on held-out renders or dev people."""
+    """One training configuration. Origins: [design] chosen before measuring; [dev] on held-out renders or people."""
 
     seed: int = 0
     batch: int = 64  # faces                                                    [design]
