@@ -25,7 +25,7 @@ from kfaar_core.stages.correct import Corrected, Draft
 from kfaar_core.stages.detect import crop, five_points, portrait_frame
 from kfaar_core.stages.generate import w_plus
 from kfaar_core.stages.recognise import KeyedRecogniser, verdict
-from kfaar_core.stages.show import face_mask, look_distance, place, shrunk
+from kfaar_core.stages.show import face_mask, look_distance, place
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ class AnonymisationServer:
                 stages.judge.of(photo.pixels, seen.landmarks) @ stages.judge.of(upright, after.landmarks * side)
             )
             distance = look_distance(seen.crop.picture, upright)
-            detected = bool(stages.detector.faces(Photo(shrunk(portrait))))
+            detected = bool(stages.detector.faces(Photo(portrait)))
         seconds = {**clock.seconds, "detect": clock.seconds["detect"] + detect_s}
         return VirtualFace(
             picture=answer,

@@ -45,12 +45,6 @@ def face_mask(faces: list[np.ndarray], side: int) -> np.ndarray:
     return np.asarray(mask, dtype=np.float32) / 255
 
 
-def shrunk(picture: np.ndarray, side: int = 256) -> np.ndarray:
-    """(S, S, 3) uint8 at `side` px at most, by area."""
-    shape = (min(side, picture.shape[1]), min(side, picture.shape[0]))
-    return np.asarray(Image.fromarray(picture).resize(shape, Image.Resampling.BOX))
-
-
 def look_distance(original: np.ndarray, virtual: np.ndarray) -> float:
     """1 - SSIM (Wang et al., 2004) of the inner faces at 64 px, grey: 0 for the same picture, about 1 for strangers.
 
