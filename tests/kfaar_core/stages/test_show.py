@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kfaar_core.stages.show import face_mask, look_distance, place, shrunk
+from kfaar_core.stages.show import face_mask, look_distance, place
 
 LEVEL = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 
@@ -41,13 +41,6 @@ def test_a_mask_holds_every_face_and_grows_by_a_twentyfifth():
     assert mask.sum() == pytest.approx(52 * 52, rel=0.05)  # 1.04 x 50 px
     joined = face_mask([first, first + np.array([0.2, 0])], 100)
     assert joined[50, 90] == 1 and mask[50, 90] == 0 and joined[50, 10] == 0
-
-
-def test_shrinking_averages_and_never_enlarges():
-    checks = np.zeros((8, 8, 3), dtype=np.uint8)
-    checks[::2] = 200
-    assert shrunk(checks, side=4).tolist() == np.full((4, 4, 3), 100).tolist()
-    np.testing.assert_array_equal(shrunk(checks, side=256), checks)
 
 
 def test_the_look_of_a_picture_and_itself(rng):
