@@ -1,6 +1,6 @@
 """Speed and memory of anonymising one face; prints JSON. No test: figures depend on the machine.
 
-python benchmarks/anonymise.py [--photo assets/examples/...] [--runs 30] [--threads 2] [--wheel random_face-....whl]
+python -m benchmarks.anonymise [--photo assets/examples/...] [--runs 30] [--threads 2] [--wheel random_face-....whl]
 
 With --wheel, the ratio of a whole warm anonymise (512 px out) to one render of the wheel's unmodified OpenVINO file at
 1024 px with the same threads is measured in the same run, the two alternating.
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,13 +21,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COLD = """
 import time; started = time.perf_counter()
-import sys
+import resource, sys
 from pathlib import Path
 from kfaar_core import image, pipeline
 from kfaar_core.keys import UserKey
 stages = pipeline.load("lab", threads=int(sys.argv[2]))
 pipeline.AnonymisationServer(stages).anonymise(image.open_photo(Path(sys.argv[1])), UserKey(bytes(32)))
-print(time.perf_counter() - started)
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
@@ -96,8 +95,8 @@ def main() -> None:
         "out_px": answer.portrait.shape[0],
         "whole_s": quantiles(whole),
         "stages_s": {name: quantiles(seconds) for name, seconds in stages.items()},
-        "process_start_to_first_result_s": round(float(cold.stdout), 2),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "process_start_to_first_result_s": round(float(cold.stdout.split()[0]), 2),
+        "peak_memory_mb": round(float(cold.stdout.split()[1])),  # of that process: load and one face
     }
     if render:
         found["wheel_render_1024_s"] = quantiles(wheel)

@@ -1,4 +1,4 @@
-"""Print the README's section "Measured" from the committed score files: python benchmarks/readme_tables.py."""
+"""Print the README's section "Measured" from the committed score files: python -m benchmarks.readme_tables."""
 
 from __future__ import annotations
 

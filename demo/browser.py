@@ -5,6 +5,8 @@ Each constant is a JavaScript function for an event's `js`; its arguments are th
 
 from __future__ import annotations
 
+from demo.words import EXAMPLE
+
 # (bits) -> hex digits
 MAKE_KEY = """(bits) => {
   const bytes = crypto.getRandomValues(new Uint8Array(Number(bits) / 8));
@@ -62,3 +64,17 @@ def save_table(element: str, name: str) -> str:
 
 
 COPY = "(...values) => values"  # inputs of one tab into another, without the server
+
+# Gradio draws the examples as buttons without a name, and upload buttons with a second control inside: a screen reader
+# needs the name, and the keyboard only one stop.
+MEND_ACCESS = f"""() => {{
+    const name = () => document.querySelectorAll("button.gallery-item:not([aria-label])").forEach(
+        (button, place) => button.setAttribute("aria-label", {EXAMPLE!r} + " " + (place + 1)));
+    const single = () => document.querySelectorAll("button:has(button):not([role])").forEach((outer) => {{
+        outer.setAttribute("role", "group");
+        outer.tabIndex = -1;
+    }});
+    const mend = () => {{ name(); single(); }};
+    new MutationObserver(mend).observe(document.body, {{childList: true, subtree: true}});
+    mend();
+}}"""

@@ -44,6 +44,7 @@ def build(core: Core, *, mcp: bool = False) -> gr.Blocks:
             with gr.Tab(words.ABOUT, id="about"):
                 about.build(core.facts)
         page.load(None, [source.keys.bits], [source.keys.text], js=browser.MAKE_KEY)
+        page.load(None, js=browser.MEND_ACCESS)
         endpoints.build(core, mcp=mcp)
     page.queue(default_concurrency_limit=4, max_size=64)
     return page

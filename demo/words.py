@@ -52,6 +52,7 @@ def one_in(chance: float) -> str:
 
 PHOTO = "Photo with a face"
 PHOTO_HELP = "Drop, paste or take a picture. It stays on this server for some minutes at most and is shown to nobody."
+EXAMPLE = "Synthetic example"
 EXAMPLES = "Synthetic examples (these people do not exist)"
 NO_EXAMPLES = "No example pictures are installed. Use a picture of your own."
 FACE = "Which face"

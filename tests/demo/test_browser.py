@@ -220,20 +220,22 @@ def test_the_right_key_opens_the_face_and_a_wrong_one_does_not(page, photos):
 
 def test_compare_four_keys_on_two_photos(page, photos):
     open_tab(page, words.COMPARE)
+    playwright.expect(page.locator("#compare-photos img")).to_have_count(2, timeout=WAIT)  # the examples
     give(page, "#compare-photos", *photos[:2])
-    page.wait_for_selector("#compare-photos img")
+    playwright.expect(page.locator("#compare-photos img")).to_have_count(4, timeout=WAIT)
     page.click("#compare-make")
     page.wait_for_function("document.querySelector('#compare-keys textarea').value.split('\\n').length == 4")
     page.click("#compare-run")
-    expect(page, "#compare-words", "Diversity.*all 12 pairs")
-    assert page.locator("#compare-grid img").count() == 2 + 8
+    expect(page, "#compare-words", "Diversity.*all 24 pairs")  # two examples are there from the start
+    assert page.locator("#compare-grid img").count() == 4 + 16
     page.wait_for_selector("#compare-heatmap .js-plotly-plot")
     snap(page, "compare")
 
 
 def test_stop_ends_a_long_comparison(page, photos):
     open_tab(page, words.COMPARE)
-    give(page, "#compare-photos", *photos)
+    playwright.expect(page.locator("#compare-photos img")).to_have_count(2, timeout=WAIT)  # the examples
+    give(page, "#compare-photos", *photos[:2])  # beside the two examples
     page.wait_for_selector("#compare-photos img")
     page.locator("#compare-keys textarea").fill("\n".join(f"{n:02x}" * 16 for n in range(8)))
     page.click("#compare-run")
