@@ -6,6 +6,8 @@ so that a photo's face and a generated face stand at the same place and size.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import torch
 from PIL import Image
@@ -21,15 +23,15 @@ EYE_CORNERS = ((33, 133), (362, 263))
 NOSE_TIP, MOUTH_CORNERS = 1, (61, 291)
 
 
-class Detector:
+class Detector(ABC):
     """Photo -> faces; the base of MTCNN and of the tiny detector, which differ in how they find faces."""
 
     def __init__(self, preset: Preset) -> None:
         self._preset = preset
 
+    @abstractmethod
     def faces(self, photo: Photo) -> list[Face]:
         """Every face above the preset's confidence, largest box first; empty when there is none."""
-        raise NotImplementedError
 
     def usable(self, photo: Photo) -> list[Face]:
         """The faces that are large enough and whole.
