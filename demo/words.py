@@ -13,7 +13,7 @@ from kfaar_core.records import Verdict, VirtualFace
 TITLE = "KFAAR"
 LEAD = (
     "A photo and a key go in; the face of a person who does not exist comes out, with the same pose and expression. "
-    "Whoever holds the key can prove whose face it was. Nobody else can."
+    "Whoever holds the key can prove whose face it was. How well everybody else is kept out is measured here."
 )
 SOURCE = "Reference implementation of “A Key-Driven Framework for Identity-Preserving Face Anonymization” (NDSS 2025)."
 ANONYMISE, COMPARE, AUTHENTICATE, CURVES, ABOUT = (
