@@ -22,7 +22,7 @@ from kfaar_core.presets import Preset, get_preset
 from kfaar_core.records import Face, FaceCrop, Photo, Posture, Verdict, VirtualFace
 from kfaar_core.stages.assemble import Stages, assemble
 from kfaar_core.stages.correct import Corrected, Draft
-from kfaar_core.stages.detect import crop, five_points, portrait_frame
+from kfaar_core.stages.detect import five_points, in_photo, portrait_frame
 from kfaar_core.stages.generate import w_plus
 from kfaar_core.stages.recognise import KeyedRecogniser, verdict
 from kfaar_core.stages.show import face_mask, look_distance, place
@@ -60,20 +60,9 @@ class Seen:
 
 def look(stages: Stages, photo: Photo, face: Face) -> Seen:
     """Detect's points -> landmarks -> a frame that the landmarks define -> posture."""
-    side = stages.preset.side
-    first = crop(photo, face, side)
-    points = _in_photo(stages.geometry.postures(stages.tensor(first.picture))[0], first)
-    framed = crop(photo, face, side, five_points(points))
-    posture = stages.geometry.postures(stages.tensor(framed.picture))[0]
+    framed, posture = stages.framed(photo, face)
     turn = np.degrees(np.arctan2(framed.to_photo[1, 0], framed.to_photo[0, 0]))
-    return Seen(framed, posture, _in_photo(posture, framed), float(turn))
-
-
-def _in_photo(posture: Posture, framed: FaceCrop) -> np.ndarray:
-    side = framed.picture.shape[0]
-    points = image.apply(framed.to_photo, posture.landmarks[:, :2] * side)
-    depth = posture.landmarks[:, 2:] * side * np.hypot(*framed.to_photo[:, 0])
-    return np.concatenate([points, depth], axis=1)
+    return Seen(framed, posture, in_photo(framed, posture), float(turn))
 
 
 class User:

@@ -14,10 +14,10 @@ from kfaar_core.calibration import Calibration, load_calibration
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.presets import Preset
-from kfaar_core.records import Photo
+from kfaar_core.records import Face, FaceCrop, Photo, Posture
 from kfaar_core.stages import tiny
 from kfaar_core.stages.correct import Corrector, LatentCorrector
-from kfaar_core.stages.detect import Detector, MtcnnDetector, crop, five_points
+from kfaar_core.stages.detect import Detector, MtcnnDetector, crop, five_points, in_photo
 from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
 from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
@@ -61,19 +61,20 @@ class Stages:
         """(S, S, 3) or (N, S, S, 3) uint8 -> (N, 3, S, S) in [-1, 1] on the device."""
         return image.to_float(picture).to(self.device)
 
+    def framed(self, photo: Photo, face: Face) -> tuple[FaceCrop, Posture]:
+        """A face in the frame that its own landmarks define, and its posture there; MTCNN's points only begin it."""
+        first = crop(photo, face, self.preset.side)
+        points = in_photo(first, self.geometry.postures(self.tensor(first.picture))[0])
+        second = crop(photo, face, self.preset.side, five_points(points))
+        return second, self.geometry.postures(self.tensor(second.picture))[0]
+
     def landmarks(self, photo: Photo) -> np.ndarray:
         """(478, 2) landmarks of the largest face, in photo px.
 
         Raises:
             NoFaceFound: no usable face.
         """
-        framed = crop(photo, self.detector.pick(photo), self.preset.side)
-        for _ in range(2):  # the second look uses the frame that the first one's landmarks define
-            side = framed.picture.shape[0]
-            found = self.geometry.postures(self.tensor(framed.picture))[0].landmarks * side
-            points = image.apply(framed.to_photo, found[:, :2])
-            framed = crop(photo, framed.face, side, five_points(points))
-        return points
+        return in_photo(*self.framed(photo, self.detector.pick(photo)))[:, :2]
 
     def feature(self, photo: Photo) -> np.ndarray:
         """(D,) raw feature of E of the largest face.

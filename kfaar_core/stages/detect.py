@@ -15,7 +15,7 @@ from PIL import Image
 from kfaar_core import image, weights
 from kfaar_core.errors import BadSetting, NoFaceFound
 from kfaar_core.presets import Preset
-from kfaar_core.records import Face, FaceCrop, Photo
+from kfaar_core.records import Face, FaceCrop, Photo, Posture
 from kfaar_core.torchvision_shim import prepare
 
 # Five points out of the 478 landmarks: eye corners (both eyes' means), nose tip, mouth corners.
@@ -171,3 +171,11 @@ def crop(photo: Photo, face: Face, side: int, points: np.ndarray | None = None) 
     """The face in the portrait frame, from MTCNN's five points or better ones."""
     to_photo = portrait_frame(face.points if points is None else points, side)
     return FaceCrop(picture=image.warp(photo.pixels, to_photo, (side, side)), to_photo=to_photo, face=face)
+
+
+def in_photo(framed: FaceCrop, posture: Posture) -> np.ndarray:
+    """(478, 3) float64 landmarks of a posture measured in a frame, in photo px (z on the same scale)."""
+    side = framed.picture.shape[0]
+    points = image.apply(framed.to_photo, posture.landmarks[:, :2] * side)
+    depth = posture.landmarks[:, 2:] * side * np.hypot(*framed.to_photo[:, 0])
+    return np.concatenate([points, depth], axis=1)
