@@ -213,7 +213,7 @@ class AnonymisationServer:
         with clock.stage("encode"):
             feature = stages.encoder.raw_of(photo.pixels, seen.landmarks)  # z = E(x)
         with clock.stage("project"):
-            projected = stages.projector(stages.identity(feature), key)  # z' = P(z, k)
+            projected = stages.projector(feature, key)  # z' = P(z, k)
         with clock.stage("generate"):
             latent = projected.latent.to(stages.device)
             picture = stages.generator.render(w_plus(latent[None]), stages.preset.side)  # x' = G(M(z'))
@@ -313,7 +313,7 @@ class Readout:
 
     recogniser: KeyedRecogniser
     threshold: float
-    virtual: np.ndarray = field(repr=False)  # (D,) raw feature of E
+    virtual: np.ndarray = field(repr=False)  # (S,) what KVFA reads
     original: np.ndarray = field(repr=False)
 
     def with_key(self, key: UserKey) -> Verdict:
@@ -354,8 +354,8 @@ class AuthenticationServer:
     @torch.inference_mode()
     def readout(self, virtual: Photo, original: Photo) -> Readout:
         """Look at both pictures once; the verdicts follow from the features."""
-        features = [self._stages.feature(photo) for photo in (virtual, original)]
-        return Readout(self._stages.recogniser, self._stages.kvfa_threshold, *features)
+        sights = [self._stages.sight_of(photo) for photo in (virtual, original)]
+        return Readout(self._stages.recogniser, self._stages.kvfa_threshold, *sights)
 
     def _count(self, virtual: Photo, client: str) -> None:
         now, limit = self._clock(), self._stages.preset.tries_per_hour

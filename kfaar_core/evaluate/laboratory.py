@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]  # done, of
 class Look:
     """What the networks see in one picture."""
 
-    encoder: np.ndarray  # (D,) raw feature of E
+    sight: np.ndarray  # (S,) what KVFA reads; it begins with E's raw feature
     judge: np.ndarray  # (D',) centred unit feature of the judge
 
 
@@ -77,10 +77,10 @@ class Laboratory:
             try:
                 photo = make()
                 points = self.stages.landmarks(photo)
-                encoder = self.stages.encoder.raw_of(photo.pixels, points)
-                found = {"encoder": encoder, "judge": self.stages.judge.of(photo.pixels, points)}
+                sight = self.stages.sight(photo.pixels, points)
+                found = {"sight": sight, "judge": self.stages.judge.of(photo.pixels, points)}
             except KfaarError as error:
                 log.info("no look: %s", type(error).__name__)
-                found = {"encoder": np.zeros(0), "judge": np.zeros(0)}
+                found = {"sight": np.zeros(0), "judge": np.zeros(0)}
             self.cache.put(entry, **found)
-        return Look(found["encoder"], found["judge"]) if found["encoder"].size else None
+        return Look(found["sight"], found["judge"]) if found["sight"].size else None

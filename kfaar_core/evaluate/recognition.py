@@ -35,10 +35,10 @@ class Verification:
 def verification(laboratory: Laboratory, people: Sequence[pairs.Person]) -> tuple[Verification, Verification]:
     """The judge's and E's cosines on verification pairs of these people; photos without a face are left out."""
     chosen = pairs.verification_pairs(tuple(people), seed=laboratory.seed)
-    mean = laboratory.stages.identity.mean
+    mean = laboratory.stages.identity.mean  # of E, whose feature a sight begins with
 
     def centred(look: Look) -> np.ndarray:
-        away = look.encoder - mean
+        away = look.sight[: len(mean)] - mean
         return away / np.linalg.norm(away)
 
     def scores(feature: Callable[[Look], np.ndarray]) -> Verification:

@@ -177,12 +177,12 @@ def keyed_scores(
     if seen is None or real is None:
         return dict.fromkeys(names)
     recogniser = laboratory.stages.recogniser
-    reference = recogniser.original(real.encoder)
+    reference = recogniser.original(real.sight)
     wrong = laboratory.key(f"wrong, {purpose}, person {person}")
     cosines = (
-        recogniser.virtual(seen.encoder, laboratory.key(purpose)) @ reference,
-        np.max(recogniser.keyless(seen.encoder) @ reference),
-        recogniser.virtual(seen.encoder, wrong) @ reference,
+        recogniser.virtual(seen.sight, laboratory.key(purpose)) @ reference,
+        np.max(recogniser.keyless(seen.sight) @ reference),
+        recogniser.virtual(seen.sight, wrong) @ reference,
     )
     return {name: float(cosine) for name, cosine in zip(names, cosines, strict=True)}
 

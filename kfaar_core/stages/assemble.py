@@ -21,7 +21,7 @@ from kfaar_core.stages.detect import Detector, MtcnnDetector, crop, five_points,
 from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
 from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
-from kfaar_core.stages.project import FloorProjector, IdentityMap, check_projector
+from kfaar_core.stages.project import FloorProjector, IdentityMap, Projector, check_projector
 from kfaar_core.stages.recognise import FloorReader, KeyedRecogniser
 
 
@@ -36,7 +36,7 @@ class Stages:
     encoder: Recogniser  # E
     judge: Recogniser  # R
     identity: IdentityMap
-    projector: FloorProjector  # P
+    projector: Projector  # P
     generator: Generator  # M and G
     corrector: Corrector  # G_f
     recogniser: KeyedRecogniser  # I
@@ -76,13 +76,17 @@ class Stages:
         """
         return in_photo(*self.framed(photo, self.detector.pick(photo)))[:, :2]
 
-    def feature(self, photo: Photo) -> np.ndarray:
-        """(D,) raw feature of E of the largest face.
+    def sight(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """What KVFA reads from a face: (S,) float32 from (H, W, 3) uint8 and landmarks (478, 2+) in its px."""
+        return self.encoder.raw_of(picture, landmarks)
+
+    def sight_of(self, photo: Photo) -> np.ndarray:
+        """`sight` of the largest face of a photo.
 
         Raises:
             NoFaceFound: no usable face.
         """
-        return self.encoder.raw_of(photo.pixels, self.landmarks(photo))
+        return self.sight(photo.pixels, self.landmarks(photo))
 
     def judge_features(self, photos: Sequence[Photo]) -> np.ndarray:
         """(N, D) centred features of unit length of the judge.
@@ -97,6 +101,11 @@ class Stages:
         features = self.judge_features(photos)
         cosines: np.ndarray = features @ features.T
         return cosines
+
+
+def available_projectors() -> tuple[str, ...]:
+    """The forms of P whose weights are committed, the default first."""
+    return ("floor",)
 
 
 def assemble(preset: Preset, device_name: str = "auto", threads: int = 0) -> Stages:
@@ -151,7 +160,7 @@ def _joined(
         encoder=encoder,
         judge=judge,
         identity=identity,
-        projector=FloorProjector(floor),
+        projector=FloorProjector(floor, identity),
         generator=generator,
         corrector=LatentCorrector(posture, generator, geometry, preset.correct_steps),
         recogniser=KeyedRecogniser(identity, FloorReader(floor)),

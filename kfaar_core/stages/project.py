@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -55,6 +56,11 @@ class IdentityMap:
         return self._mean
 
     @property
+    def width(self) -> int:
+        """D: how many numbers E gives."""
+        return self._map.shape[1]
+
+    @property
     def dimension(self) -> int:
         """d: what the security of `hashed` is bounded by."""
         return self._map.shape[0]
@@ -65,23 +71,34 @@ class IdentityMap:
         return u / np.linalg.norm(u, axis=-1, keepdims=True)
 
 
+class Projector(Protocol):
+    """P: what FloorProjector is, and the trained networks are."""
+
+    def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
+        """
+        Args:
+            feature: (D,) z = E(x), raw.
+            key: of a length that the form knows.
+
+        Raises:
+            BadKey: a length it does not know.
+        """
+
+
 class FloorProjector:
     """P of the floor: the best-read directions of W carry O_k u, the rest a look that the key draws."""
 
-    def __init__(self, state: Mapping[str, Tensor]) -> None:
+    def __init__(self, state: Mapping[str, Tensor], identity: IdentityMap) -> None:
         """state: `latent.mean` (1536,), `payload` (1536, d), `nuisance` (1536, m); both in units of w."""
+        self._identity = identity
         self._mean = state["latent.mean"].double().numpy()
         self._payload = state["payload"].double().numpy()
         self._nuisance = state["nuisance"].double().numpy()
 
-    def __call__(self, u: np.ndarray, key: UserKey) -> Projected:
-        """
-        Args:
-            u: (d,) from IdentityMap, unit length.
-            key: any length.
-        """
+    def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
+        """(D,) raw feature of E and a key of any length."""
         d = self._payload.shape[1]
-        turned = rotation_of(key, d) @ u  # (d,)
+        turned = rotation_of(key, d) @ self._identity(feature)  # (d,)
         look = key.rng("nuisance").standard_normal(self._nuisance.shape[1])
         w = self._mean + self._payload @ (np.sqrt(d) * turned) + self._nuisance @ look  # (1536,)
         return Projected(latent=torch.from_numpy(w.astype(np.float32)).reshape(3, 512), space="w")

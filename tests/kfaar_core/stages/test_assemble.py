@@ -62,8 +62,8 @@ def test_the_judge_compares_photos(tiny, photo, other_photo):
     np.testing.assert_allclose(tiny.judge_features([photo, other_photo])[1:], alone, atol=1e-6)
 
 
-def test_the_feature_of_a_photo_is_that_of_its_face(tiny, photo):
-    feature = tiny.feature(photo)
+def test_kvfa_sees_the_face_of_a_photo(tiny, photo):
+    feature = tiny.sight_of(photo)
     np.testing.assert_array_equal(feature, tiny.encoder.raw_of(photo.pixels, tiny.landmarks(photo)))
 
 

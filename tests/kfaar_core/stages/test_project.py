@@ -52,9 +52,10 @@ def test_identities_are_centred_mapped_and_of_unit_length(rng):
 
 @pytest.fixture
 def projector(rng) -> FloorProjector:
-    """Payload in the first 4 latent entries, the look in the next 8."""
+    """Payload in the first 4 latent entries, the look in the next 8; E's feature is the identity itself."""
+    identity = IdentityMap({"identity.mean": torch.zeros(4), "identity.map": torch.eye(4)})
     state = {"latent.mean": np.full(1536, 0.5), "payload": np.eye(1536)[:, :4], "nuisance": np.eye(1536)[:, 4:12]}
-    return FloorProjector({name: torch.from_numpy(values) for name, values in state.items()})
+    return FloorProjector({name: torch.from_numpy(values) for name, values in state.items()}, identity)
 
 
 def test_the_latent_carries_the_turned_identity_and_a_look_of_the_key(projector):

@@ -181,6 +181,7 @@ def test_the_projector_loads_the_directions(rng):
     assert found.payload.shape == (1536, D) and found.nuisance.shape == (1536, 4)  # the rest of eight directions
     state = directions_state(found)
     assert {tensor.dtype for tensor in state.values()} == {torch.float32}
-    latent = FloorProjector(state)(np.eye(D)[0], UserKey.parse("aa" * 32)).latent.flatten().numpy()
+    identity = IdentityMap({"identity.mean": torch.zeros(D), "identity.map": torch.eye(D)})
+    latent = FloorProjector(state, identity)(np.eye(D)[0], UserKey.parse("aa" * 32)).latent.flatten().numpy()
     inside = np.linalg.lstsq(w, latent, rcond=None)[0]
     np.testing.assert_allclose(w @ inside, latent, atol=1e-4)  # never leaves what the renders span
