@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from kfaar_core.errors import BadSetting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,100 @@ class Training:
     identity_shrink: float = 0.1  # of the within-class scatter                 [dev]
     example_seeds: tuple[int, ...] = (8, 3, 4, 9, 11, 2)  # people who do not exist, unlike the mean face [design]
     reader_ridge: float = 0.003  # of E's mean variance                         [dev]
+    # the trained forms
+    styled_shards: int = 64  # mixed renders from which F learns to read styles [design]
+    code_dimension: int = 96  # d of `hashed`                                   [dev]
+    code_size: float = 1.0  # sd of the code along each natural coordinate      [dev]
+    look_size: float = 0.5  # sd of what the key draws beside it                [dev]
+    bits_truncation: float = 0.7  # of w in `bits`                              [design]
+    natural_limit: float = 1.8  # sds of a natural coordinate                   [design]
+    projector_steps: int = 3000  #                                              [design]
+    projector_batch: int = 256  # triplets                                      [design]
+    projector_keys: int = 16  # keys a batch                                    [design]
+    projector_rate: float = 5e-4  #                                             [design]
+    # losses of P (Eq. 10) and of KVFA (Eq. 20, 23)
+    margin: float = 0.0  # m of L_cos, which the paper does not give           [design]
+    lambda_ano: float = 0.4  #                                                  [paper, V-A]
+    lambda_syn: float = 1.0  #                                                  [paper, V-A]
+    lambda_div: float = 1.0  #                                                  [paper, V-A]
+    lambda_dif: float = 1.0  #                                                  [paper, V-A]
+    lambda_pmis1: float = 1.0  #                                                [paper, V-A]
+    lambda_pmis2: float = 1.0  #                                                [paper, V-A]
+    lambda_pmis3: float = 1.0  #                                                [paper, V-A]
+    lambda_per1: float = 1.0  #                                                 [paper, V-A]
+    lambda_per2: float = 1.0  #                                                 [paper, V-A]
+    lambda_read: float = 2.0  # that the corrected face tells its code          [dev]
+    lambda_natural: float = 1.0  # that no coordinate is unusual                [dev]
+
+    def projector_weights(self) -> dict[str, float]:
+        """Weight of each term that P is trained with, by its name: the paper's four and ours."""
+        return self._weights("ano", "syn", "div", "dif", "read", "natural")
+
+    def recogniser_weights(self) -> dict[str, float]:
+        """Weight of each term that KVFA is trained with, by its name."""
+        return self._weights("pmis1", "pmis2", "pmis3", "per1", "per2")
+
+    def _weights(self, *names: str) -> dict[str, float]:
+        return {name: getattr(self, f"lambda_{name}") for name in names}
 
 
 LAB_TRAINING = Training()
+
+
+def with_settings(training: Training, changes: Iterable[str]) -> Training:
+    """The configuration with some numbers changed; the last change of a name counts.
+
+    Args:
+        changes: "name=value" each. A number within a group is "group.name=value"; a row of numbers is "1,0.5,0.1".
+
+    Raises:
+        BadSetting: no "=", an unknown name, or a value that is not of the setting's kind.
+    """
+    for change in changes:
+        name, equals, text = (part.strip() for part in change.partition("="))
+        if not equals:
+            raise BadSetting(got=f"the setting {change!r} has no value", mend="write it as name=value")
+        present = _flat(asdict(training))
+        if name not in present:
+            near = get_close_matches(name, present, n=1)
+            meant = f"did you mean {near[0]}? The names are" if near else "choose one of"
+            raise BadSetting(got=f"the setting {name!r} is unknown", mend=f"{meant} {', '.join(present)}")
+        training = _replaced(training, name, _parsed(name, text, present[name]))
+    return training
+
+
+def _flat(values: dict[str, Any], group: str = "") -> dict[str, Any]:
+    """Every number by its name, those of a group as "group.name"."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{group}{name}.") if isinstance(value, dict) else {f"{group}{name}": value}
+    return found
+
+
+def _replaced(settings: Any, name: str, value: object) -> Any:
+    field, _, rest = name.partition(".")
+    return replace(settings, **{field: _replaced(getattr(settings, field), rest, value) if rest else value})
+
+
+def _parsed(name: str, text: str, present: object) -> object:
+    """The text as a value of the same kind as the present one."""
+    try:
+        if isinstance(present, tuple):
+            return tuple(_number(part, type(present[0])) for part in text.split(","))
+        return _number(text, type(present))
+    except (ValueError, OverflowError):
+        kinds = {int: "a whole number", float: "a number", tuple: "numbers with commas between them"}
+        raise BadSetting(
+            got=f"the setting {name} cannot be {text!r}", mend=f"give {kinds[type(present)]}, such as {_shown(present)}"
+        ) from None
+
+
+def _number(text: str, kind: type) -> float:
+    value = kind(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
