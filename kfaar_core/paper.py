@@ -1,7 +1,7 @@
 """Index of the paper: where each of its equations, algorithms, figures and tables lives here, and where we deviate.
 
 Paper: "A key-driven framework for identity-preserving face anonymization" (KFAAR), NDSS 2025. What is not listed is not
-built yet: among them the training losses (Eq. 5-10 and 17-24), Eq. 15-16, and Tables V and VIII to XI.
+built yet: among them Eq. 15-16, which the paper gives no loss either, and Tables V and VIII to XI.
 """
 
 from __future__ import annotations
@@ -35,10 +35,24 @@ PLACES = (
     Place("Eq. 2", "metrics.verification:auc", "synchronism: one person under one key stays one virtual person"),
     Place("Eq. 3", "metrics.anonymity:different", "diversity: two keys give two virtual people"),
     Place("Eq. 4", "metrics.anonymity:different", "differentiation: two people under one key stay two"),
+    Place("Eq. 5", "losses.cosine:cosine_loss", "L_cos, which pulls one person together and pushes two apart"),
+    Place("Eq. 6", "losses.anonymity:anonymity", "L_ano"),
+    Place("Eq. 7", "losses.synchronism:synchronism", "L_syn"),
+    Place("Eq. 8", "losses.diversity:diversity", "L_div"),
+    Place("Eq. 9", "losses.differentiation:differentiation", "L_dif"),
+    Place("Eq. 10", "losses.projector:projector_total", "L_tot of P"),
     Place("Eq. 11", "stages.recognise:KeyedRecogniser.keyless", "without a key x_v is somebody else"),
     Place("Eq. 12", "metrics.random_direction:law_test", "with a wrong key x_v is somebody else"),
     Place("Eq. 13", "scenarios.pairs:impostors", "two people stay two under their right keys"),
     Place("Eq. 14", "scenarios.pairs:same_photo", "with the right key x_v is the person of x"),
+    Place("Eq. 17", "losses.misidentification:without_key", "L_pmis1"),
+    Place("Eq. 18", "losses.misidentification:wrong_key", "L_pmis2"),
+    Place("Eq. 19", "losses.misidentification:other_person", "L_pmis3"),
+    Place("Eq. 20", "losses.misidentification:misidentification_total", "L_tot1"),
+    Place("Eq. 21", "losses.false_rejection:right_key", "L_per1"),
+    Place("Eq. 22", "losses.false_rejection:other_photo", "L_per2"),
+    Place("Eq. 23", "losses.false_rejection:false_rejection_total", "L_tot2"),
+    Place("Eq. 24", "losses.recogniser:recogniser_total", "L_tot of KVFA"),
     Place("Alg. 1", "pipeline:AnonymisationServer.anonymise", "virtual face generation"),
     Place("Alg. 1", "stages.encode", "step 4: z = E(x)"),
     Place("Alg. 1", "stages.project", "step 5: z' = P(z, k)"),
@@ -60,7 +74,10 @@ PLACES = (
     Place("Section III", "pipeline", "system model"),
     Place("Section III-C-1", "pipeline:AuthenticationServer", "guessing of keys: tries are limited"),
     Place("Section IV-B-2", "nets.mobile_stylegan", "mapping network and generator"),
+    Place("Section IV-B-3", "losses.projector", "what P is trained for"),
     Place("Section IV-C-2", "stages.recognise", "architecture of KVFA"),
+    Place("Section IV-C-3", "losses.recogniser", "what KVFA is trained for"),
+    Place("Section V-A", "train.settings:Training", "the weights of the losses"),
     Place("Section V-C", "presets:Preset", "the threshold 0.7"),
     Place("Section VI-A", "pipeline:AnonymisationServer", "the server keeps no photo and no key"),
     Place("Section VI-B", "pipeline:User.key_gen", "KeyGen on the user's side"),
@@ -111,6 +128,12 @@ DEVIATIONS = (
         "HPVFG and KVFA are trained with the losses of Eq. 5-10 and 17-24",
         "every map of the floor is fitted in closed form on training people and renders",
         "it needs no GPU; the losses come with the trained networks",
+    ),
+    Deviation(
+        "Eq. 5",
+        "the margin m is a hyperparameter without a value",
+        "m is 0 unless it is set otherwise",
+        "features are centred, so that the cosines of strangers lie around 0",
     ),
     Deviation(
         "Alg. 2",

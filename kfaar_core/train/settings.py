@@ -23,7 +23,8 @@ class Correction:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One training configuration. Origins: [design] chosen before measuring; [dev] on held-out renders or people."""
+    """One training configuration. Origins: [design] chosen before measuring; [dev] on held-out renders or people;
+    [paper] stated by the paper: the weights of the losses in Section V-A."""
 
     seed: int = 0
     batch: int = 64  # faces                                                    [design]
