@@ -108,9 +108,13 @@ def available_projectors() -> tuple[str, ...]:
     return ("floor",)
 
 
-def assemble(preset: Preset, device_name: str = "auto", threads: int = 0) -> Stages:
+def assemble(
+    preset: Preset, device_name: str = "auto", threads: int = 0, calibration: Calibration | None = None
+) -> Stages:
     """Load a preset's networks.
 
+    Args:
+        calibration: None takes the committed one; the run that sets the thresholds gives Calibration.unset().
     Raises:
         BadSetting: an unknown projector or device.
         BadWeights: a file is missing or altered.
@@ -135,7 +139,7 @@ def assemble(preset: Preset, device_name: str = "auto", threads: int = 0) -> Sta
         generator,
         weights.load("posture"),
         weights.load("floor"),
-        load_calibration(preset.name),
+        calibration or load_calibration(preset.name, preset.projector),
     )
 
 

@@ -12,22 +12,36 @@ FOUND = Calibration(0.31, 0.42, 0.38, marks={"strangers": 0.01}, made_by={"comma
 
 
 def test_a_calibration_comes_back(tmp_path, monkeypatch):
-    path = save_calibration(FOUND, "lab", tmp_path / "new folder")
-    assert path == tmp_path / "new folder" / "lab.json"
+    path = save_calibration(FOUND, "lab", "floor", tmp_path / "new folder")
+    assert path == tmp_path / "new folder" / "lab-floor.json"
     monkeypatch.setattr(calibration, "FOLDER", path.parent)
-    assert load_calibration("lab") == FOUND
+    assert load_calibration("lab", "floor") == FOUND
     assert list(json.loads(path.read_text())) == sorted(vars(FOUND))
 
 
 def test_a_new_calibration_replaces_the_old_one(tmp_path, monkeypatch):
     monkeypatch.setattr(calibration, "FOLDER", tmp_path)
-    save_calibration(FOUND, "lab", tmp_path)
-    save_calibration(Calibration.tiny(), "lab", tmp_path)
-    assert load_calibration("lab") == Calibration.tiny()
-    assert [found.name for found in tmp_path.iterdir()] == ["lab.json"]
+    save_calibration(FOUND, "lab", "floor", tmp_path)
+    save_calibration(Calibration.tiny(), "lab", "floor", tmp_path)
+    assert load_calibration("lab", "floor") == Calibration.tiny()
+    assert [found.name for found in tmp_path.iterdir()] == ["lab-floor.json"]
 
 
 def test_a_missing_calibration_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr(calibration, "FOLDER", tmp_path)
-    with pytest.raises(BadWeights, match=r"preset 'lab' are missing \(lab.json\).*--table thresholds"):
-        load_calibration("lab")
+    with pytest.raises(BadWeights, match=r"projector 'floor' are missing \(lab-floor.json\).*--table thresholds"):
+        load_calibration("lab", "floor")
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"kvfa": 1}'])
+def test_another_file_is_no_calibration(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(calibration, "FOLDER", tmp_path)
+    (tmp_path / "lab-bits.json").write_text(text)
+    with pytest.raises(BadWeights, match=r"(?i)lab-bits.json holds no thresholds.*--projector bits"):
+        load_calibration("lab", "bits")
+
+
+def test_the_judge_knows_no_projector():
+    """Committed files must not disagree about the judge, whose thresholds no projector touches."""
+    found = [load_calibration(*path.stem.split("-")) for path in calibration.FOLDER.glob("*.json")]
+    assert found and len({(entry.judge_fmr_1, entry.judge_fmr_01) for entry in found}) == 1

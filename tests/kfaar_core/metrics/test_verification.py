@@ -126,6 +126,14 @@ def test_of_equally_good_thresholds_the_stricter_is_taken():
     assert verification.best_crr_threshold(np.array([0.5]), np.array([0.5])).threshold > 0.5
 
 
+def test_a_threshold_may_be_held_to_a_false_acceptance_rate():
+    genuine, impostor = np.array([0.3, 0.5, 0.6, 0.8]), np.array([0.0, 0.1, 0.2, 0.7])
+    assert verification.best_crr_threshold(genuine, impostor).threshold == pytest.approx(0.25)
+    assert verification.best_crr_threshold(genuine, impostor, 0.25).threshold == pytest.approx(0.25)
+    strict = verification.best_crr_threshold(genuine, impostor, 0.2)
+    assert strict.threshold == pytest.approx(0.75) and strict.crr == pytest.approx(5 / 8)
+
+
 def test_weights_count_a_trial_as_often_as_it_is_drawn():
     genuine, impostor = np.array([0.2, 0.6, 0.9]), np.array([0.1, 0.6])
     weighted = verification.roc(genuine, impostor, np.array([[1, 0, 2]]), np.array([[3, 1]]))
