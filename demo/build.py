@@ -42,7 +42,7 @@ def build(core: Core, *, mcp: bool = False) -> gr.Blocks:
             with gr.Tab(words.CURVES, id="curves"):
                 curves.build(page, core, person)
             with gr.Tab(words.ABOUT, id="about"):
-                about.build(core.facts)
+                about.build(core)
         page.load(None, [source.keys.bits], [source.keys.text], js=browser.MAKE_KEY)
         page.load(None, js=browser.MEND_ACCESS)
         endpoints.build(core, mcp=mcp)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import gradio as gr
 
 from demo import words
 
@@ -39,6 +42,7 @@ OWN_PEOPLE = Range(words.OWN_PEOPLE, 2, 20, 8, 1)
 FLIP_COUNT = Range(words.FLIP_COUNT, 0, 128, 1, 1)
 PHOTO_CHOICE = Menu(words.COMPARED, ((words.OTHER_PHOTO, "other"), (words.SAME_PHOTO, "same")), "other")
 KEY_MODE = Menu(words.KEYS, ((words.SHARED_KEY, "shared"), (words.OWN_KEY, "own")), "shared")
+OWN_KEY_MODE = Menu(words.KEYS, ((words.OWN_KEY, "own"), (words.SHARED_KEYS, "shared")), "own")
 
 RANDOM_KEYS = 1000
 RANDOM_KEYS_AT_ONCE = 50
@@ -50,3 +54,16 @@ MOST_GUESSES = 96  # of the dictionary; each costs a tenth of a second or more
 HEAVY: dict[str, Any] = {"concurrency_id": "core", "concurrency_limit": 1, "api_visibility": "private"}
 LIGHT: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
 ORDERED: dict[str, Any] = LIGHT | {"concurrency_id": "curves", "concurrency_limit": 1}
+
+
+def projector_menu(names: Sequence[str], elem_id: str) -> gr.Radio:
+    """The forms of P that can be asked for, the default first; with only one there is nothing to choose."""
+    choices = [(words.projector(name), name) for name in names]
+    return gr.Radio(
+        choices,
+        value=names[0],
+        label=words.PROJECTOR,
+        info=words.PROJECTOR_HELP,
+        visible=len(names) > 1,
+        elem_id=elem_id,
+    )

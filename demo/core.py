@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from kfaar_core.records import Face, Photo, Verdict, VirtualFace
 from kfaar_core.scenarios import pairs, populations
 
 if TYPE_CHECKING:
+    from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer
     from kfaar_core.stages.assemble import Stages
 
 Progress = Callable[[str, int, int], None]  # stage name, done, of
@@ -25,7 +27,7 @@ Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 @dataclass(frozen=True)
 class Facts:
-    """What runs: shown in the About tab and used by the bars and curves."""
+    """What runs under one projector: shown in the About tab and used by the bars and curves."""
 
     preset: str
     device: str
@@ -50,46 +52,80 @@ class Reading(Protocol):
 
 
 class Core(Protocol):
-    """The servers of section III as the demo sees them."""
+    """The servers of section III as the demo sees them; `projector` is one of projectors()."""
 
-    @property
-    def facts(self) -> Facts: ...
+    def projectors(self) -> tuple[str, ...]:
+        """The forms of P and KVFA that can be asked for, the default first."""
+
+    def facts(self, projector: str) -> Facts: ...
 
     def faces(self, photo: Photo) -> list[Face]: ...
 
     def anonymise(
-        self, photo: Photo, key: UserKey, *, face: str | int, mode: str, progress: Progress | None
+        self, photo: Photo, key: UserKey, *, projector: str, face: str | int, mode: str, progress: Progress | None
     ) -> VirtualFace: ...
 
-    def authenticate(self, virtual: Photo, original: Photo, key: UserKey | None, client: str) -> Verdict: ...
+    def authenticate(
+        self, virtual: Photo, original: Photo, key: UserKey | None, *, projector: str, client: str
+    ) -> Verdict: ...
 
-    def readout(self, virtual: Photo, original: Photo) -> Reading: ...
+    def readout(self, virtual: Photo, original: Photo, *, projector: str) -> Reading: ...
 
     def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray: ...
 
-    def evaluate(self, archive: Path, people: int, progress: Callable[[int, int], None]) -> Result: ...
+    def evaluate(
+        self, archive: Path, *, projector: str, people: int, keys: str, progress: Callable[[int, int], None]
+    ) -> Result: ...
+
+
+@dataclass(frozen=True)
+class Servers:
+    """One loaded pipeline and the two servers on it."""
+
+    stages: Stages
+    fas: AnonymisationServer
+    vfas: AuthenticationServer
 
 
 class LocalCore:
-    """The pipeline in this process. Its networks are read-only, so that all visitors share them."""
+    """The pipelines in this process, one a projector. Networks are read-only, so that all visitors share them."""
 
     def __init__(self, stages: Stages, wrap: Wrap | None = None) -> None:
         """
         Args:
-            stages: from pipeline.load.
+            stages: from pipeline.load; its projector is the default, the others are loaded when they are asked for.
             wrap: marks a function that needs the GPU (spaces.GPU), None where there is nothing to mark.
         """
-        from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer
-
-        self._stages = stages
-        self._fas, self._vfas = AnonymisationServer(stages), AuthenticationServer(stages)
+        self._default = stages.preset.projector
+        self._loaded = {self._default: servers(stages)}
+        self._loading = threading.Lock()
         self._draw = wrap(self._drawn) if wrap else self._drawn
         self._apart = wrap is not None  # it may run in another process, and a key is never pickled
 
-    @property
-    def facts(self) -> Facts:
+    def projectors(self) -> tuple[str, ...]:
+        from kfaar_core.stages.assemble import available_projectors
+
+        others = (name for name in available_projectors() if name != self._default)
+        return (self._default, *others)
+
+    def _under(self, projector: str) -> Servers:
+        """The pipeline of a projector.
+
+        Raises:
+            BadSetting: there is none of that name, or its networks are not here.
+        """
+        from kfaar_core.pipeline import load
+
+        with self._loading:
+            if projector not in self._loaded:
+                first = self._loaded[self._default].stages
+                preset = replace(first.preset, projector=projector)
+                self._loaded[projector] = servers(load(preset, device=first.device.type))
+            return self._loaded[projector]
+
+    def facts(self, projector: str) -> Facts:
         """Read anew each time, because thresholds belong to the loaded stages."""
-        stages = self._stages
+        stages = self._under(projector).stages
         return Facts(
             preset=stages.preset.name,
             device=str(stages.device),
@@ -103,63 +139,78 @@ class LocalCore:
         )
 
     def faces(self, photo: Photo) -> list[Face]:
-        return self._fas.faces(photo)
+        return self._under(self._default).fas.faces(photo)
 
     def anonymise(
-        self, photo: Photo, key: UserKey, *, face: str | int, mode: str, progress: Progress | None
+        self, photo: Photo, key: UserKey, *, projector: str, face: str | int, mode: str, progress: Progress | None
     ) -> VirtualFace:
-        answer = self._draw(photo, key.data, face, mode, None if self._apart else progress)
+        self._under(projector)  # load it here: what another process loads is lost with it
+        answer = self._draw(photo, key.data, projector, face, mode, None if self._apart else progress)
         return replace(answer, key=key)
 
-    def _drawn(self, photo: Photo, key: bytes, face: str | int, mode: str, progress: Progress | None) -> VirtualFace:
-        answer = self._fas.anonymise(photo, UserKey(key), face=face, mode=mode, progress=progress)
+    def _drawn(
+        self, photo: Photo, key: bytes, projector: str, face: str | int, mode: str, progress: Progress | None
+    ) -> VirtualFace:
+        server = self._under(projector).fas
+        answer = server.anonymise(photo, UserKey(key), face=face, mode=mode, progress=progress)
         return replace(answer, key=UserKey(bytes(1))) if self._apart else answer
 
-    def authenticate(self, virtual: Photo, original: Photo, key: UserKey | None, client: str) -> Verdict:
-        return self._vfas.authenticate(virtual, original, key, client)
+    def authenticate(
+        self, virtual: Photo, original: Photo, key: UserKey | None, *, projector: str, client: str
+    ) -> Verdict:
+        return self._under(projector).vfas.authenticate(virtual, original, key, client)
 
-    def readout(self, virtual: Photo, original: Photo) -> Reading:
-        return self._vfas.readout(virtual, original)
+    def readout(self, virtual: Photo, original: Photo, *, projector: str) -> Reading:
+        return self._under(projector).vfas.readout(virtual, original)
 
     def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray:
-        return self._stages.judge_cosines(photos)
+        return self._under(self._default).stages.judge_cosines(photos)
 
-    def evaluate(self, archive: Path, people: int, progress: Callable[[int, int], None]) -> Result:
-        """Tables VI and VII (without scenario 1) for photos of people in a zip, a key a person; nothing is kept.
+    def evaluate(
+        self, archive: Path, *, projector: str, people: int, keys: str, progress: Callable[[int, int], None]
+    ) -> Result:
+        """Tables VI and VII (without scenario 1) for photos of people in a zip; nothing is kept.
 
         Args:
-            archive: a zip of person/photo.jpg. people: at most. progress: (done, of).
+            archive: a zip of person/photo.jpg. people: at most. keys: `shared` or `own`. progress: (done, of).
         """
         from kfaar_core.evaluate import runner
         from kfaar_core.evaluate.data import open_dataset
         from kfaar_core.evaluate.laboratory import Laboratory
 
-        stages, seed = self._stages, secrets.randbits(32)
-        data = open_dataset(archive, name=OWN_DATA)
-        laboratory = Laboratory(stages, self._fas, data, Forgetful(), seed, runner.hashes(stages.preset))
+        used, seed = self._under(projector), secrets.randbits(32)
+        stages, data = used.stages, open_dataset(archive, name=OWN_DATA)
+        laboratory = Laboratory(stages, used.fas, data, Forgetful(), seed, runner.hashes(stages.preset))
         chosen = pairs.people(data.samples, limit=people, seed=seed)
         names = [
             *populations.names_for("VI"),
             *(populations.scenario(n, p) for n in (2, 3) for p in populations.PHOTOS),
         ]
-        scores, failures = runner.authentication(laboratory, chosen, populations.OWN, names, progress)
+        scores, failures = runner.authentication(laboratory, chosen, keys, names, progress)
         return Result(
             table="VI",
             dataset=OWN_DATA,
-            key_mode=populations.OWN,
+            key_mode=keys,
             preset=stages.preset.name,
             preset_sha256=content_key(preset=stages.preset),
             data_sha256=data.sha256,
             weights=laboratory.used,
             seed=seed,
             people=len(chosen),
-            trials=1,
+            trials=runner.TRIALS if keys == populations.SHARED else 1,
             dimension=stages.recogniser.dimension,
             command="",
             thresholds=runner.thresholds_of(stages),
             populations=tuple(scores),
             failures=failures,
         )
+
+
+def servers(stages: Stages) -> Servers:
+    """Both servers on one set of networks."""
+    from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer
+
+    return Servers(stages, AnonymisationServer(stages), AuthenticationServer(stages))
 
 
 OWN_DATA = "yours"

@@ -16,19 +16,19 @@ from kfaar_core.keys import UserKey
 from kfaar_core.metrics import verification
 
 
-def anonymise(photo: str, key: str, mode: str, *, core: Core) -> tuple[np.ndarray, dict[str, Any]]:
+def anonymise(photo: str, key: str, mode: str, projector: str, *, core: Core) -> tuple[np.ndarray, dict[str, Any]]:
     """Draw the virtual face of the largest face in a photo.
 
     Args:
         photo: a picture file with a face.
         key: the user key as hex digits, 8 to 512 bits; make it on your side and keep it.
         mode: "portrait", or "paste" for the whole photo with the face exchanged.
+        projector: the form of P that places the identity; the app's first one unless given.
     Returns:
         The picture, and what the judge says of it.
     """
-    answer = core.anonymise(
-        pictures.read_photo(photo, words.NO_PHOTO), UserKey.parse(key), face="largest", mode=mode, progress=None
-    )
+    given = pictures.read_photo(photo, words.NO_PHOTO)
+    answer = core.anonymise(given, UserKey.parse(key), projector=projector, face="largest", mode=mode, progress=None)
     facts = {
         "anonymous": bool(answer.anonymous),
         "judge_cosine": round(float(answer.judge_cosine), 4),
@@ -39,13 +39,16 @@ def anonymise(photo: str, key: str, mode: str, *, core: Core) -> tuple[np.ndarra
     return answer.picture, facts
 
 
-def authenticate(virtual: str, original: str, key: str, request: gr.Request, *, core: Core) -> dict[str, Any]:
+def authenticate(
+    virtual: str, original: str, key: str, projector: str, request: gr.Request, *, core: Core
+) -> dict[str, Any]:
     """Say whether a virtual face belongs to the person of an original photo.
 
     Args:
         virtual: the picture of a virtual face.
         original: a photo of the person.
         key: the user key as hex digits; empty asks without a key.
+        projector: the form of P that made the virtual face; the app's first one unless given.
     Returns:
         Cosine, threshold and decision.
     """
@@ -53,7 +56,8 @@ def authenticate(virtual: str, original: str, key: str, request: gr.Request, *, 
         pictures.read_photo(virtual, words.NO_VIRTUAL),
         pictures.read_photo(original, words.NO_ORIGINAL),
         UserKey.parse(key) if key.strip() else None,
-        client_of(request),
+        projector=projector,
+        client=client_of(request),
     )
     return {
         "same_person": bool(answer.same_person),
@@ -108,6 +112,8 @@ def build(core: Core, *, mcp: bool = False) -> None:
         original = pictures.photo_box("original", "api-original")
         key = gr.Textbox(label="key")
         mode = gr.Radio([value for _, value in controls.MODES.choices], value=controls.MODES.start, label="mode")
+        names = core.projectors()
+        projector = gr.Radio(list(names), value=names[0], label="projector")
         picture, facts, verdict = (
             gr.Image(label="picture", format="png"),
             gr.JSON(label="facts"),
@@ -117,10 +123,12 @@ def build(core: Core, *, mcp: bool = False) -> None:
         threshold = gr.Number(label="threshold", value=0.7)
         rates = gr.JSON(label="rates")
         run = gr.Button()
-    run.click(shown(anonymise, core=core), [photo, key, mode], [picture, facts], api_name="anonymise", **heavy)
+    run.click(
+        shown(anonymise, core=core), [photo, key, mode, projector], [picture, facts], api_name="anonymise", **heavy
+    )
     run.click(
         shown(authenticate, core=core),
-        [virtual, original, key],
+        [virtual, original, key, projector],
         [verdict],
         api_name="authenticate",
         api_visibility="undocumented" if mcp else "public",  # a model that talks has no business trying keys

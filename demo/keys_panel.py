@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import gradio as gr
 
 from demo import browser, controls, words
+from demo.shown import Inputs
 from kfaar_core.errors import BadKey
-from kfaar_core.keys import UserKey
+from kfaar_core.keys import UserKey, weak_passphrase
+
+
+@dataclass(frozen=True)
+class GivenKey(Inputs):
+    """What a panel holds when a button is pressed."""
+
+    form: str
+    bits: str
+    text: str | None = field(repr=False)
+    passphrase: str | None = field(repr=False)
+
+    def key(self) -> UserKey:
+        """
+        Raises:
+            BadKey: nothing was given, or it is no key.
+        """
+        if self.form == "passphrase":
+            return UserKey.from_passphrase(self.passphrase or "", bits=int(self.bits))
+        if not (self.text or "").strip():
+            raise BadKey(got=words.NO_KEY[0], mend=words.NO_KEY[1])
+        return UserKey.parse(self.text or "")
+
+    def weakness(self) -> str | None:
+        """What is weak about a passphrase, as a sentence; None for a key that is none."""
+        return weak_passphrase(self.passphrase or "") if self.form == "passphrase" else None
 
 
 @dataclass(frozen=True)
 class KeyPanel:
-    """Its components; `inputs` go to a handler in the order of chosen_key's arguments."""
+    """Its components; `inputs` are the fields of GivenKey."""
 
     form: gr.Radio
     bits: gr.Dropdown
@@ -72,16 +98,3 @@ def build(name: str) -> KeyPanel:
 def on_form(form: str) -> tuple[dict, dict]:
     """Show the fields of the chosen form."""
     return gr.update(visible=form == "hex"), gr.update(visible=form == "passphrase")
-
-
-def chosen_key(form: str, bits: str, text: str | None, passphrase: str | None) -> UserKey:
-    """The key that the panel holds.
-
-    Raises:
-        BadKey: nothing was given, or it is no key.
-    """
-    if form == "passphrase":
-        return UserKey.from_passphrase(passphrase or "", bits=int(bits))
-    if not (text or "").strip():
-        raise BadKey(got=words.NO_KEY[0], mend=words.NO_KEY[1])
-    return UserKey.parse(text or "")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import gradio as gr
 
+from demo import controls
 from kfaar_core.evaluate.results import Result
 from kfaar_core.records import Photo
 
@@ -34,6 +36,23 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Which scores: of which data, made how, with whose keys."""
+
+    dataset: str
+    form: str  # preset and projector, as "lab-floor"
+    keys: str  # "shared" or "own"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """An evaluation on the visitor's own photos."""
+
+    place: Place
+    result: Result = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Visitor:
     """The state between two clicks."""
 
@@ -41,7 +60,7 @@ class Visitor:
     original: Photo | None = field(default=None, repr=False)  # of the last anonymisation
     step: int = 0  # of the six of section III-B, the furthest reached
     outcomes: tuple[Outcome, ...] = ()  # of the last run of the scenarios
-    measured: Result | None = field(default=None, repr=False)  # on the visitor's own photos
+    measured: Measurement | None = None  # on the visitor's own photos
 
 
 def state() -> gr.State:
@@ -52,6 +71,16 @@ def state() -> gr.State:
 def forget(visitor: Visitor) -> None:
     """Stop what still runs for a visitor who has left; the rest goes with the record."""
     visitor.stop.asked = True
+
+
+def ask_to_stop(visitor: Visitor) -> None:
+    """Ask what runs for this visitor to end at its next step."""
+    visitor.stop.asked = True
+
+
+def stop_button(run: Any, visitor: gr.State, button: gr.Button) -> None:
+    """Let a button end the event `run`: one that waits leaves the queue, one that runs ends at its next step."""
+    button.click(ask_to_stop, [visitor], None, cancels=[run], queue=False, **controls.LIGHT)
 
 
 def reporter(bar: gr.Progress, stop: Stop, words: Callable[[str], str]) -> Callable[[str, int, int], None]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kfaar_core.records import Verdict, VirtualFace
+
+if TYPE_CHECKING:
+    from demo.core import Facts
 
 # ---- the page
 
@@ -43,6 +47,11 @@ def stage(name: str) -> str:
     return STAGES.get(name, name)
 
 
+def projector(name: str) -> str:
+    """A form of P for a visitor."""
+    return PROJECTORS.get(name, name)
+
+
 def one_in(chance: float) -> str:
     """How many random keys it takes for one to pass."""
     return f"{1 / chance:,.0f}" if chance > 1e-15 else "more than 1,000,000,000,000,000"
@@ -70,6 +79,13 @@ LOAD_KEY = "Read a key file"
 SAVE_KEY = "Save the key"
 PASS = "Passphrase"
 PASS_HELP = "Stretched by Argon2id, so that each guess costs an adversary time."
+PROJECTOR = "How the key moves the identity (P)"
+PROJECTOR_HELP = "A virtual face can only be read by the form that made it."
+PROJECTORS: Mapping[str, str] = {
+    "floor": "linear (floor)",
+    "hashed": "trained, hashed key (hashed)",
+    "bits": "trained, key bits (bits)",
+}
 EIGHT_BITS = "A key of 8 bits has 256 values: good for watching attacks succeed, useless for protection."
 
 UNDETECTED = "The face detector finds no face in this virtual face. Make a new key and try again."
@@ -345,10 +361,11 @@ NO_SCORES = (
     "```\npython -m kfaar_core evaluate --table VI --data FOLDER -o assets/scores\n```\n"
     "and start the app again."
 )
-NO_SUCH_SCORES = "No score file has this combination. Choose another key or data set."
-DATASET, KEYS, PRESET, COMPARED = "Data set", "Keys", "Preset", "Compared with"
+DATASET, KEYS, FORM, COMPARED = "Data set", "Keys", "Preset and projector", "Compared with"
+OFFERED = "The menus offer what was measured, and nothing else: a choice that is missing has no score file yet."
 SAME_PHOTO, OTHER_PHOTO = "the same photo", "another photo of the person"
 SHARED_KEY, OWN_KEY = "one key for everybody", "a key a person"
+SHARED_KEYS = "one key for everybody, eight in turn"
 MOVABLE = "Threshold"
 ROC, DET, HISTOGRAMS, RATES = "ROC", "DET", "Histograms", "Rates by threshold"
 FIGURES_TABLE = "Figures"
@@ -364,15 +381,23 @@ BEST_CRR = "best CRR"
 
 OWN = "### Your own photos"
 OWN_LEAD = (
-    "A zip of a folder with a subfolder for each person, two photos or more in each (person/photo.jpg). Everybody gets "
-    "a random key; each person takes some seconds. Nothing of it is kept."
+    "A folder with a subfolder for each person, two photos or more in each (person/photo.jpg), or a zip of it. The "
+    "keys are random; each person takes some seconds. Nothing of it is kept."
 )
-ARCHIVE, OWN_RUN, OWN_PEOPLE = "Zip of photos", "Measure on my photos", "People, at most"
-NO_ARCHIVE = ("there is no zip yet", "give a zip of person/photo.jpg")
+ARCHIVE, FOLDER = "Zip of photos", "Choose a folder (your browser packs it)"
+OWN_RUN, OWN_PEOPLE = "Measure on my photos", "People, at most"
+OWN_KEYS_HELP = "Eight keys in turn take eight times as long."
+NO_ARCHIVE = ("there are no photos yet", "choose a folder, or give a zip, of person/photo.jpg")
 
 
-def person(done: int, of: int) -> str:
-    return f"person {done + 1} of {of}"
+def form(name: str) -> str:
+    """Preset and projector, as "lab-floor", for a visitor."""
+    preset, _, projector_ = name.partition("-")
+    return f"{preset}, {projector_}" if projector_ else preset
+
+
+def trial(done: int, of: int) -> str:
+    return f"trial {done + 1} of {of}"
 
 
 def own_done(people: int, failed: int) -> str:
@@ -424,20 +449,9 @@ RUNS = "### What runs here"
 WEIGHTS_TITLE = "### Networks and their licences"
 WEIGHT_HEADERS = ["network", "licence of the weights", "trained on", "source"]
 PAPER_TITLE = "### From the paper to the code"
-PAPER_HEADERS = ["in the paper", "in the code"]
-PLACES = (
-    ("Detector, the portrait frame (section V-A)", "kfaar_core/stages/detect.py"),
-    ("E and FR, recognisers", "kfaar_core/stages/encode.py"),
-    ("P, the projector (Eq. 5 to 10)", "kfaar_core/stages/project.py"),
-    ("M and G, the generator", "kfaar_core/stages/generate.py"),
-    ("G_f, posture correction (Fig. 7, Table IV)", "kfaar_core/stages/correct.py"),
-    ("F, MLP and KVFA (Eq. 17 to 24)", "kfaar_core/stages/recognise.py"),
-    ("Algorithms 1 and 2, the roles of section III", "kfaar_core/pipeline.py"),
-    ("User keys (sections III-A and VI-B)", "kfaar_core/keys.py"),
-    ("Scenarios 1 to 4 (Table VII)", "kfaar_core/scenarios/populations.py"),
-    ("CRR, FAR, AUC, EER (Tables III, VI, VIII)", "kfaar_core/metrics/verification.py"),
-    ("The figures on these pages", "kfaar_core/plots.py"),
-)
+PAPER_HEADERS = ["in the paper", "what it is", "in the code"]
+DEVIATIONS_TITLE = "Where this differs from the paper, and why"
+DEVIATION_HEADERS = ["in the paper", "what it does", "what is done here", "why"]
 LIMITS = """### Limits
 
 - The generator draws frontal, well-lit faces best. Glasses, hands and profiles may vanish or change.
@@ -456,12 +470,14 @@ within minutes, keys are never stored, and no usage data is collected.
 """
 
 
-def facts(
-    preset: str, device: str, projector: str, dimension: int, threshold: float, judge: float, chance: float
-) -> str:
+def facts(what: Facts, projectors: Sequence[str], chance: float) -> str:
+    """What runs; `projectors` can be chosen, the first is the default that the numbers are of."""
+    others = f" (to choose from: {', '.join(projectors)})" if len(projectors) > 1 else ""
     return (
-        f"- Preset **{preset}** on **{device}**, projector **{projector}**, {dimension} compared dimensions\n"
-        f"- KVFA accepts at a cosine of **{threshold:z.2f}** or more; a random key passes once in "
+        f"- Preset **{what.preset}** on **{what.device}**, projector **{what.projector}**{others}, {what.dimension} "
+        f"compared dimensions\n"
+        f"- KVFA accepts at a cosine of **{what.threshold:z.2f}** or more; a random key passes once in "
         f"**{one_in(chance)}** tries\n"
-        f"- The judge, a recogniser that no training saw, calls two faces one person at **{judge:z.2f}** or more"
+        f"- The judge, a recogniser that no training saw, calls two faces one person at "
+        f"**{what.judge_threshold:z.2f}** or more"
     )

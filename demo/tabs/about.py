@@ -5,27 +5,34 @@ from __future__ import annotations
 import gradio as gr
 
 from demo import diagrams, markup, words
-from demo.core import Facts
+from demo.core import Core
 from kfaar_core.metrics.random_direction import tail
+from kfaar_core.paper import DEVIATIONS, PLACES
 from kfaar_core.weights import WEIGHTS
 
 
-def build(facts: Facts) -> None:
+def build(core: Core) -> None:
     """Lay out the tab; nothing in it reacts."""
     gr.Markdown(f"### {words.METHOD}")
     gr.HTML(diagrams.method())
     gr.Markdown(words.RUNS)
-    chance = float(tail(facts.threshold, facts.dimension))
-    gr.Markdown(
-        words.facts(
-            facts.preset, facts.device, facts.projector, facts.dimension, facts.threshold, facts.judge_threshold, chance
-        ),
-        elem_id="facts",
-    )
+    names = core.projectors()
+    facts = core.facts(names[0])
+    gr.Markdown(words.facts(facts, names, float(tail(facts.threshold, facts.dimension))), elem_id="facts")
     gr.Markdown(words.WEIGHTS_TITLE)
     rows = [[w.name, w.licence_weights, w.licence_data, w.citation] for w in WEIGHTS.values()]
     gr.HTML(markup.table(words.WEIGHT_HEADERS, rows))
     gr.Markdown(words.PAPER_TITLE)
-    gr.HTML(markup.table(words.PAPER_HEADERS, words.PLACES))
+    gr.HTML(markup.table(words.PAPER_HEADERS, [[p.label, p.what, source(p.target)] for p in PLACES]), elem_id="places")
+    with gr.Accordion(words.DEVIATIONS_TITLE, open=False):
+        rows = [[d.label, d.paper, d.ours, d.reason] for d in DEVIATIONS]
+        gr.HTML(markup.table(words.DEVIATION_HEADERS, rows), elem_id="deviations")
     gr.Markdown(words.LIMITS)
     gr.Markdown(words.ETHICS)
+
+
+def source(target: str) -> str:
+    """A place's target as a file and a name in it: "plots:flipped_bits" -> "kfaar_core/plots.py: flipped_bits"."""
+    module, _, name = target.partition(":")
+    file = f"kfaar_core/{module.replace('.', '/')}.py"
+    return f"{file}: {name}" if name else file

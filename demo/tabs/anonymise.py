@@ -10,9 +10,8 @@ import numpy as np
 
 from demo import browser, controls, keys_panel, markup, pictures, words
 from demo.core import Core
-from demo.shown import shown
-from demo.visitor import Visitor, reporter
-from kfaar_core.keys import weak_passphrase
+from demo.shown import Inputs, shown
+from demo.visitor import Visitor, reporter, stop_button
 from kfaar_core.metrics.pose import angle_difference, expression_cosines
 from kfaar_core.records import Posture, VirtualFace
 
@@ -24,6 +23,7 @@ class AnonymiseTab:
     photo: gr.Image
     final: gr.Image
     keys: keys_panel.KeyPanel
+    projector: gr.Radio
     done: Any  # the event after a virtual face has come
 
 
@@ -38,28 +38,34 @@ def on_photo(path: str | None, *, core: Core) -> tuple[str, Any, Any]:
     return words.faces_found(len(faces)), gr.update(choices=choices, value="largest", visible=len(faces) > 1), seen
 
 
+@dataclass(frozen=True)
+class Order(Inputs):
+    """What the tab holds when its button is pressed."""
+
+    path: str | None  # of the photo
+    given: keys_panel.GivenKey
+    projector: str
+    face: str | None
+    mode: str
+
+
 def on_anonymise(
-    path: str | None,
-    form: str,
-    bits: str,
-    text: str,
-    passphrase: str,
-    face: str | None,
-    mode: str,
+    order: Order,
     visitor: Visitor,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
     *,
     core: Core,
 ) -> tuple[Any, ...]:
     """Anonymise one face and show every step of it."""
-    photo = pictures.read_photo(path, words.NO_PHOTO)
-    key = keys_panel.chosen_key(form, bits, text, passphrase)
+    photo = pictures.read_photo(order.path, words.NO_PHOTO)
+    key = order.given.key()
     visitor.stop.asked = False
-    which = "largest" if face in (None, "largest") else int(str(face))
-    answer = core.anonymise(photo, key, face=which, mode=mode, progress=reporter(progress, visitor.stop, words.stage))
-    whole = mode == "paste"
+    which = "largest" if order.face in (None, "largest") else int(str(order.face))
+    report = reporter(progress, visitor.stop, words.stage)
+    answer = core.anonymise(photo, key, projector=order.projector, face=which, mode=order.mode, progress=report)
+    whole = order.mode == "paste"
     before, after = (photo.pixels, answer.picture) if whole else (answer.crop.picture, answer.portrait)
-    weak = weak_passphrase(passphrase) if form == "passphrase" else None
+    weak = order.given.weakness()
     notes = [*words.sentences([*photo.notes, *answer.warnings]), *([weak] if weak else [])]
     if not answer.detected:
         notes.append(words.UNDETECTED)
@@ -96,11 +102,6 @@ def angles(posture: Posture) -> tuple[float, float, float]:
     return posture.yaw, posture.pitch, posture.roll
 
 
-def on_stop(visitor: Visitor) -> None:
-    """Ask what runs for this visitor to end at its next step."""
-    visitor.stop.asked = True
-
-
 def build(core: Core, visitor: gr.State) -> AnonymiseTab:
     """Lay out and wire the tab."""
     gr.Markdown(words.ANONYMISE_LEAD, elem_classes="lead")
@@ -110,6 +111,7 @@ def build(core: Core, visitor: gr.State) -> AnonymiseTab:
             seen = gr.Markdown(words.PHOTO_HELP, elem_id="seen")
             _examples(photo)
             keys = keys_panel.build("key")
+            projector = controls.projector_menu(core.projectors(), "projector")
             with gr.Row():
                 face = gr.Dropdown([(words.FACE_LARGEST, "largest")], value="largest", label=words.FACE, visible=False)
                 mode = gr.Radio(list(controls.MODES.choices), value=controls.MODES.start, label=controls.MODES.label)
@@ -142,15 +144,15 @@ def build(core: Core, visitor: gr.State) -> AnonymiseTab:
     photo.change(shown(on_photo, core=core), [photo], [seen, face, found], show_progress_on=[seen], **controls.HEAVY)
     run = go.click(
         shown(on_anonymise, core=core),
-        [photo, *keys.inputs, face, mode, visitor],
+        [photo, *keys.inputs, projector, face, mode, visitor],
         [summary, slider, steps, found, draft, corrected, final, posture, times, visitor],
         show_progress_on=[summary],
         **controls.HEAVY,
     )
-    stop.click(on_stop, [visitor], None, cancels=[run], queue=False, **controls.LIGHT)
+    stop_button(run, visitor, stop)
     save_picture.click(None, None, None, js=browser.SAVE_PICTURE)
     save_key.click(None, [keys.text], None, js=browser.SAVE_KEY)
-    return AnonymiseTab(photo, final, keys, run)
+    return AnonymiseTab(photo, final, keys, projector, run)
 
 
 def _step(label: str, **settings: Any) -> gr.Image:

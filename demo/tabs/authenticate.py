@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
@@ -11,10 +11,10 @@ import gradio as gr
 import numpy as np
 
 from demo import browser, controls, diagrams, keys_panel, markup, pictures, words
-from demo.core import Core, Reading
-from demo.shown import shown
+from demo.core import Core, Facts, Reading
+from demo.shown import Inputs, shown
 from demo.tabs.anonymise import AnonymiseTab
-from demo.visitor import Outcome, Stopped, Visitor
+from demo.visitor import Outcome, Stopped, Visitor, reporter, stop_button
 from kfaar_core import plots
 from kfaar_core.errors import BadSetting
 from kfaar_core.keys import COMMON_PASSPHRASES, UserKey
@@ -24,30 +24,37 @@ from kfaar_core.records import Photo
 from kfaar_core.runtime import stream
 
 
-def both(virtual: str | None, original: str | None) -> tuple[Photo, Photo]:
-    """The two pictures of the tab."""
-    return pictures.read_photo(virtual, words.NO_VIRTUAL), pictures.read_photo(original, words.NO_ORIGINAL)
+@dataclass(frozen=True)
+class Case(Inputs):
+    """What the tab holds when a button is pressed: two pictures, a key, and the form of P that made the face."""
+
+    virtual: str | None
+    original: str | None
+    given: keys_panel.GivenKey
+    projector: str
+
+    def pictures(self) -> tuple[Photo, Photo]:
+        """The virtual face and the original photo."""
+        return (
+            pictures.read_photo(self.virtual, words.NO_VIRTUAL),
+            pictures.read_photo(self.original, words.NO_ORIGINAL),
+        )
+
+    def open(self, core: Core) -> tuple[Reading, UserKey]:
+        """Both pictures, looked at, and the key."""
+        face, photo = self.pictures()
+        key = self.given.key()  # before the networks look, which takes a second
+        return core.readout(face, photo, projector=self.projector), key
 
 
-def on_authenticate(
-    virtual: str | None,
-    original: str | None,
-    form: str,
-    bits: str,
-    text: str,
-    passphrase: str,
-    visitor: Visitor,
-    request: gr.Request,
-    *,
-    core: Core,
-) -> tuple[str, str, Visitor]:
+def on_authenticate(case: Case, visitor: Visitor, request: gr.Request, *, core: Core) -> tuple[str, str, Visitor]:
     """Algorithm 2 with the visitor's key; when it fails, say what may be wrong."""
-    face, photo = both(virtual, original)
-    key = keys_panel.chosen_key(form, bits, text, passphrase)
-    answer = core.authenticate(face, photo, key, client_of(request))
+    face, photo = case.pictures()
+    key = case.given.key()
+    answer = core.authenticate(face, photo, key, projector=case.projector, client=client_of(request))
     notes = [words.FITS]
     if not answer.same_person:
-        swapped = core.readout(photo, face).with_key(key)
+        swapped = core.readout(photo, face, projector=case.projector).with_key(key)
         notes = [words.SWAPPED if swapped.same_person else words.WRONG_KEY]
     visitor = replace(visitor, step=6 if answer.same_person else max(visitor.step, 5))
     head, body = words.verdict(answer)
@@ -65,12 +72,7 @@ def client_of(request: gr.Request | None) -> str:
 
 
 def on_scenarios(
-    virtual: str | None,
-    original: str | None,
-    form: str,
-    bits: str,
-    text: str,
-    passphrase: str,
+    case: Case,
     threshold: float,
     visitor: Visitor,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
@@ -78,25 +80,27 @@ def on_scenarios(
     core: Core,
 ) -> tuple[Any, ...]:
     """Scenarios 1 to 4 on the visitor's own pictures."""
-    face, photo = both(virtual, original)
-    key = keys_panel.chosen_key(form, bits, text, passphrase)
+    report = reporter(progress, visitor.stop, str)
     visitor.stop.asked = False
-    progress((1, 3), desc=words.scenario_line("4"))
-    reading = core.readout(face, photo)
+    report(words.scenario_line("4"), 0, 4)
+    reading, key = case.open(core)
     outcomes = [
         Outcome("2", reading.without_key().cosine),
         Outcome("3", reading.with_key(another(key)).cosine),
         Outcome("4", reading.with_key(key).cosine),
     ]
-    if visitor.stop.asked:
-        raise Stopped
-    progress((2, 3), desc=words.scenario_line("1"))
-    again = core.anonymise(face, key, face="largest", mode="portrait", progress=None)
+    report(words.scenario_line("1"), 1, 4)
+    face, photo = case.pictures()
+
+    def between(stage: str, done: int, of: int) -> None:
+        report(words.stage(stage), of + 2 * done, 4 * of)
+
+    again = core.anonymise(face, key, projector=case.projector, face="largest", mode="portrait", progress=between)
+    report(words.stage("judge"), 3, 4)
     judged = float(core.judge_cosines([photo, Photo(pixels=again.portrait)])[0, 1])
-    visitor = replace(
-        visitor, outcomes=(Outcome("1", judged, by_recogniser=True), *outcomes), step=max(visitor.step, 4)
-    )
-    return (*decided(threshold, visitor, core), diagrams.walkthrough(visitor.step), visitor)
+    first = Outcome("1", judged, by_recogniser=True)
+    visitor = replace(visitor, outcomes=(first, *outcomes), step=max(visitor.step, 4))
+    return (*decided(threshold, visitor, core.facts(case.projector)), diagrams.walkthrough(visitor.step), visitor)
 
 
 def another(key: UserKey) -> UserKey:
@@ -106,9 +110,8 @@ def another(key: UserKey) -> UserKey:
     return other
 
 
-def decided(threshold: float, visitor: Visitor, core: Core) -> tuple[Any, str, str]:
+def decided(threshold: float, visitor: Visitor, facts: Facts) -> tuple[Any, str, str]:
     """Bars, table and sentence of the outcomes at a threshold."""
-    facts = core.facts
     limits = [facts.judge_threshold if outcome.by_recogniser else threshold for outcome in visitor.outcomes]
     marks = [facts.judge_marks if outcome.by_recogniser else facts.marks for outcome in visitor.outcomes]
     accepted = [o.number for o, limit in zip(visitor.outcomes, limits, strict=True) if o.cosine >= limit]
@@ -123,32 +126,31 @@ def decided(threshold: float, visitor: Visitor, core: Core) -> tuple[Any, str, s
     return gr.update(value=figure, visible=True), table, words.scenarios(accepted)
 
 
-def on_threshold(threshold: float, visitor: Visitor, *, core: Core) -> tuple[Any, Any, Any]:
+def on_threshold(threshold: float, projector: str, visitor: Visitor, *, core: Core) -> tuple[Any, Any, Any]:
     """Decide the outcomes anew; nothing is computed again."""
     if not visitor.outcomes:
         return gr.skip(), gr.skip(), gr.skip()
-    return decided(threshold, visitor, core)
+    return decided(threshold, visitor, core.facts(projector))
+
+
+def on_projector(projector: str, visitor: Visitor, *, core: Core) -> tuple[Any, ...]:
+    """Another form of P has another threshold, and the outcomes on the page were not its own."""
+    at = round(core.facts(projector).threshold, 2)
+    return at, gr.update(visible=False), "", words.SCENARIOS_EMPTY, replace(visitor, outcomes=())
 
 
 def on_flip(
-    virtual: str | None,
-    original: str | None,
-    form: str,
-    bits: str,
-    text: str,
-    passphrase: str,
+    case: Case,
     count: float,
     threshold: float,
     *,
     core: Core,
 ) -> tuple[str, Any, str]:
     """Flip bits of the key: the visitor's own number of them, and the whole curve."""
-    face, photo = both(virtual, original)
-    key = keys_panel.chosen_key(form, bits, text, passphrase)
+    reading, key = case.open(core)
     chosen = int(count)
     if chosen > key.bits:
         raise BadSetting(got=f"{chosen} bits to flip in a key of {key.bits}", mend=f"flip at most {key.bits}")
-    reading = core.readout(face, photo)
     places = sorted({place for place in controls.FLIP_PLACES if place <= key.bits} | {chosen})
     rng = stream(0, "demo, flipped bits")
     draws = [[key.flip_random(place, rng) for _ in range(controls.FLIP_DRAWS if place else 1)] for place in places]
@@ -175,12 +177,7 @@ def on_flip(
 
 
 def on_brute(
-    virtual: str | None,
-    original: str | None,
-    form: str,
-    bits: str,
-    text: str,
-    passphrase: str,
+    case: Case,
     threshold: float,
     visitor: Visitor,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
@@ -188,10 +185,8 @@ def on_brute(
     core: Core,
 ) -> tuple[str, Any, str]:
     """Brute force: a thousand random keys of the same length."""
-    face, photo = both(virtual, original)
-    key = keys_panel.chosen_key(form, bits, text, passphrase)
     visitor.stop.asked = False
-    reading = core.readout(face, photo)
+    reading, key = case.open(core)
     cosines = tried(reading, lambda: UserKey.generate(key.bits), controls.RANDOM_KEYS, progress, visitor)
     right = reading.with_key(key)
     chance = float(tail(threshold, right.dimension))
@@ -219,12 +214,7 @@ def tried(
 
 
 def on_dictionary(
-    virtual: str | None,
-    original: str | None,
-    form: str,
-    bits: str,
-    text: str,
-    passphrase: str,
+    case: Case,
     known: str,
     threshold: float,
     visitor: Visitor,
@@ -233,18 +223,17 @@ def on_dictionary(
     core: Core,
 ) -> str:
     """Guess the passphrase from common ones and from what is known about the visitor (section III-C)."""
-    face, photo = both(virtual, original)
-    if form != "passphrase":
+    case.pictures()  # refuses missing ones, with words
+    if case.given.form != "passphrase":
         return words.DICTIONARY_HEX
-    keys_panel.chosen_key(form, bits, text, passphrase)  # refuses an empty passphrase, with words
     visitor.stop.asked = False
-    reading = core.readout(face, photo)
+    reading, _ = case.open(core)
     guessed = guesses(known)
     for number, guess in enumerate(guessed, start=1):
         if visitor.stop.asked:
             raise Stopped
         progress((number - 1, len(guessed)), desc=words.trying(number - 1, len(guessed)))
-        cosine = reading.with_keys([UserKey.from_passphrase(guess, bits=int(bits))])[0]
+        cosine = reading.with_keys([UserKey.from_passphrase(guess, bits=int(case.given.bits))])[0]
         if cosine >= threshold:
             return words.dictionary(len(guessed), number)
     return words.dictionary(len(guessed), None)
@@ -265,11 +254,6 @@ def on_take(visitor: Visitor, final: str | None) -> tuple[Any, Any, str]:
     return final, visitor.original.pixels, diagrams.walkthrough(visitor.step)
 
 
-def on_stop(visitor: Visitor) -> None:
-    """Ask what runs for this visitor to end."""
-    visitor.stop.asked = True
-
-
 def build(core: Core, visitor: gr.State, source: AnonymiseTab) -> None:
     """Lay out and wire the tab."""
     gr.Markdown(words.AUTHENTICATE_LEAD, elem_classes="lead")
@@ -281,24 +265,27 @@ def build(core: Core, visitor: gr.State, source: AnonymiseTab) -> None:
                 original = pictures.photo_box(words.ORIGINAL_PHOTO, "auth-original", height=220, min_width=140)
             take = gr.Button(words.TAKE, size="sm", elem_id="auth-take")
             keys = keys_panel.build("auth-key")
+            projector = controls.projector_menu(core.projectors(), "auth-projector")
             go = gr.Button(words.AUTH_RUN, variant="primary", elem_id="auth-run")
             answer = gr.HTML(elem_id="auth-answer")
         with gr.Column(scale=7, min_width=320):
-            run = gr.Button(words.SCENARIOS_RUN, variant="primary", elem_id="scenarios-run")
+            with gr.Row():
+                run = gr.Button(words.SCENARIOS_RUN, variant="primary", elem_id="scenarios-run", scale=3)
+                stop = gr.Button(words.STOP, elem_id="scenarios-stop", scale=1, min_width=80)
             said = gr.Markdown(words.SCENARIOS_EMPTY, elem_id="scenarios-words")
             bars = gr.Plot(label=words.SCENARIOS, visible=False, elem_id="scenarios-bars")
             wanted = controls.KVFA_THRESHOLD
             threshold = gr.Slider(
                 wanted.low,
                 wanted.high,
-                round(core.facts.threshold, 2),
+                round(core.facts(core.projectors()[0]).threshold, 2),
                 step=wanted.step,
                 label=wanted.label,
                 info=wanted.help,
                 elem_id="auth-threshold",
             )
             table = gr.HTML(elem_id="scenarios-table")
-    inputs = [virtual, original, *keys.inputs]
+    inputs = [virtual, original, *keys.inputs, projector]  # the fields of Case
     go.click(
         shown(on_authenticate, core=core),
         [*inputs, visitor],
@@ -306,7 +293,7 @@ def build(core: Core, visitor: gr.State, source: AnonymiseTab) -> None:
         show_progress_on=[answer],
         **controls.HEAVY,
     )
-    run.click(
+    scenarios = run.click(
         shown(on_scenarios, core=core),
         [*inputs, threshold, visitor],
         [bars, table, said, walk, visitor],
@@ -315,34 +302,26 @@ def build(core: Core, visitor: gr.State, source: AnonymiseTab) -> None:
     )
     threshold.change(
         shown(on_threshold, core=core),
-        [threshold, visitor],
+        [threshold, projector, visitor],
         [bars, table, said],
         trigger_mode="always_last",
         **controls.LIGHT,
     )
-    _take(take, source, visitor, virtual, original, keys, walk)
-    _attacks(core, visitor, inputs, threshold)
-
-
-def _take(
-    button: gr.Button,
-    source: AnonymiseTab,
-    visitor: gr.State,
-    virtual: gr.Image,
-    original: gr.Image,
-    keys: keys_panel.KeyPanel,
-    walk: gr.HTML,
-) -> None:
-    """Pictures come by the server; the key goes from one field of the page to the other inside the browser."""
+    stop_button(scenarios, visitor, stop)
+    projector.change(
+        shown(on_projector, core=core),
+        [projector, visitor],
+        [threshold, bars, table, said, visitor],
+        show_progress_on=[said],
+        **controls.HEAVY,
+    )
     targets = [virtual, original, walk]
-    for event in (button.click, source.done.success):
-        event(
-            shown(on_take),
-            [visitor, source.final],
-            targets,
-            show_progress_on=[walk],
-            **controls.LIGHT | {"show_progress": "hidden"},
-        ).success(None, source.keys.inputs, keys.inputs, js=browser.COPY)
+    for event in (take.click, source.done.success):
+        # Pictures come by the server; the key goes from one field of the page to the other inside the browser.
+        event(shown(on_take), [visitor, source.final], targets, show_progress_on=[walk], **controls.LIGHT).success(
+            None, [*source.keys.inputs, source.projector], [*keys.inputs, projector], js=browser.COPY
+        )
+    _attacks(core, visitor, inputs, threshold)
 
 
 def _attacks(core: Core, visitor: gr.State, inputs: Sequence[Any], threshold: gr.Slider) -> None:
@@ -393,8 +372,8 @@ def _attacks(core: Core, visitor: gr.State, inputs: Sequence[Any], threshold: gr
         show_progress_on=[dictionary_said],
         **controls.HEAVY,
     )
-    brute_stop.click(on_stop, [visitor], None, cancels=[brute_run], queue=False, **controls.LIGHT)
-    dictionary_stop.click(on_stop, [visitor], None, cancels=[dictionary_run], queue=False, **controls.LIGHT)
+    stop_button(brute_run, visitor, brute_stop)
+    stop_button(dictionary_run, visitor, dictionary_stop)
 
 
 def _result(name: str, title: str, file: str) -> tuple[gr.Markdown, gr.Plot, gr.HTML]:

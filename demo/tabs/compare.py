@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from demo import browser, controls, markup, pictures, words
 from demo.core import Core
 from demo.shown import shown
-from demo.visitor import Stopped, Visitor
+from demo.visitor import Stopped, Visitor, stop_button
 from kfaar_core import plots
 from kfaar_core.errors import BadKey, BadPicture
 from kfaar_core.keys import UserKey
@@ -21,6 +22,7 @@ from kfaar_core.records import Photo, VirtualFace
 def on_compare(
     gallery: list[Any] | None,
     key_lines: str | None,
+    projector: str,
     visitor: Visitor,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
     *,
@@ -30,6 +32,7 @@ def on_compare(
     photos = given_photos(gallery)
     keys = given_keys(key_lines)
     visitor.stop.asked = False
+    drawn = partial(core.anonymise, projector=projector, face="largest", mode="portrait", progress=None)
     faces: list[list[VirtualFace]] = []
     of = len(photos) * len(keys)
     for photo in photos:
@@ -38,7 +41,7 @@ def on_compare(
             if visitor.stop.asked:
                 raise Stopped
             progress((len(faces) * len(keys) + len(row), of), desc=words.COMPARE_RUN)
-            row.append(core.anonymise(photo, key, face="largest", mode="portrait", progress=None))
+            row.append(drawn(photo, key))
         faces.append(row)
     pictures_ = [
         *(face.crop.picture for row in faces for face in row[:1]),
@@ -49,7 +52,7 @@ def on_compare(
         *(words.original_name(photo) for photo in range(len(photos))),
         *(words.pair_name(photo, key) for photo in range(len(photos)) for key in range(len(keys))),
     ]
-    threshold = core.facts.judge_threshold
+    threshold = core.facts(projector).judge_threshold
     rows = [[label, *(f"{value:z.2f}" for value in line)] for label, line in zip(labels, cosines, strict=True)]
     return (
         picture_grid(faces),
@@ -124,11 +127,6 @@ def in_words(cosines: np.ndarray, photos: int, keys: int, threshold: float) -> s
     )
 
 
-def on_stop(visitor: Visitor) -> None:
-    """Ask what runs for this visitor to end at its next picture."""
-    visitor.stop.asked = True
-
-
 def build(core: Core, visitor: gr.State) -> None:
     """Lay out and wire the tab."""
     gr.Markdown(words.COMPARE_LEAD, elem_classes="lead")
@@ -158,6 +156,7 @@ def build(core: Core, visitor: gr.State) -> None:
                 )
             keys = gr.Textbox(label=words.COMPARE_KEYS, lines=4, max_lines=8, elem_id="compare-keys")
             make = gr.Button(words.COMPARE_MAKE, size="sm", elem_id="compare-make")
+            projector = controls.projector_menu(core.projectors(), "compare-projector")
             with gr.Row():
                 go = gr.Button(words.COMPARE_RUN, variant="primary", elem_id="compare-run", scale=3)
                 stop = gr.Button(words.STOP, scale=1, min_width=80)
@@ -172,9 +171,9 @@ def build(core: Core, visitor: gr.State) -> None:
     make.click(None, [count, bits], [keys], js=browser.MAKE_KEYS)
     run = go.click(
         shown(on_compare, core=core),
-        [photos, keys, visitor],
+        [photos, keys, projector, visitor],
         [grid, said, heatmap, table],
         show_progress_on=[grid],
         **controls.HEAVY,
     )
-    stop.click(on_stop, [visitor], None, cancels=[run], queue=False, **controls.LIGHT)
+    stop_button(run, visitor, stop)

@@ -14,8 +14,8 @@ import numpy as np
 
 from demo import browser, controls, markup, words
 from demo.core import Core
-from demo.shown import shown
-from demo.visitor import Stopped, Visitor
+from demo.shown import Inputs, shown
+from demo.visitor import Measurement, Place, Visitor, reporter, stop_button
 from kfaar_core import plots
 from kfaar_core.errors import DataMissing, KfaarError
 from kfaar_core.evaluate.results import Result, load_result
@@ -24,6 +24,7 @@ from kfaar_core.metrics.bands import Band, tar_band
 from kfaar_core.records import Scores
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import populations
+from kfaar_core.stages.project import PROJECTORS
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ FIGURES = ("roc", "det", "histograms", "rates")
 
 @dataclass(frozen=True)
 class Group:
-    """The results of one data set, preset and key mode; Table VI and Table VII may stand in two files."""
+    """The results of one place; Table VI and Table VII may stand in two files."""
 
     results: tuple[Result, ...]
 
@@ -44,48 +45,118 @@ class Group:
         found = (scores for result in self.results for scores in result.populations if scores.name == name)
         return next((scores for scores in found if len(scores.values)), None)
 
+    def photos(self) -> list[str]:
+        """What the virtual face was compared with: the same photo, another one, or both."""
+        return [photo for photo in populations.PHOTOS if self.scores(populations.genuine(photo)) is not None]
 
-def load_all(folder: Path) -> dict[tuple[str, str, str], Group]:
-    """(data set, preset, key mode) -> its results. A file that cannot be read is left out and named in the log."""
-    found: dict[tuple[str, str, str], list[Result]] = {}
-    for path in sorted(folder.glob("*.json")):
+
+Groups = Mapping[Place, Group]
+
+
+def load_all(folder: Path) -> Groups:
+    """The score files of a folder. One that cannot be read is left out and named in the log."""
+    found: dict[Place, list[Result]] = {}
+    for path in sorted(folder.glob("*.npz")):  # tables without scores have a .json alone
         try:
-            result = load_result(path)
+            result = load_result(path.with_suffix(".json"))
         except KfaarError as error:
-            log.warning("%s is not shown: %s", path.name, error)
+            log.warning("%s is not shown: %s", path.stem, error)
             continue
-        found.setdefault((result.dataset, result.preset, result.key_mode), []).append(result)
+        found.setdefault(Place(result.dataset, form_of(path.stem, result), result.key_mode), []).append(result)
     return {place: Group(tuple(results)) for place, results in found.items()}
 
 
-Groups = Mapping[tuple[str, str, str], Group]
+def form_of(stem: str, result: Result) -> str:
+    """Preset and projector; a file is named <preset>-<projector>-<data>-<table>-<keys>, and only there it says it."""
+    projector = stem.removeprefix(f"{result.preset}-").partition("-")[0]
+    return f"{result.preset}-{projector}" if projector in PROJECTORS else result.preset
 
 
-def on_choice(
-    dataset: str | None,
-    preset: str | None,
-    keys: str,
-    photo: str,
-    threshold: float,
-    visitor: Visitor,
-    *,
-    groups: Groups,
-) -> tuple[Any, ...]:
-    """All figures and tables of one choice at one threshold."""
+@dataclass(frozen=True)
+class Choice(Inputs):
+    """What the menus say."""
+
+    dataset: str | None
+    form: str | None
+    keys: str | None
+    photo: str | None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What each menu has, given what those before it say, and the choice that is nearest to what was asked for."""
+
+    datasets: list[str]
+    forms: list[str]
+    keys: list[str]
+    photos: list[str]
+    place: Place
+    photo: str
+
+
+def offered(groups: Groups, asked: Choice) -> Offer | None:
+    """Only what exists; None when there is nothing at all."""
+    if not groups:
+        return None
+    datasets = sorted({place.dataset for place in groups})
+    dataset = _near(asked.dataset, datasets)
+    forms = sorted({place.form for place in groups if place.dataset == dataset}, key=form_order)
+    form = _near(asked.form, forms)
+    keys = [mode for mode in populations.KEY_MODES if Place(dataset, form, mode) in groups]
+    place = Place(dataset, form, _near(asked.keys, keys))
+    photos = groups[place].photos() or list(populations.PHOTOS)
+    return Offer(datasets, forms, keys, photos, place, _near(asked.photo, photos))
+
+
+def _near(asked: str | None, found: Sequence[str]) -> str:
+    return asked if asked is not None and asked in found else found[0]
+
+
+def form_order(form: str) -> tuple[str, int]:
+    """Presets by name, their projectors in the order of the core."""
+    preset, _, projector = form.partition("-")
+    return preset, PROJECTORS.index(projector) if projector in PROJECTORS else -1
+
+
+def menus(offer: Offer | None) -> tuple[Any, ...]:
+    """The four menus as an offer has them."""
+    if offer is None:
+        return (gr.update(choices=[], value=None),) * 4
+    of = offer.place
+    lists = (
+        ([(name, name) for name in offer.datasets], of.dataset),
+        ([(words.form(name), name) for name in offer.forms], of.form),
+        (_named(controls.KEY_MODE, offer.keys), of.keys),
+        (_named(controls.PHOTO_CHOICE, offer.photos), offer.photo),
+    )
+    return tuple(gr.update(choices=choices, value=value) for choices, value in lists)
+
+
+def _named(menu: controls.Menu, values: Sequence[str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in menu.choices if value in values]
+
+
+def on_choice(choice: Choice, threshold: float, visitor: Visitor, *, groups: Groups) -> tuple[Any, ...]:
+    """The menus as they can be, and all figures and tables of the choice at one threshold."""
     own = visitor.measured
-    if own is not None and dataset == own.dataset:
-        group: Group | None = Group((own,))  # whatever the other menus say: there is only this one
-    else:
-        group = groups.get((dataset or "", preset or "", keys))
-    if group is None:
+    offer = offered({**groups, own.place: Group((own.result,))} if own else groups, choice)
+    if offer is None:
         nothing = gr.update(visible=False)
-        return words.NO_SUCH_SCORES if groups else words.NO_SCORES, "", "", *(nothing,) * 4, *("",) * 4
+        return *menus(None), words.NO_SCORES, "", "", *(nothing,) * 4, *("",) * 4
+    mine = own is not None and offer.place == own.place
+    group = Group((own.result,)) if own is not None and mine else groups[offer.place]
+    return *menus(offer), *figures_of(group, offer, threshold, keep=not mine)
+
+
+def figures_of(group: Group, offer: Offer, threshold: float, *, keep: bool) -> tuple[Any, ...]:
+    """Source, figures and tables; `keep` what does not depend on the threshold, which is for committed scores only."""
+    photo = offer.photo
     about = group.results[0]
     source = words.provenance(
         about.dataset,
         about.people,
         about.trials,
-        about.preset,
+        words.form(offer.place.form),
         about.data_sha256,
         about.preset_sha256,
         about.weights,
@@ -108,8 +179,7 @@ def on_choice(
             histogram_table(named),
             "",
         )
-    place = (about.dataset, about.preset, about.key_mode, photo)
-    figures = _measure(genuine, impostor) if about is own else measured(place, genuine, impostor)
+    figures = measured((offer.place, photo), genuine, impostor) if keep else _measure(genuine, impostor)
     rates = verification.error_rates(genuine.values, impostor.values, threshold)
     far, tar = rates.far, 1 - rates.frr
     roc_table = points_table(genuine.values, impostor.values)
@@ -154,11 +224,11 @@ class Measured:
     rows: tuple[tuple[str, str, str], ...]
 
 
-Place = tuple[str, str, str, str]  # data set, preset, key mode, photo
-_kept: dict[Place, Measured] = {}  # of committed files only, the same for every visitor, so that a slider is quick
+# Of committed files only, the same for every visitor, so that a slider is quick.
+_kept: dict[tuple[Place, str], Measured] = {}
 
 
-def measured(key: Place, genuine: Scores, impostor: Scores) -> Measured:
+def measured(key: tuple[Place, str], genuine: Scores, impostor: Scores) -> Measured:
     """EER, AUC, TAR at FAR and the best CRR with their intervals, and the band of the ROC."""
     if key not in _kept:
         _kept[key] = _measure(genuine, impostor)
@@ -225,34 +295,40 @@ def confusion(genuine: np.ndarray, impostor: np.ndarray, threshold: float) -> st
     return markup.table(words.CONFUSION_HEADERS, rows, words.CONFUSION)
 
 
+@dataclass(frozen=True)
+class Own(Inputs):
+    """What stands below “Your own photos”."""
+
+    archive: str | None
+    people: float
+    keys: str
+    projector: str
+
+
 def on_own(
-    archive: str | None,
-    people: float,
+    asked: Own,
     visitor: Visitor,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
     *,
     core: Core,
     groups: Groups,
-) -> tuple[str, Any, Visitor]:
-    """Measure on the visitor's own photos."""
-    if archive is None:
+) -> tuple[Any, ...]:
+    """Measure on the visitor's own photos, and let the menus show it."""
+    if asked.archive is None:
         raise DataMissing(got=words.NO_ARCHIVE[0], mend=words.NO_ARCHIVE[1])
     visitor.stop.asked = False
-
-    def report(done: int, of: int) -> None:
-        if visitor.stop.asked:
-            raise Stopped
-        progress((done, of), desc=words.person(done, of))
-
-    result = core.evaluate(Path(archive), int(people), report)
-    choices = [*sorted({place[0] for place in groups}), result.dataset]
+    bar = reporter(progress, visitor.stop, str)
+    result = core.evaluate(
+        Path(asked.archive),
+        projector=asked.projector,
+        people=int(asked.people),
+        keys=asked.keys,
+        progress=lambda done, of: bar(words.trial(done, of), done, of),
+    )
+    place = Place(result.dataset, f"{result.preset}-{asked.projector}", result.key_mode)
     said = words.own_done(result.people, sum(result.failures.values()))
-    return said, gr.update(choices=choices, value=result.dataset), replace(visitor, measured=result)
-
-
-def on_stop(visitor: Visitor) -> None:
-    """Ask what runs for this visitor to end at its next person."""
-    visitor.stop.asked = True
+    offer = offered({**groups, place: Group((result,))}, Choice(place.dataset, place.form, place.keys, None))
+    return said, *menus(offer), replace(visitor, measured=Measurement(place, result))
 
 
 @lru_cache(maxsize=1)
@@ -265,18 +341,19 @@ def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None 
     """Lay out and wire the tab; without score files it says how to make one."""
     groups = committed() if groups is None else groups
     gr.Markdown(words.CURVES_LEAD, elem_classes="lead")
-    first = next(iter(groups), (None, None, controls.KEY_MODE.start))
+    first = menus(offered(groups, Choice(None, None, None, controls.PHOTO_CHOICE.start)))
     with gr.Row():
-        dataset = _menu(words.DATASET, sorted({place[0] for place in groups}), first[0], "curves-dataset")
-        preset = _menu(words.PRESET, sorted({place[1] for place in groups}), first[1], "curves-preset")
-        keys = _menu(controls.KEY_MODE.label, list(controls.KEY_MODE.choices), first[2], "curves-keys")
-        photo = _menu(
-            controls.PHOTO_CHOICE.label,
-            list(controls.PHOTO_CHOICE.choices),
-            controls.PHOTO_CHOICE.start,
-            "curves-photo",
-        )
-    wanted, start = controls.CURVE_THRESHOLD, round(core.facts.threshold, 2)
+        choice = [
+            gr.Dropdown(start["choices"], value=start["value"], label=label, elem_id=f"curves-{name}", min_width=150)
+            for start, label, name in zip(
+                first,
+                (words.DATASET, words.FORM, controls.KEY_MODE.label, controls.PHOTO_CHOICE.label),
+                ("dataset", "form", "keys", "photo"),
+                strict=True,
+            )
+        ]
+    gr.Markdown(words.OFFERED, elem_classes="hint")
+    wanted, start = controls.CURVE_THRESHOLD, round(core.facts(core.projectors()[0]).threshold, 2)
     threshold = gr.Slider(
         wanted.low, wanted.high, start, step=wanted.step, label=wanted.label, elem_id="curves-threshold"
     )
@@ -294,40 +371,45 @@ def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None 
                     gr.Button(words.CSV, size="sm").click(
                         None, None, None, js=browser.save_table(f"curves-{name}-table", name)
                     )
-    inputs = [dataset, preset, keys, photo, threshold, visitor]
-    outputs = [source, figures, counts, *drawn, *tables]
+    inputs = [*choice, threshold, visitor]
+    outputs = [*choice, source, figures, counts, *drawn, *tables]
     choose = shown(on_choice, groups=groups)
     # One after the other, so that an answer for an older choice never comes after that for a newer one.
-    menus = [menu.change for menu in (dataset, preset, keys, photo)]
-    gr.on(menus, choose, inputs, outputs, trigger_mode="multiple", **controls.ORDERED)
+    # `input` is the visitor's hand alone: the menus that an answer sets do not ask again.
+    gr.on([menu.input for menu in choice], choose, inputs, outputs, trigger_mode="multiple", **controls.ORDERED)
     threshold.change(choose, inputs, outputs, trigger_mode="always_last", **controls.ORDERED)
     page.load(choose, inputs, outputs, **controls.ORDERED)
-    _own(core, visitor, groups, dataset, (choose, inputs, outputs))
+    measured_own = _own(core, visitor, groups, choice)
+    measured_own.success(choose, inputs, outputs, **controls.ORDERED)
 
 
-def _own(core: Core, visitor: gr.State, groups: Groups, dataset: gr.Dropdown, choice: tuple[Any, ...]) -> None:
-    """The visitor's own photos."""
+def _own(core: Core, visitor: gr.State, groups: Groups, choice: list[gr.Dropdown]) -> Any:
+    """The visitor's own photos; answers the event of a run."""
     gr.Markdown(words.OWN)
     gr.Markdown(words.OWN_LEAD, elem_classes="lead")
     with gr.Row():
-        archive = gr.File(label=words.ARCHIVE, file_types=[".zip"], type="filepath", height=120, elem_id="own-zip")
+        with gr.Column():
+            archive = gr.File(label=words.ARCHIVE, file_types=[".zip"], type="filepath", height=150, elem_id="own-zip")
+            folder = gr.Button(words.FOLDER, size="sm", elem_id="own-folder")
         with gr.Column():
             wanted = controls.OWN_PEOPLE
             people = gr.Slider(wanted.low, wanted.high, wanted.start, step=wanted.step, label=wanted.label)
+            modes = controls.OWN_KEY_MODE
+            keys = gr.Radio(
+                list(modes.choices), value=modes.start, label=modes.label, info=words.OWN_KEYS_HELP, elem_id="own-keys"
+            )
+            projector = controls.projector_menu(core.projectors(), "own-projector")
             with gr.Row():
                 go = gr.Button(words.OWN_RUN, variant="primary", elem_id="own-run", scale=3)
-                stop = gr.Button(words.STOP, scale=1, min_width=80)
+                stop = gr.Button(words.STOP, elem_id="own-stop", scale=1, min_width=80)
     said = gr.Markdown(elem_id="own-words", min_height=48)
+    folder.click(None, None, None, js=browser.pack_folder("own-zip"))
     run = go.click(
         shown(on_own, core=core, groups=groups),
-        [archive, people, visitor],
-        [said, dataset, visitor],
+        [archive, people, keys, projector, visitor],
+        [said, *choice, visitor],
         show_progress_on=[said],
         **controls.HEAVY,
     )
-    run.success(*choice, **controls.ORDERED)
-    stop.click(on_stop, [visitor], None, cancels=[run], queue=False, **controls.LIGHT)
-
-
-def _menu(label: str, choices: list[Any], start: str | None, elem_id: str) -> gr.Dropdown:
-    return gr.Dropdown(choices, value=start, label=label, elem_id=elem_id, min_width=150)
+    stop_button(run, visitor, stop)
+    return run

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import zipfile
+from dataclasses import replace
 
 import gradio as gr
 import numpy as np
 import pytest
 
-from demo import visitor, words
+from demo import visitor
 from demo.tabs import curves
-from demo.visitor import Visitor
+from demo.visitor import Place, Stopped, Visitor, ask_to_stop
 from kfaar_core.errors import DataMissing
 from kfaar_core.evaluate.results import Result, Thresholds, save_result
 from kfaar_core.records import Scores
@@ -32,56 +34,108 @@ def result(table: str, names: dict[str, np.ndarray], people: int) -> Result:
 def folder(tmp_path, rng):
     genuine, impostor = rng.normal(0.6, 0.1, 60).clip(-1, 1), rng.normal(0, 0.15, 60).clip(-1, 1)
     six = {populations.genuine(photo): genuine for photo in populations.PHOTOS} | {populations.IMPOSTOR: impostor}
-    save_result(tmp_path / "vi.json", result("VI", six, 20))
+    save_result(tmp_path / "lab-floor-lfw-vi-shared.json", result("VI", six, 20))
     seven = {
         populations.scenario(n, photo): impostor if n < 4 else genuine for n in (1, 2, 3, 4) for photo in ("same",)
     }
-    save_result(tmp_path / "vii.json", result("VII", seven, 20))
+    save_result(tmp_path / "lab-floor-lfw-vii-shared.json", result("VII", seven, 20))
+    same = {populations.genuine(populations.SAME): genuine, populations.IMPOSTOR: impostor}
+    own = replace(result("VI", same, 20), key_mode="own")
+    save_result(tmp_path / "lab-hashed-lfw-vi-own.json", own)
+    save_result(tmp_path / "lab-floor-celeba-vi-own.json", replace(own, dataset="celeba"))
     (tmp_path / "broken.json").write_text("{}")
+    (tmp_path / "broken.npz").write_bytes(b"")
+    (tmp_path / "lab-floor-lfw-posture-shared.json").write_text("{}")  # a table without scores
     return tmp_path
 
 
-def test_files_of_one_evaluation_stand_together_and_broken_ones_are_left_out(folder):
+SHARED = Place("lfw", "lab-floor", "shared")
+
+
+def choose(groups, *asked, visitor=Visitor(), threshold=0.3):  # noqa: B008 - it is frozen
+    """(the four menus, what is shown)."""
+    out = curves.on_choice(curves.Choice(*asked), threshold, visitor, groups=groups)
+    return out[:4], out[4:]
+
+
+def offers(menu):
+    """What a menu has, and what it says."""
+    return [value for _, value in menu["choices"]], menu["value"]
+
+
+def test_files_of_one_evaluation_stand_together_and_broken_ones_are_left_out(folder, caplog):
     groups = curves.load_all(folder)
-    assert list(groups) == [("lfw", "lab", "shared")] and len(groups["lfw", "lab", "shared"].results) == 2
+    assert len(groups) == 3 and len(groups[SHARED].results) == 2
+    assert [record.args[0] for record in caplog.records] == ["broken"]
 
 
 def test_a_choice_fills_every_figure_and_table(folder, rng):
     groups = curves.load_all(folder)
-    out = curves.on_choice("lfw", "lab", "shared", "same", 0.3, Visitor(), groups=groups)
-    source, figures, counts, *rest = out
+    _, (source, figures, counts, *rest) = choose(groups, "lfw", "lab-floor", "shared", "same")
     drawn, tables = rest[:4], rest[4:]
-    assert "20 people" in source and HASH[:12] in source
+    assert "20 people" in source and HASH[:12] in source and "lab, floor" in source
     assert all(plot["visible"] for plot in drawn) and all("<table>" in table for table in tables)
-    group = groups["lfw", "lab", "shared"]
-    accepted = int((group.scores(populations.IMPOSTOR).values >= 0.3).sum())
+    accepted = int((groups[SHARED].scores(populations.IMPOSTOR).values >= 0.3).sum())
     assert re.findall(r'class="number">(\d+)<', counts)[2:] == [str(accepted), str(60 - accepted)]
     assert "AUC" in figures and "TAR at FAR 0.1 %" in figures and "TAR at FAR 1 %" in figures
     assert len(drawn[2]["value"].data) == 5  # four scenarios and impostors
 
 
-def test_a_choice_that_was_not_measured(folder):
-    out = curves.on_choice("lfw", "lab", "own", "same", 0.3, Visitor(), groups=curves.load_all(folder))
-    assert out[0] == words.NO_SUCH_SCORES and len(out) == 11
+def test_a_menu_offers_only_what_exists(folder):
+    groups = curves.load_all(folder)
+    (data, forms, keys, photos), _ = choose(groups, "lfw", "lab-floor", "shared", "same")
+    assert offers(data) == (["celeba", "lfw"], "lfw")
+    assert offers(forms) == (["lab-floor", "lab-hashed"], "lab-floor")
+    assert offers(keys) == (["shared"], "shared") and offers(photos) == (["other", "same"], "same")
+    (_, forms, keys, photos), (source, *_) = choose(groups, "lfw", "lab-hashed", "shared", "other")
+    assert offers(forms)[1] == "lab-hashed" and offers(keys) == (["own"], "own")
+    assert offers(photos) == (["same"], "same") and "lab, hashed" in source  # the nearest that exists
+    (data, forms, *_), (source, *_) = choose(groups, "celeba", "lab-hashed", "shared", "same")
+    assert offers(data)[1] == "celeba" and offers(forms) == (["lab-floor"], "lab-floor") and "celeba" in source
 
 
 def test_without_files_the_tab_says_how_to_make_one(tmp_path, core):
     groups = curves.load_all(tmp_path)
-    out = curves.on_choice(None, None, "shared", "other", 0.3, Visitor(), groups=groups)
-    assert "python -m kfaar_core evaluate" in out[0] and len(out) == 11
+    menus, shown = choose(groups, None, None, None, "other")
+    assert all(offers(menu) == ([], None) for menu in menus)
+    assert "python -m kfaar_core evaluate" in shown[0] and len(shown) == 11
     with gr.Blocks() as page:
         curves.build(page, core, visitor.state(), groups)
 
 
-def test_own_photos_are_measured_for_this_visitor_only(folder, core, rng):
+@pytest.fixture
+def archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as packed:
+        for person in range(8):
+            packed.writestr(f"{person}/1.jpg", b"the stand-in does not look inside")
+    return str(tmp_path / "mine.zip")
+
+
+def test_own_photos_are_measured_for_this_visitor_only(folder, core, archive):
     groups = curves.load_all(folder)
-    with pytest.raises(DataMissing, match="no zip"):
-        curves.on_own(None, 8, Visitor(), lambda *_, **__: None, core=core, groups=groups)
+    with pytest.raises(DataMissing, match="no photos"):
+        curves.on_own(curves.Own(None, 8, "own", "floor"), Visitor(), lambda *_, **__: None, core=core, groups=groups)
     steps = []
-    said, menu, mine = curves.on_own(
-        str(folder / "mine.zip"), 8, Visitor(), lambda at, **_: steps.append(at), core=core, groups=groups
+    said, data, form, keys, photo, mine = curves.on_own(
+        curves.Own(archive, 20, "shared", "bits"), Visitor(), lambda at, **_: steps.append(at), core=core, groups=groups
     )
-    assert "8 people" in said and menu["value"] == "yours" and steps == [(0, 8)]
-    choice = ("yours", "lab", "shared", "same", 0.3)
-    assert "8 people" in curves.on_choice(*choice, mine, groups=groups)[0]
-    assert curves.on_choice(*choice, Visitor(), groups=groups)[0] == words.NO_SUCH_SCORES
+    assert "8 people" in said and steps == [(done, 8) for done in range(8)]
+    assert offers(data) == (["celeba", "lfw", "yours"], "yours") and offers(form) == (["lab-bits"], "lab-bits")
+    assert offers(keys) == (["shared"], "shared") and offers(photo)[1] == "other"
+    asked = ("yours", "lab-bits", "shared", "same")
+    assert "8 people" in choose(groups, *asked, visitor=mine)[1][0]
+    (data, *_), (source, *_) = choose(groups, *asked)
+    assert "yours" not in offers(data)[0] and "yours" not in source
+
+
+def test_stop_ends_a_run_on_own_photos(folder, core, archive):
+    visitor, steps = Visitor(), []
+
+    def bar(at, **_):
+        steps.append(at)
+        ask_to_stop(visitor)
+
+    with pytest.raises(Stopped):
+        asked = curves.Own(archive, 20, "own", "floor")
+        curves.on_own(asked, visitor, bar, core=core, groups=curves.load_all(folder))
+    assert steps == [(0, 8)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
@@ -11,15 +12,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo import browser, build, controls, keys_panel, words
-from demo.shown import shown
-from demo.tabs import anonymise, authenticate, compare
-from demo.visitor import Stopped, Visitor, forget, reporter
+from demo import browser, build, controls, words
+from demo.keys_panel import GivenKey
+from demo.shown import Inputs, shown
+from demo.tabs import about, anonymise, authenticate, compare
+from demo.visitor import Stopped, Visitor, ask_to_stop, forget, reporter
 from kfaar_core.errors import BadKey, BadPicture, KfaarError
 from kfaar_core.keys import COMMON_PASSPHRASES, UserKey
+from kfaar_core.paper import PLACES
 
 KEY = UserKey(bytes(range(32)))
-HEX = ("hex", "256", KEY.hex(), "")
+HEX = GivenKey("hex", "256", KEY.hex(), "")
+
+
+def order(path, given=HEX, projector="floor"):
+    return anonymise.Order(path, given, projector, "largest", "portrait")
+
+
+def case(virtual, original, given=HEX, projector="floor"):
+    return authenticate.Case(virtual, original, given, projector)
 
 
 def quiet(*_: object, **__: object) -> None:
@@ -29,13 +40,18 @@ def quiet(*_: object, **__: object) -> None:
 def drawn(core, photo, save, key=KEY):
     """A virtual face made by the core, as a file."""
     answer = core.anonymise(
-        anonymise.pictures.read_photo(photo, words.NO_PHOTO), key, face="largest", mode="portrait", progress=None
+        anonymise.pictures.read_photo(photo, words.NO_PHOTO),
+        key,
+        projector="floor",
+        face="largest",
+        mode="portrait",
+        progress=None,
     )
     return save(answer.picture, "virtual")
 
 
 def test_anonymise_shows_every_step_and_remembers_the_photo(core, photo):
-    out = anonymise.on_anonymise(photo, *HEX, "largest", "portrait", Visitor(), quiet, core=core)
+    out = anonymise.on_anonymise(order(photo), Visitor(), quiet, core=core)
     summary, slider, _, found, draft, corrected, final, posture, times, visitor = out
     assert "Another person" in summary and "0.10" in summary and "0.40" in summary
     assert all(picture.shape[2] == 3 for picture in (*slider["value"], found, draft, corrected, final))
@@ -46,19 +62,19 @@ def test_anonymise_shows_every_step_and_remembers_the_photo(core, photo):
 
 
 def test_no_answer_holds_the_key(core, photo):
-    out = anonymise.on_anonymise(photo, *HEX, "largest", "portrait", Visitor(), quiet, core=core)
+    out = anonymise.on_anonymise(order(photo), Visitor(), quiet, core=core)
     assert KEY.hex() not in repr(out)
 
 
 @pytest.mark.parametrize("form", ["hex", "passphrase"])
 def test_a_missing_key_is_told_in_words(core, photo, form):
     with pytest.raises(BadKey):
-        anonymise.on_anonymise(photo, form, "256", "  ", "", "largest", "portrait", Visitor(), quiet, core=core)
+        anonymise.on_anonymise(order(photo, GivenKey(form, "256", "  ", "")), Visitor(), quiet, core=core)
 
 
 def test_a_weak_passphrase_and_a_short_key_are_remarked(core, photo):
-    form = ("passphrase", "8", "", "sunshine")
-    summary = anonymise.on_anonymise(photo, *form, "largest", "portrait", Visitor(), quiet, core=core)[0]
+    form = GivenKey("passphrase", "8", "", "sunshine")
+    summary = anonymise.on_anonymise(order(photo, form), Visitor(), quiet, core=core)[0]
     assert "first that anybody tries" in summary and words.EIGHT_BITS in summary
     assert "sunshine" not in summary
 
@@ -68,7 +84,7 @@ def test_missing_photo_corrupt_file_and_no_face(core, photo, plain, tmp_path: Pa
     corrupt.write_bytes(Path(photo).read_bytes()[:200])
     for path, part in ((None, "no photo"), (str(corrupt), "damaged"), (plain, "no face")):
         with pytest.raises(KfaarError, match=f"(?i){part}"):
-            anonymise.on_anonymise(path, *HEX, "largest", "portrait", Visitor(), quiet, core=core)
+            anonymise.on_anonymise(order(path), Visitor(), quiet, core=core)
 
 
 def test_a_new_photo_is_looked_at(core, photo, plain):
@@ -80,10 +96,10 @@ def test_stop_ends_the_work_at_the_next_stage(core, photo):
     visitor = Visitor()
 
     def bar(*_: object, **__: object) -> None:
-        anonymise.on_stop(visitor)
+        ask_to_stop(visitor)
 
     with pytest.raises(Stopped):
-        anonymise.on_anonymise(photo, *HEX, "largest", "portrait", visitor, bar, core=core)
+        anonymise.on_anonymise(order(photo), visitor, bar, core=core)
     assert core.stages == ["detect", "generate"]  # the second stage began, and its report ended the work
 
 
@@ -97,7 +113,9 @@ def test_a_visitor_who_left_stops_what_runs():
 def test_compare_counts_pairs(core, photo, plain, save, rng):
     other = save(rng.integers(0, 256, (80, 60, 3), dtype=np.uint8), "other")
     keys = "\n".join(UserKey(bytes([n] * 16)).hex() for n in range(3))
-    grid, said, heatmap, table = compare.on_compare([(photo, None), (other, None)], keys, Visitor(), quiet, core=core)
+    grid, said, heatmap, table = compare.on_compare(
+        [(photo, None), (other, None)], keys, "floor", Visitor(), quiet, core=core
+    )
     assert grid.count("<img") == 2 + 2 * 3
     assert "all 6 pairs are different people" in said  # 2 photos, 3 pairs of keys each
     assert heatmap["value"].data[0].z is not None and table.count("<tr>") == 1 + 8
@@ -121,55 +139,92 @@ def test_compare_refuses_too_much(core, photo):
 
 def test_authenticate_with_right_and_wrong_key(core, photo, save):
     virtual = drawn(core, photo, save)
-    right, walk, visitor = authenticate.on_authenticate(virtual, photo, *HEX, Visitor(), None, core=core)
+    right, walk, visitor = authenticate.on_authenticate(case(virtual, photo), Visitor(), None, core=core)
     assert "Same person" in right and visitor.step == 6 and walk.count('class="done"') == 12  # drawing and list
-    wrong = ("hex", "256", "ff" * 32, "")
-    answer, _, visitor = authenticate.on_authenticate(virtual, photo, *wrong, Visitor(), None, core=core)
+    wrong = GivenKey("hex", "256", "ff" * 32, "")
+    answer, _, visitor = authenticate.on_authenticate(case(virtual, photo, wrong), Visitor(), None, core=core)
     assert words.WRONG_KEY in answer and visitor.step == 5
 
 
 def test_swapped_pictures_are_noticed(core, photo, save):
     virtual = drawn(core, photo, save)
-    answer = authenticate.on_authenticate(photo, virtual, *HEX, Visitor(), None, core=core)[0]
+    answer = authenticate.on_authenticate(case(photo, virtual), Visitor(), None, core=core)[0]
     assert words.SWAPPED in answer
 
 
 def test_a_missing_original_is_told_in_words(core, photo, save):
     with pytest.raises(BadPicture, match="original"):
-        authenticate.on_authenticate(photo, None, *HEX, Visitor(), None, core=core)
+        authenticate.on_authenticate(case(photo, None), Visitor(), None, core=core)
 
 
 def test_scenarios_and_a_threshold_that_moves(core, photo, save):
     virtual = drawn(core, photo, save)
-    _, table, said, _, visitor = authenticate.on_scenarios(virtual, photo, *HEX, 0.5, Visitor(), quiet, core=core)
+    _, table, said, _, visitor = authenticate.on_scenarios(case(virtual, photo), 0.5, Visitor(), quiet, core=core)
     assert table.count("accepted") == 1 and table.count("refused") == 3
     assert said.startswith("Only the right key")
     before = len(core.stages)
-    _, table, said = authenticate.on_threshold(0.9, visitor, core=core)
+    _, table, said = authenticate.on_threshold(0.9, "floor", visitor, core=core)
     assert "accepted" not in table and said.startswith("Nobody")
-    _, table, _ = authenticate.on_threshold(-0.2, visitor, core=core)
+    _, table, _ = authenticate.on_threshold(-0.2, "floor", visitor, core=core)
     assert table.count("accepted") >= 3 and table.count("0.40") == 1  # scenario 1 keeps the judge's threshold
     assert len(core.stages) == before  # nothing was computed again
 
 
+def test_stop_ends_the_scenarios_at_the_next_step(core, photo, save):
+    virtual, visitor, told = drawn(core, photo, save), Visitor(), []
+
+    def bar(at: tuple[int, int], desc: str) -> None:
+        told.append(desc)
+        if desc == words.scenario_line("1"):
+            ask_to_stop(visitor)
+
+    with pytest.raises(Stopped):
+        authenticate.on_scenarios(case(virtual, photo), 0.5, visitor, bar, core=core)
+    assert told[-1] == words.scenario_line("1") and not visitor.outcomes
+
+
+def test_a_face_is_read_by_the_form_that_made_it(core, photo, save):
+    bits = anonymise.on_anonymise(order(photo, projector="bits"), Visitor(), quiet, core=core)[6]
+    virtual = save(bits, "virtual")
+    for projector, words_ in (("bits", "Same person"), ("floor", "Not shown to be the same person")):
+        answer = authenticate.on_authenticate(case(virtual, photo, HEX, projector), Visitor(), None, core=core)[0]
+        assert words_ in answer
+    with pytest.raises(BadKey, match="128"):
+        odd = GivenKey("hex", "256", "ab" * 4, "")
+        anonymise.on_anonymise(order(photo, odd, "bits"), Visitor(), quiet, core=core)
+
+
+def test_another_form_brings_its_own_threshold_and_forgets_the_outcomes(core, photo, save):
+    virtual = drawn(core, photo, save)
+    visitor = authenticate.on_scenarios(case(virtual, photo), 0.5, Visitor(), quiet, core=core)[-1]
+    at, bars, table, said, visitor = authenticate.on_projector("bits", visitor, core=core)
+    assert at == pytest.approx(0.6) and bars["visible"] is False and not table and said == words.SCENARIOS_EMPTY
+    assert not visitor.outcomes
+
+
+def test_the_menu_of_forms_hides_when_there_is_one():
+    assert controls.projector_menu(("floor", "bits"), "x").visible is True
+    assert controls.projector_menu(("floor",), "x").visible is False
+
+
 def test_a_threshold_without_scenarios_changes_nothing(core):
-    assert all(out == gr.skip() for out in authenticate.on_threshold(0.4, Visitor(), core=core))
+    assert all(out == gr.skip() for out in authenticate.on_threshold(0.4, "floor", Visitor(), core=core))
 
 
 def test_flipped_bits(core, photo, save):
     virtual = drawn(core, photo, save)
-    said, plot, table = authenticate.on_flip(virtual, photo, *HEX, 7, 0.5, core=core)
+    said, plot, table = authenticate.on_flip(case(virtual, photo), 7, 0.5, core=core)
     assert "7 bits" in said and "refused" in said
     assert table.count("<tr>") == 1 + len({*controls.FLIP_PLACES, 7})
     curve = plot["value"].data[1]
     assert curve.y[0] == pytest.approx(0.8) and max(curve.y[1:]) < 0.3
-    zero = authenticate.on_flip(virtual, photo, *HEX, 0, 0.5, core=core)[0]
+    zero = authenticate.on_flip(case(virtual, photo), 0, 0.5, core=core)[0]
     assert "still accepted" in zero
 
 
 def test_random_keys(core, photo, save):
     virtual = drawn(core, photo, save)
-    said, plot, table = authenticate.on_brute(virtual, photo, *HEX, 0.5, Visitor(), quiet, core=core)
+    said, plot, table = authenticate.on_brute(case(virtual, photo), 0.5, Visitor(), quiet, core=core)
     assert said.startswith("1,000 random keys") and "None of them passes" in said
     counts = [int(cell) for cell in re.findall(r'<td class="number">(\d+)</td>', table)]
     assert sum(counts) == 1000 and sum(plot["value"].data[0].y) == 1000
@@ -184,11 +239,11 @@ def test_dictionary_finds_a_guessable_passphrase_only(core, photo, save, monkeyp
     ):
         virtual = drawn(core, photo, save, UserKey.from_passphrase(passphrase))
         said = authenticate.on_dictionary(
-            virtual, photo, "passphrase", "256", "", passphrase, known, 0.5, Visitor(), quiet, core=core
+            case(virtual, photo, GivenKey("passphrase", "256", "", passphrase)), known, 0.5, Visitor(), quiet, core=core
         )
         assert said.startswith("Found") is found and passphrase not in said
     assert (
-        authenticate.on_dictionary(virtual, photo, *HEX, "", 0.5, Visitor(), quiet, core=core) == words.DICTIONARY_HEX
+        authenticate.on_dictionary(case(virtual, photo), "", 0.5, Visitor(), quiet, core=core) == words.DICTIONARY_HEX
     )
 
 
@@ -207,6 +262,43 @@ def test_errors_reach_the_visitor_as_sentences_and_keep_the_signature(core):
     assert list(inspect.signature(call).parameters) == ["photo", "progress"] and call.__doc__ == "Docs."
     with pytest.raises(gr.Error, match=r"The key is odd\. Add a digit\."):
         call("x")
+
+
+@dataclass(frozen=True)
+class Inner(Inputs):
+    a: int
+    b: str
+
+
+@dataclass(frozen=True)
+class Outer(Inputs):
+    inner: Inner
+    c: float
+
+
+def test_records_are_filled_from_the_values_of_their_components():
+    def handler(outer: Outer, last: str, progress: gr.Progress = gr.Progress(), *, core: str) -> tuple:  # noqa: B008
+        return outer, last, core
+
+    call = shown(handler, core="core")
+    assert list(inspect.signature(call).parameters) == ["a", "b", "c", "last", "progress"]
+    assert call(1, "two", 3.0, "four") == (Outer(Inner(1, "two"), 3.0), "four", "core")
+
+
+def test_no_event_has_more_or_fewer_inputs_than_its_handler(core):
+    page = build.build(core)
+    for event in page.fns.values():
+        if event.fn is not None:
+            given = inspect.signature(event.fn).parameters.values()
+            special = (gr.Progress, gr.Request)
+            wanted = [p for p in given if not isinstance(p.default, gr.Progress) and p.annotation not in special]
+            assert len(wanted) == len(event.inputs), event.fn
+
+
+def test_every_place_of_the_paper_is_shown_with_a_file_that_exists():
+    for place in PLACES:
+        file = about.source(place.target).partition(":")[0]
+        assert (Path(__file__).resolve().parents[2] / file).is_file(), file
 
 
 def test_the_page_builds_and_opens_only_three_endpoints(core):
@@ -244,9 +336,9 @@ def test_keys_are_made_with_the_browsers_own_randomness():
     assert "Math.random" not in "".join(value for name, value in vars(browser).items() if name.isupper())
 
 
-def test_chosen_key_reads_hex_and_passphrase():
-    assert keys_panel.chosen_key("hex", "256", f" {KEY.hex().upper()}\n", "") == KEY
-    assert keys_panel.chosen_key("passphrase", "128", "", "four words that differ").bits == 128
+def test_a_key_panel_reads_hex_and_passphrase():
+    assert GivenKey("hex", "256", f" {KEY.hex().upper()}\n", "").key() == KEY
+    assert GivenKey("passphrase", "128", "", "four words that differ").key().bits == 128
 
 
 def test_an_inline_picture_is_small():
