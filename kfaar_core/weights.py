@@ -117,6 +117,12 @@ def _mtcnn(stage: str, sha256: str, size: int) -> Weight:
     )
 
 
+OUR_FORMS = (  # of P and KVFA
+    "floor",
+    "projector_hashed",
+    "kvfa",
+    *(f"{part}_bits_{length}" for length in (8, 128, 256) for part in ("projector", "kvfa")),
+)
 WEIGHTS = {
     weight.name: weight
     for weight in (
@@ -171,14 +177,17 @@ WEIGHTS = {
             licence_data="generated faces, labelled by MediaPipe Face Landmarker (Apache-2.0)",
             citation="this project",
         ),
-        Weight(
-            name="floor",
-            file="floor.safetensors",
-            sources=(Asset(),),
-            licence_code=OURS,
-            licence_weights=OURS,
-            licence_data="LFW (train identities) and generated faces",
-            citation="this project",
+        *(
+            Weight(
+                name=name,
+                file=f"{name}.safetensors",
+                sources=(Asset(),),
+                licence_code=OURS,
+                licence_weights=OURS,
+                licence_data="LFW (train identities) and generated faces",
+                citation="this project",
+            )
+            for name in OUR_FORMS
         ),
     )
 }

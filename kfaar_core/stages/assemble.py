@@ -13,7 +13,7 @@ from kfaar_core import image, runtime, weights
 from kfaar_core.calibration import Calibration, load_calibration
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
-from kfaar_core.presets import Preset
+from kfaar_core.presets import LAB, Preset
 from kfaar_core.records import Face, FaceCrop, Photo, Posture
 from kfaar_core.stages import tiny
 from kfaar_core.stages.correct import Corrector, LatentCorrector
@@ -21,8 +21,23 @@ from kfaar_core.stages.detect import Detector, MtcnnDetector, crop, five_points,
 from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
 from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
-from kfaar_core.stages.project import FloorProjector, IdentityMap, Projector, check_projector
-from kfaar_core.stages.recognise import FloorReader, KeyedRecogniser
+from kfaar_core.stages.project import (
+    PROJECTORS,
+    BitsProjector,
+    FloorProjector,
+    HashedProjector,
+    IdentityMap,
+    Projector,
+    check_projector,
+)
+from kfaar_core.stages.recognise import (
+    BitsRecogniser,
+    CodeReader,
+    FaceReader,
+    FloorReader,
+    Identifier,
+    KeyedRecogniser,
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +54,8 @@ class Stages:
     projector: Projector  # P
     generator: Generator  # M and G
     corrector: Corrector  # G_f
-    recogniser: KeyedRecogniser  # I
+    recogniser: Identifier  # I
+    reader: FaceReader | None  # F, where it is trained
     calibration: Calibration
 
     @property
@@ -77,8 +93,12 @@ class Stages:
         return in_photo(*self.framed(photo, self.detector.pick(photo)))[:, :2]
 
     def sight(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """What KVFA reads from a face: (S,) float32 from (H, W, 3) uint8 and landmarks (478, 2+) in its px."""
-        return self.encoder.raw_of(picture, landmarks)
+        """What KVFA reads from a face: (S,) float32 from (H, W, 3) uint8 and landmarks (478, 2+) in its px.
+
+        E's raw feature, which says who a photo shows, and behind it what F reads of a virtual face.
+        """
+        feature = self.encoder.raw_of(picture, landmarks)
+        return feature if self.reader is None else np.concatenate([feature, self.reader(picture, landmarks)])
 
     def sight_of(self, photo: Photo) -> np.ndarray:
         """`sight` of the largest face of a photo.
@@ -103,9 +123,54 @@ class Stages:
         return cosines
 
 
+KEY_LENGTHS = (8, 128, 256)  # bits, for which `bits` has networks
+FORM_WEIGHTS = {
+    "floor": ("floor",),
+    "hashed": ("projector_hashed", "kvfa"),
+    "bits": (
+        "projector_hashed",
+        "kvfa",
+        *(f"projector_bits_{length}" for length in KEY_LENGTHS),
+        *(f"kvfa_bits_{length}" for length in KEY_LENGTHS),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """What differs between the forms of P and KVFA."""
+
+    identity: IdentityMap
+    projector: Projector  # P
+    recogniser: Identifier  # I
+    reader: FaceReader | None = None  # F
+    flip: bool = False  # E sees the mirrored face too
+
+
+def floor_form(state: Mapping[str, Tensor]) -> Form:
+    """The linear floor."""
+    identity = IdentityMap(state)
+    return Form(identity, FloorProjector(state, identity), KeyedRecogniser(identity, FloorReader(state)))
+
+
+def trained_form(name: str, generator: Generator, device: torch.device) -> Form:
+    """`hashed` or `bits`, with the weights of the registry."""
+    hashed = weights.load("projector_hashed")
+    identity, reader = IdentityMap(hashed), FaceReader(weights.load("kvfa"), device)
+    if name == "hashed":
+        read = KeyedRecogniser(identity, CodeReader(identity.dimension))
+        return Form(identity, HashedProjector(hashed, identity), read, reader, flip=True)
+    projectors = {length: weights.load(f"projector_bits_{length}") for length in KEY_LENGTHS}
+    keyed = {length: weights.load(f"kvfa_bits_{length}") for length in KEY_LENGTHS}
+    return Form(identity, BitsProjector(projectors, generator), BitsRecogniser(identity, keyed), reader, flip=True)
+
+
 def available_projectors() -> tuple[str, ...]:
-    """The forms of P whose weights are committed, the default first."""
-    return ("floor",)
+    """The forms of P whose weights are there, the default first."""
+    present = [
+        name for name in PROJECTORS if all(weights.find(weight, download=False) for weight in FORM_WEIGHTS[name])
+    ]
+    return tuple(sorted(filter(present, PROJECTORS), key=lambda name: name != LAB.projector))
 
 
 def assemble(
@@ -122,24 +187,26 @@ def assemble(
     device = runtime.device(device_name)
     check_projector(preset.projector)
     if preset.name == "tiny":
-        return _joined(preset, device, *tiny.boxes(preset, device), tiny.floor_state(), Calibration.tiny())
+        return _joined(preset, device, *tiny.boxes(preset, device), floor_form(tiny.floor_state()), Calibration.tiny())
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
     if device.type == "cuda":
         generator = TorchGenerator(generator_state, device)
     else:
         generator = OpenVinoGenerator(generator_state, preset.precision, threads)
+    name = preset.projector
+    form = floor_form(weights.load("floor")) if name == "floor" else trained_form(name, generator, device)
     return _joined(
         preset,
         device,
         MtcnnDetector(preset, device),
         GeometryReader(weights.load("geometry"), device),
-        recogniser(DlibResnet(), DLIB, weights.load("dlib_resnet"), device, flip=False),
+        recogniser(DlibResnet(), DLIB, weights.load("dlib_resnet"), device, flip=form.flip),
         recogniser(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True),
         generator,
         weights.load("posture"),
-        weights.load("floor"),
-        calibration or load_calibration(preset.name, preset.projector),
+        form,
+        calibration or load_calibration(preset.name, preset.projector, preset.key_bits),
     )
 
 
@@ -152,10 +219,9 @@ def _joined(
     judge: Recogniser,
     generator: Generator,
     posture: Mapping[str, Tensor],
-    floor: Mapping[str, Tensor],
+    form: Form,
     calibration: Calibration,
 ) -> Stages:
-    identity = IdentityMap(floor)
     return Stages(
         preset=preset,
         device=device,
@@ -163,11 +229,12 @@ def _joined(
         geometry=geometry,
         encoder=encoder,
         judge=judge,
-        identity=identity,
-        projector=FloorProjector(floor, identity),
+        identity=form.identity,
+        projector=form.projector,
         generator=generator,
         corrector=LatentCorrector(posture, generator, geometry, preset.correct_steps),
-        recogniser=KeyedRecogniser(identity, FloorReader(floor)),
+        recogniser=form.recogniser,
+        reader=form.reader,
         calibration=calibration,
     )
 

@@ -92,7 +92,7 @@ def part(state: StateDict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t.float() for name, t in state.items() if name.startswith(prefix)}
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def mean_style(mapping: Mapping, device: torch.device, count: int = 4096) -> Tensor:
     """The mean w (512,) over `count` fixed random z: the centre that truncation pulls towards."""
     z = torch.randn(count, 512, generator=torch.Generator().manual_seed(0))

@@ -10,7 +10,7 @@ a deviation from the paper, whose P answers a z (listed in paper.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,8 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kfaar_core.errors import BadSetting
+from kfaar_core.errors import BadKey, BadSetting
 from kfaar_core.keys import UserKey
+from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
+from kfaar_core.stages.generate import Generator, part
+from kfaar_core.stages.latent import NaturalSpace
 
 PROJECTORS = ("floor", "hashed", "bits")  # `hashed` and `bits` are trained networks
 
@@ -104,17 +107,91 @@ class FloorProjector:
         return Projected(latent=torch.from_numpy(w.astype(np.float32)).reshape(3, 512), space="w")
 
 
+class HashedProjector:
+    """P of `hashed`: a trained network draws the face of O_k u; the key draws what the network leaves open."""
+
+    def __init__(self, state: Mapping[str, Tensor], identity: IdentityMap) -> None:
+        """state: `net.*` of HashedNet, `natural.*` of NaturalSpace, `look.size` () sds of what the key draws."""
+        self._identity, self._space = identity, NaturalSpace(state)
+        width, hidden = state["net.straight.weight"].shape[1], state["net.bend.0.weight"].shape[0]
+        self._look = width - identity.dimension
+        self._net = HashedNet(identity.dimension, self._look, hidden).eval().requires_grad_(False)
+        self._net.load_state_dict(part(state, "net."))
+        self._size = float(state["look.size"])
+
+    @torch.inference_mode()
+    def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
+        """(D,) raw feature of E and a key of any length."""
+        d = self._identity.dimension
+        code = np.sqrt(d) * rotation_of(key, d) @ self._identity(feature)  # (d,)
+        draw = key.rng("nuisance")
+        look = draw.standard_normal(self._look)
+        rest = self._size * draw.standard_normal((GROUPS, 512 - LEADING))
+        leading = self._net(_row(code), _row(look))[0]  # (3, 128)
+        v = torch.cat((leading, torch.from_numpy(rest).float()), dim=-1)  # (3, 512)
+        return Projected(latent=self._space.to_w(v), space="w")
+
+
+def _row(values: np.ndarray) -> Tensor:
+    """(n,) float64 -> (1, n) float32."""
+    return torch.from_numpy(values).float()[None]
+
+
+class BitsProjector:
+    """P of `bits`, the paper's: the bits of the key beside z, an MLP, then M. One network for each key length."""
+
+    def __init__(self, states: Mapping[int, Mapping[str, Tensor]], generator: Generator) -> None:
+        """
+        Args:
+            states: by key bits; each `net.*` of BitsNet, `feature.mean` (D,), `feature.scale` (), `truncation` ().
+            generator: its M and the mean style.
+        """
+        self._states, self._generator = states, generator
+        self._nets = {bits: _bits_net(state, bits) for bits, state in states.items()}
+
+    @torch.inference_mode()
+    def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
+        """(D,) raw feature of E and a key of 8, 128 or 256 bits.
+
+        Raises:
+            BadKey: another length.
+        """
+        bits = checked_bits(key, self._states)  # (b,) of +-1
+        state, mean = self._states[len(bits)], self._generator.w_mean.cpu()
+        z = (torch.from_numpy(feature).float() - state["feature.mean"].float()) / float(state["feature.scale"])
+        w = self._generator.map(self._nets[len(bits)](z[None], bits[None]).to(self._generator.w_mean.device)).cpu()
+        w = mean + float(state["truncation"]) * (w - mean)  # (1, 512)
+        return Projected(latent=w.expand(GROUPS, -1).clone(), space="w")
+
+
+def _bits_net(state: Mapping[str, Tensor], bits: int) -> BitsNet:
+    hidden, width = state["net.layers.0.weight"].shape
+    net = BitsNet(width - bits, bits, hidden).eval().requires_grad_(False)
+    net.load_state_dict(part(state, "net."))
+    return net
+
+
+def checked_bits(key: UserKey, lengths: Iterable[int]) -> Tensor:
+    """The bits of a key as +-1, (b,) float32.
+
+    Raises:
+        BadKey: no network for that length.
+    """
+    if key.bits not in lengths:
+        known = ", ".join(map(str, sorted(lengths)))
+        raise BadKey(
+            got=f"a key of {key.bits} bits, and the form `bits` has networks for {known} bits only",
+            mend="take a key of such a length, or the projector hashed",
+        )
+    return torch.from_numpy(key.signs())
+
+
 def check_projector(name: str) -> str:
     """The name itself.
 
     Raises:
-        BadSetting: an unknown projector, or one whose networks are not trained yet.
+        BadSetting: an unknown projector.
     """
     if name not in PROJECTORS:
         raise BadSetting(got=f"the projector {name!r}", mend=f"choose one of {', '.join(PROJECTORS)}")
-    if name != "floor":
-        raise BadSetting(
-            got=f"the projector {name!r}, whose networks are not trained yet",
-            mend="use the projector floor",
-        )
     return name

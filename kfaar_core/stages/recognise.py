@@ -8,13 +8,19 @@ in d dimensions, whatever h has learned.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from kfaar_core import image
 from kfaar_core.keys import UserKey
+from kfaar_core.nets.keyed_net import KeyedNet
+from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.records import Verdict
-from kfaar_core.stages.project import IdentityMap, rotation_of
+from kfaar_core.stages.face_view import face_view
+from kfaar_core.stages.project import IdentityMap, checked_bits, rotation_of
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -30,36 +36,122 @@ class FloorReader:
         self._mean = state["reader.mean"].double().numpy()
         self._map = state["reader.map"].double().numpy()
 
-    def __call__(self, feature: np.ndarray) -> np.ndarray:
+    def __call__(self, sight: np.ndarray) -> np.ndarray:
         """(..., D) raw features of E -> (..., d) float64, unit length."""
-        return unit((feature - self._mean) @ self._map.T)
+        return unit((sight - self._mean) @ self._map.T)
+
+
+class FaceReader:
+    """F: what it reads of a face, the styles of the picture first and then the code."""
+
+    def __init__(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        """state: of ReaderNet."""
+        self._net, self._device = ReaderNet(len(state["last.bias"])), device
+        self._net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        self._net.to(device).eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def __call__(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (192 + d,) float32."""
+        view = image.to_float(face_view(picture, landmarks)).to(self._device)
+        return self._net(view)[0].float().cpu().numpy()
+
+
+class CodeReader:
+    """h of `hashed`: the last d numbers of a sight are F's reading of the code."""
+
+    def __init__(self, dimension: int) -> None:
+        self._dimension = dimension
+
+    def __call__(self, sight: np.ndarray) -> np.ndarray:
+        """(..., S) -> (..., d) float64, unit length."""
+        return unit(sight[..., -self._dimension :].astype(np.float64))
+
+
+class Reader(Protocol):
+    """h: what a sight says of the code, (..., S) -> (..., d) of unit length."""
+
+    def __call__(self, sight: np.ndarray) -> np.ndarray: ...
+
+
+class Identifier(Protocol):
+    """I: sights -> identities that can be compared by cosine. A sight (S,) begins with E's raw feature."""
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+
+    def original(self, sight: np.ndarray) -> np.ndarray:
+        """I(x): (..., S) -> (..., d), no key."""
+
+    def virtual(self, sight: np.ndarray, key: UserKey) -> np.ndarray:
+        """I(x_v, k): (..., S) -> (..., d)."""
+
+    def keyless(self, sight: np.ndarray) -> np.ndarray:
+        """I(x_v): (R, d), every read-out open to someone without a key (Eq. 11)."""
 
 
 class KeyedRecogniser:
-    """I: features of E -> identities that can be compared by cosine."""
+    """I of the floor and of `hashed`."""
 
-    def __init__(self, identity: IdentityMap, reader: FloorReader) -> None:
+    def __init__(self, identity: IdentityMap, reader: Reader) -> None:
         self._identity, self._reader = identity, reader
 
     @property
     def dimension(self) -> int:
         return self._identity.dimension
 
-    def original(self, feature: np.ndarray) -> np.ndarray:
-        """I(x): (..., D) -> (..., d), no key."""
-        return self._identity(feature)
+    def original(self, sight: np.ndarray) -> np.ndarray:
+        return self._identity(sight[..., : self._identity.width])
 
-    def virtual(self, feature: np.ndarray, key: UserKey) -> np.ndarray:
-        """I(x_v, k): (..., D) -> (..., d)."""
-        return self._reader(feature) @ rotation_of(key, self.dimension)  # rows times O_k are O_k^T applied to each
+    def virtual(self, sight: np.ndarray, key: UserKey) -> np.ndarray:
+        return self._reader(sight) @ rotation_of(key, self.dimension)  # rows times O_k are O_k^T applied to each
 
-    def keyless(self, feature: np.ndarray) -> np.ndarray:
-        """I(x_v): (2, d), every read-out open to someone without a key (Eq. 11): as a photo, and the payload."""
-        return np.stack([self._identity(feature), self._reader(feature)])
+    def keyless(self, sight: np.ndarray) -> np.ndarray:
+        """As a photo, and the payload itself."""
+        return np.stack([self.original(sight), self._reader(sight)])
+
+
+class BitsRecogniser:
+    """I of `bits`, the paper's: an MLP takes the sight of x_v and the bits of the key (Alg. 2, Condition 2)."""
+
+    def __init__(self, identity: IdentityMap, states: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """
+        Args:
+            states: by key bits; of KeyedNet.
+        """
+        self._identity = identity
+        self._nets = {}
+        for bits, state in states.items():
+            hidden, width = state["layers.0.weight"].shape
+            net = KeyedNet(width - bits, bits, identity.dimension, hidden).eval().requires_grad_(False)
+            net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+            self._nets[bits] = net
+
+    @property
+    def dimension(self) -> int:
+        return self._identity.dimension
+
+    def original(self, sight: np.ndarray) -> np.ndarray:
+        return self._identity(sight[..., : self._identity.width])
+
+    def virtual(self, sight: np.ndarray, key: UserKey) -> np.ndarray:
+        return self._answer(sight, checked_bits(key, self._nets))
+
+    def keyless(self, sight: np.ndarray) -> np.ndarray:
+        """As a photo, and through each network with a key of zeros, which is neither of +-1."""
+        blank = [self._answer(sight, torch.zeros(bits)) for bits in self._nets]
+        return np.stack([self.original(sight), *blank])
+
+    @torch.inference_mode()
+    def _answer(self, sight: np.ndarray, bits: Tensor) -> np.ndarray:
+        read = torch.from_numpy(np.atleast_2d(sight)).float()
+        found = self._nets[len(bits)](read, bits.expand(len(read), -1)).double().numpy()
+        return unit(found.reshape(*sight.shape[:-1], -1))
 
 
 def verdict(
-    recogniser: KeyedRecogniser,
+    recogniser: Identifier,
     virtual: np.ndarray,
     original: np.ndarray,
     key: UserKey | None,
@@ -68,7 +160,7 @@ def verdict(
     """Compare a virtual face with an original one; Condition 1 without a key, Condition 2 with one (Alg. 2).
 
     Args:
-        virtual, original: (D,) raw features of E.
+        virtual, original: (S,) sights.
         key: None compares the most similar of the key-less read-outs.
     """
     reference = recogniser.original(original)

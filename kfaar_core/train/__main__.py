@@ -6,9 +6,11 @@ the time left, resumes after a kill, and writes a model card beside the weights.
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,53 +22,79 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kfaar_core import weights
+from kfaar_core.errors import BadSetting
 from kfaar_core.evaluate.data import locate
 from kfaar_core.evaluate.results import safe_command
 from kfaar_core.files import cache_folder
 from kfaar_core.nets.dlib_resnet import DlibResnet
+from kfaar_core.nets.projector_net import BitsNet, HashedNet
 from kfaar_core.pipeline import load
 from kfaar_core.stages.assemble import recogniser as build_recogniser
 from kfaar_core.stages.encode import DLIB
-from kfaar_core.stages.generate import OpenVinoGenerator
+from kfaar_core.stages.generate import part
 from kfaar_core.train import floor as floor_fit
 from kfaar_core.train import geometry as geometry_fit
 from kfaar_core.train import posture as posture_fit
+from kfaar_core.train import projector as projector_fit
 from kfaar_core.train import recogniser as recogniser_fit
 from kfaar_core.train.examples import write_examples
 from kfaar_core.train.features import features
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
-from kfaar_core.train.renders import Renders, Samples, load_renders, mixed_styles, posed_styles, render_cache
-from kfaar_core.train.settings import LAB_TRAINING, Training
+from kfaar_core.train.renders import (
+    Renders,
+    Samples,
+    bits_styles,
+    code_styles,
+    load_renders,
+    mixed_styles,
+    posed_styles,
+    render_cache,
+)
+from kfaar_core.train.road import Road
+from kfaar_core.train.settings import LAB_TRAINING, Training, with_settings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_show_locals=False)
 DataOption = Annotated[str, typer.Option("--data", help="LFW: a parquet file, or a name in KFAAR_DATA")]
 OutOption = Annotated[Path, typer.Option("-o", "--out", help="folder of the weights")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="go on from the checkpoint")]
+SetOption = Annotated[list[str], typer.Option("--set", help="name=value, for any number of train.settings")]
 CPU = torch.device("cpu")
 ASSETS = Path("assets/weights")
 
 
 @app.command()
 def renders(
-    kind: Annotated[str, typer.Argument(help="mixed (any style) or posed (as the floor makes them)")] = "mixed",
+    kind: Annotated[
+        str, typer.Argument(help="mixed (any style), posed (as the floor makes them), hashed or bits-N")
+    ] = "mixed",
     workers: Annotated[int, typer.Option(help="processes that share the work; start each with its own --worker")] = 1,
     worker: int = 0,
     data: DataOption = "lfw",
+    out: OutOption = ASSETS,
+    settings: SetOption = [],  # noqa: B006
 ) -> None:
     """Render and label faces into the cache."""
-    training = LAB_TRAINING
-    generator = OpenVinoGenerator(weights.load("mobile_stylegan"), precision="bf16", threads=1)
+    training = with_settings(LAB_TRAINING, settings)
+    road = Road(training, locate(data, False))
+    generator = road.generator
     torch.set_num_threads(1)
-    shards = {"mixed": training.mixed_shards, "posed": training.posed_shards}[kind]
+    mixed = training.styled_shards + training.channel_shards
+    shards = {"mixed": mixed, "posed": training.posed_shards, "hashed": training.code_shards}
 
     def sample(rng: np.random.Generator, count: int) -> Samples:
+        if kind == "hashed":
+            return code_styles(_hashed(out), road.space, training.look_size, road.blind_channel, rng, count)
+        if kind.startswith("bits"):
+            net = _bits_net(out, _bits(kind))
+            truncation = training.bits_truncation
+            return bits_styles(net, generator, truncation, road.people, _bits(kind), road.blind_channel, rng, count)
         if kind == "mixed":
             return mixed_styles(generator, rng, count)
         fitted = _fitted(training, data)
         return posed_styles(fitted.directions, fitted.posture, fitted.gain, fitted.targets, rng, count)
 
-    render_cache(generator, kind, sample, shards, training.seed, worker, workers)
+    render_cache(generator, kind, sample, shards.get(kind, training.bits_shards), training.seed, worker, workers)
 
 
 @app.command()
@@ -137,10 +165,105 @@ def floor(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
 
 
 @app.command()
+def projector(
+    form: Annotated[str, typer.Argument(help="hashed, bits-8, bits-128 or bits-256")] = "hashed",
+    data: DataOption = "lfw",
+    out: OutOption = ASSETS,
+    resume: ResumeOption = False,
+    settings: SetOption = [],  # noqa: B006
+) -> None:
+    """Train P (Eq. 6-10)."""
+    training = with_settings(LAB_TRAINING, settings)
+    _print(training)
+    road = Road(training, locate(data, False))
+    folder = cache_folder(f"projector/{form}")
+    if form == "hashed":
+        torch.manual_seed(training.seed)
+        channel = road.channel(road.styles_reader())
+        axes = projector_fit.payload_axes(channel, training.code_dimension)
+        hashed = projector_fit.start(training.code_dimension, axes, training)
+        projector_fit.train_hashed(road.people, hashed, road.proxy, channel, training, folder, resume)
+        state = {**_under("net.", hashed.state_dict()), **road.natural, **road.identity}
+        state["look.size"] = torch.tensor(training.look_size)
+    else:
+        channel = road.channel(road.reader(out))
+        lesson = projector_fit.train_bits(
+            road.people, _bits(form), road.generator, road.proxy, channel, training, folder, resume
+        )
+        save_file(lesson.reader.state_dict(), folder / "reader.safetensors")
+        net, people = lesson.net, road.people
+        state = {**_under("net.", net.state_dict()), "truncation": torch.tensor(training.bits_truncation)}
+        state |= {"feature.mean": people.feature_mean, "feature.scale": people.feature_scale}
+    _save(out / f"projector_{form.replace('-', '_')}.safetensors", state, training, _last_losses(folder))
+
+
+@app.command()
+def kvfa(
+    form: Annotated[str, typer.Argument(help="styles (F's first lesson), hashed, bits-8, bits-128 or bits-256")],
+    data: DataOption = "lfw",
+    out: OutOption = ASSETS,
+    resume: ResumeOption = False,
+    settings: SetOption = [],  # noqa: B006
+    threads: Annotated[int, typer.Option(help="of the CPU")] = 1,
+) -> None:
+    """Train KVFA (Eq. 17-24)."""
+    torch.set_num_threads(threads)
+    training = with_settings(LAB_TRAINING, settings)
+    _print(training)
+    road, folder = Road(training, locate(data, False)), cache_folder(f"kvfa/{form}")
+    if form == "styles":
+        road.teach_styles(folder, resume)
+    elif form == "hashed":
+        net, found = road.teach_code(folder, resume)
+        _save(out / "kvfa.safetensors", dict(net.state_dict()), training, found)
+    else:
+        keyed, found = road.teach_keyed(road.reader(out), _bits(form), folder, resume)
+        _save(out / f"kvfa_{form.replace('-', '_')}.safetensors", dict(keyed.state_dict()), training, found)
+
+
+@app.command()
 def examples(out: Annotated[Path, typer.Option("-o", "--out")] = Path("assets/examples")) -> None:
     """Render the synthetic example photos of the app."""
     for path in write_examples(load("lab"), out, LAB_TRAINING.example_seeds):
         typer.echo(path)
+
+
+def _hashed(folder: Path) -> HashedNet:
+    state = load_file(folder / "projector_hashed.safetensors")
+    code = len(state["identity.map"])
+    net = HashedNet(code, state["net.straight.weight"].shape[1] - code)
+    net.load_state_dict(part(state, "net."))
+    return net.eval()
+
+
+def _bits(form: str) -> int:
+    """`bits-8` -> 8.
+
+    Raises:
+        BadSetting: another form.
+    """
+    name, _, bits = form.partition("-")
+    if name != "bits" or bits not in ("8", "128", "256"):
+        raise BadSetting(got=f"the form {form!r} is unknown", mend="choose hashed, bits-8, bits-128 or bits-256")
+    return int(bits)
+
+
+def _bits_net(folder: Path, bits: int) -> BitsNet:
+    state = part(load_file(folder / f"projector_bits_{bits}.safetensors"), "net.")
+    net = BitsNet(state["layers.0.weight"].shape[1] - bits, bits)
+    net.load_state_dict(state)
+    return net.eval()
+
+
+def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+def _last_losses(folder: Path) -> dict[str, float]:
+    """The last line of a run's log: each term, unweighted, over its last steps."""
+    with (folder / "log.csv").open(newline="") as file:
+        *_, last = csv.DictReader(file)
+    return {name: float(value) for name, value in last.items()}
 
 
 def _fitted(training: Training, data: str) -> floor_fit.Fitted:

@@ -25,13 +25,18 @@ from kfaar_core.train.renders import SHARD, Renders, posed_styles
 from kfaar_core.train.settings import Correction, Training
 
 
-def identity_map(features: np.ndarray, people: np.ndarray, dimension: int, shrink: float = 0.1) -> dict[str, Tensor]:
+def identity_map(
+    features: np.ndarray, people: np.ndarray, dimension: int, shrink: float = 0.1, reliable: bool = False
+) -> dict[str, Tensor]:
     """Linear discriminants of E's features: u = unit(W (E(x) - mu)), every dimension of unit variance on train.
 
     Args:
         features: (N, D) raw features of training photos.
         people: (N,) identity numbers; people with one photo serve the between-class part alone.
         shrink: ridge on the within-class scatter, in shares of its mean variance.
+        reliable: let each dimension count by the share of its variance that people differ by. The keyed rotation makes
+            every direction of u alike, so that a wrong key stays a random direction of all d, while two photos of one
+            person agree better.
     """
     features = features.astype(np.float64)
     people = np.unique(people, return_inverse=True)[1]  # without the numbers of people whose photos all were missed
@@ -42,10 +47,13 @@ def identity_map(features: np.ndarray, people: np.ndarray, dimension: int, shrin
     away = features - means[people]
     within = (away * weight[:, None]).T @ away / (weight.sum() * (1 - 1 / counts[counts > 1].mean()))
     within += shrink * np.trace(within) / len(within) * np.eye(len(within))
-    _, vectors = scipy.linalg.eigh(np.cov(means.T), within)
+    between, vectors = scipy.linalg.eigh(np.cov(means.T), within)
     rows = vectors[:, ::-1][:, :dimension].T
     mean = features.mean(axis=0)
     rows /= ((features - mean) @ rows.T).std(axis=0)[:, None]
+    if reliable:
+        share = between[::-1][:dimension] / (between[::-1][:dimension] + 1)
+        rows *= share[:, None]
     return {"identity.mean": torch.from_numpy(mean), "identity.map": torch.from_numpy(rows.copy())}
 
 

@@ -10,15 +10,21 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from kfaar_core import image
 from kfaar_core.files import cache_folder
+from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.runtime import stream
 from kfaar_core.stages.generate import Generator, w_plus
+from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.directions import Directions, PostureFit
+from kfaar_core.train.projector import People, styles_of_bits
+from kfaar_core.train.proxy import Channel
 from kfaar_core.train.teachers import Landmarker
 
 log = logging.getLogger(__name__)
@@ -45,6 +51,7 @@ class Samples:
 
     w: np.ndarray  # (N, 3, 512) float32
     payload: np.ndarray  # (N, d) float32
+    group: int = 1  # so many in a row belong together: where one is missed, none is kept
 
 
 Sampler = Callable[[np.random.Generator, int], Samples]
@@ -74,22 +81,60 @@ def posed_styles(
     return Samples(w.reshape(count, 3, 512).astype(np.float32), payload.astype(np.float32))
 
 
+def code_styles(
+    net: HashedNet, space: NaturalSpace, look_size: float, channel: Channel, rng: np.random.Generator, count: int
+) -> Samples:
+    """Faces of the trained `hashed` P, after a step of posture correction; each code twice, as of two photos.
+
+    A key turns u into any direction with the same chance, so random codes are what fresh keys would give.
+    """
+    torch.manual_seed(int(rng.integers(2**62)))
+    code = functional.normalize(torch.randn(count // 2, net.code), dim=1).repeat_interleave(2, dim=0)
+    with torch.inference_mode():
+        v = net(net.code**0.5 * code, torch.randn(count, net.look))
+        w = space.to_w(torch.cat((v, look_size * torch.randn(count, GROUPS, 512 - LEADING)), dim=-1))
+        w = channel.corrected(w)
+    return Samples(w.numpy(), code.numpy(), group=2)
+
+
+def bits_styles(
+    net: BitsNet,
+    generator: Generator,
+    truncation: float,
+    people: People,
+    bits: int,
+    channel: Channel,
+    rng: np.random.Generator,
+    count: int,
+) -> Samples:
+    """Faces of the trained `bits` P, after a step of correction: two photos of a person and one of another, one key."""
+    torch.manual_seed(int(rng.integers(2**62)))
+    photos = torch.stack(people.triplets(count // 3), dim=1).flatten()
+    key = (torch.randint(0, 2, (count // 3, bits)).float() * 2 - 1).repeat_interleave(3, dim=0)
+    with torch.inference_mode():
+        styles = styles_of_bits(net, generator.map, generator.w_mean, people.feature[photos], key, truncation)
+        w = channel.corrected(styles)
+    return Samples(w.numpy(), torch.cat((people.identity[photos], key), dim=1).numpy(), group=3)
+
+
 def render_shard(generator: Generator, landmarker: Landmarker, samples: Samples, path: Path) -> None:
     """Render and label the samples and write one shard."""
     names = ("w", "payload", "pictures", "landmarks", "blendshapes", "rotation")
-    kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    found: list[tuple[np.ndarray, ...] | None] = []
     for latent, payload in zip(samples.w, samples.payload, strict=True):
         levels = image.to_uint8(generator.render(w_plus(torch.from_numpy(latent)[None]), side=512))[0]
         labels = landmarker(levels)
-        if labels is None:
-            continue
         half = levels.reshape(256, 2, 256, 2, 3).mean(axis=(1, 3)).round().astype(np.uint8)
-        values = (latent, payload, half, labels.landmarks, labels.blendshapes, labels.rotation)
-        for column, value in zip(kept.values(), values, strict=True):
-            column.append(value)
+        face = (latent, payload, half, labels.landmarks, labels.blendshapes, labels.rotation) if labels else None
+        found.append(face)
+    groups = [found[i : i + samples.group] for i in range(0, len(found), samples.group)]
+    kept: list[tuple[np.ndarray, ...]] = []
+    for group in groups:
+        seen = [face for face in group if face is not None]
+        kept += seen if len(seen) == samples.group else []
     partial = path.with_suffix(".part.npz")
-    missed = len(samples.w) - len(kept["w"])
-    np.savez(partial, missed=missed, **{name: np.stack(column) for name, column in kept.items()})  # type: ignore[arg-type]
+    columns: dict[str, Any] = {name: np.stack(c) for name, c in zip(names, zip(*kept, strict=True), strict=True)}
+    np.savez(partial, missed=len(found) - len(kept), **columns)
     partial.rename(path)
 
 
@@ -107,9 +152,9 @@ def render_cache(
         log.info("%s: shard %d of %d", kind, number + 1, shards)
 
 
-def load_renders(kind: str, limit: int | None = None) -> Renders:
-    """Every shard of `renders-<kind>` (or the first `limit`), joined."""
+def load_renders(kind: str, limit: int | None = None, first: int = 0) -> Renders:
+    """Every shard of `renders-<kind>` from the number `first` to before `limit`, joined."""
     whole = "[0-9]" * 4 + ".npz"  # not the .part.npz of a process that is writing
-    shards = [dict(np.load(path)) for path in sorted(cache_folder(f"renders-{kind}").glob(whole))[:limit]]
+    shards = [dict(np.load(path)) for path in sorted(cache_folder(f"renders-{kind}").glob(whole))[first:limit]]
     missed = sum(int(shard.pop("missed")) for shard in shards)
     return Renders(**{name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}, missed=missed)

@@ -1,0 +1,47 @@
+"""The networks of P: z' = P(z, k) (Section IV-B-2: "a concatenated operation and a multilayer perceptron").
+
+`HashedNet` never sees a key: it draws the face of a code that the key has turned (stages.project). `BitsNet` is the
+paper's: the bits of the key, as +-1, stand beside z.
+"""
+
+from __future__ import annotations
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+LEADING = 128  # natural coordinates of each layer group that P moves: 95 % of what styles vary in
+GROUPS = 3
+
+
+class HashedNet(nn.Module, PyTorchModelHubMixin):
+    """(code (N, d), look (N, m)), both of about unit variance -> natural coordinates (N, 3, 128)."""
+
+    def __init__(self, code: int, look: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.code, self.look = code, look  # d, m
+        self.straight = nn.Linear(code + look, GROUPS * LEADING)
+        self.bend = nn.Sequential(
+            nn.Linear(code + look, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, GROUPS * LEADING),
+        )
+
+    def forward(self, code: Tensor, look: Tensor) -> Tensor:
+        x = torch.cat((code, look), dim=-1)
+        return (self.straight(x) + self.bend(x)).unflatten(-1, (GROUPS, LEADING))
+
+
+class BitsNet(nn.Module, PyTorchModelHubMixin):
+    """(z (N, D) of about unit variance, bits (N, b) of +-1) -> z' (N, 512), which M takes."""
+
+    def __init__(self, feature: int, bits: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(feature + bits, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 512)
+        )
+
+    def forward(self, z: Tensor, bits: Tensor) -> Tensor:
+        return self.layers(torch.cat((z, bits), dim=-1))

@@ -1,0 +1,204 @@
+"""Train KVFA's F on generated faces (Section IV-C-3); F never sees a real photo.
+
+F first learns to read the styles of any face (`pretrain`), then the payload of P's faces after posture correction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kfaar_core.losses.cosine import SAME, cosine_loss
+from kfaar_core.losses.recogniser import Readings, recogniser_terms, recogniser_total
+from kfaar_core.nets.keyed_net import KeyedNet
+from kfaar_core.nets.reader_net import INPUT, ReaderNet
+from kfaar_core.runtime import stream
+from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.train.loop import Plan, train
+from kfaar_core.train.projector import rotations
+from kfaar_core.train.settings import Training
+from kfaar_core.train.views import Views
+
+STYLES_READ = 64  # leading natural coordinates of each layer group that F is asked for
+STYLES = 3 * STYLES_READ
+
+
+def seen(views: np.ndarray) -> Tensor:
+    """(N, 128, 112, 3) uint8 -> (N, 3, 128, 112) in [-1, 1]."""
+    return torch.from_numpy(views).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def shaken(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Small turns (1 degree), scales (1.5 %) and shifts (1 px) of views, brightness, contrast, noise."""
+    count = len(x)
+    angle, scale = np.deg2rad(rng.normal(0, 1, count)), np.exp(rng.normal(0, 0.015, count))
+    c, s, ratio = scale * np.cos(angle), scale * np.sin(angle), INPUT[0] / INPUT[1]
+    shift = rng.normal(0, 1 / 60, (count, 2))
+    theta = np.stack([c, -s * ratio, shift[:, 0], s / ratio, c, shift[:, 1]], axis=1).reshape(-1, 2, 3)
+    grid = functional.affine_grid(torch.from_numpy(theta.astype(np.float32)), list(x.shape), align_corners=False)
+    x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    draw = lambda low, high: torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1)).astype(np.float32))  # noqa: E731
+    noise = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
+    return x * draw(0.95, 1.05) + draw(-0.04, 0.04) + noise * draw(0, 0.03)
+
+
+def learn(
+    net: ReaderNet,
+    data: Views,
+    targets: Tensor,
+    terms: Callable[[Tensor, Tensor], dict[str, Tensor]],
+    objective: Callable[[Mapping[str, Tensor]], Tensor],
+    plan: Plan,
+    training: Training,
+    folder: Path,
+    resume: bool,
+    group: int = 1,
+) -> None:
+    """Train F; half of every batch was saved small or as a JPEG.
+
+    Args:
+        group: renders that belong together (train.renders.code_styles) and stand in the batch one part after the other.
+        targets: (N, T).
+        terms: (answers, targets of the batch) -> named terms.
+        objective: what is minimised, from the terms.
+    """
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
+    groups, count = len(targets) // group, training.batch // group
+    per_epoch = groups // count
+
+    def losses(step: int) -> dict[str, Tensor]:
+        epoch, place = divmod(step, per_epoch)
+        order = stream(training.seed, f"kvfa epoch {epoch}").permutation(groups)
+        first = group * np.sort(order[place * count : (place + 1) * count])
+        chosen = np.concatenate([first + i for i in range(group)])
+        rng = stream(training.seed, f"kvfa batch {step}")
+        worse = rng.random((len(chosen), 1, 1, 1)) < 0.5
+        pictures = np.where(worse, data.damaged[chosen], data.clean[chosen])
+        x = shaken(seen(pictures), rng).to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            answers = net(x)
+        return terms(answers.float(), targets[chosen])
+
+    train(net, losses, plan, folder, resume, objective, training)
+
+
+@torch.inference_mode()
+def read(net: ReaderNet, views: np.ndarray) -> np.ndarray:
+    """(N, outputs) float32 of views (N, 128, 112, 3) uint8, in evaluation mode."""
+    net.eval()
+    return np.concatenate([net(seen(views[i : i + 64])).numpy() for i in range(0, len(views), 64)])
+
+
+def styles_terms(answers: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """Squared error of natural coordinates, which have about unit variance."""
+    return {"styles": (answers[:, :STYLES] - targets[:, :STYLES]).square().mean()}
+
+
+def code_terms(answers: Tensor, targets: Tensor, margin: float) -> dict[str, Tensor]:
+    """Eq. 17-23 for `hashed`, and the styles: the rows of the first half and of the second carry the same codes.
+
+    A code is O_k u, whatever the key and the person; so keys are drawn here, and u = O_k^T code follows from them.
+
+    Args:
+        answers: (2n, 192 + d). targets: (2n, 192 + d), the same, its code of unit length.
+    """
+    one, two = answers[:, STYLES:].chunk(2)
+    code = targets[: len(one), STYLES:]
+    right, wrong = rotations(2, code.shape[1])  # rows times O are O^T applied to each
+    readings = Readings(
+        x1=code @ right,
+        x1_none=one,
+        x1_k2=one @ wrong,
+        x1_k1=one @ right,
+        x2_k1=two @ right,
+        y_k1=one.roll(1, dims=0) @ right,
+    )
+    terms = recogniser_terms(readings, margin)
+    terms["per1"] = (terms["per1"] + cosine_loss(two, targets[len(one) :, STYLES:], SAME)) / 2  # x2 counts as x1 does
+    return terms | styles_terms(answers, targets)
+
+
+def grown(net: ReaderNet, outputs: int) -> ReaderNet:
+    """The same F with more outputs."""
+    larger = ReaderNet(outputs)
+    state = larger.state_dict()
+    for name, tensor in net.state_dict().items():
+        if name.startswith("last."):
+            state[name][: len(tensor)] = tensor
+            state[name][len(tensor) :] *= 0.1
+        else:
+            state[name] = tensor
+    larger.load_state_dict(state)
+    return larger
+
+
+def style_targets(space: NaturalSpace, w: np.ndarray) -> Tensor:
+    """(N, 192): the leading natural coordinates of each layer group."""
+    return space.of_w(torch.from_numpy(w))[:, :, :STYLES_READ].flatten(1)
+
+
+def cosine_report(answers: np.ndarray, codes: np.ndarray) -> dict[str, float]:
+    """How well h reads unseen renders: cosine with the code."""
+    cosines = (answers * codes).sum(axis=1) / np.linalg.norm(answers, axis=1) / np.linalg.norm(codes, axis=1)
+    return {"n": len(cosines), "code_cosine_mean": float(cosines.mean()), "code_cosine_sd": float(cosines.std())}
+
+
+def teach_keyed(
+    first: Mapping[str, Tensor],
+    sights: np.ndarray,
+    payload: np.ndarray,
+    bits: int,
+    training: Training,
+    folder: Path,
+    resume: bool,
+) -> tuple[KeyedNet, dict[str, float]]:
+    """Eq. 17-24 for `bits`, on sights of renders in triplets (x1, x2 of one person, y of another) under one key.
+
+    Args:
+        first: state to start from.
+        sights: (2, N, S) of the faces as they are and saved small or as a JPEG.
+        payload: (N, d + bits): u of the photo, then the key's bits.
+    """
+    sight, dimension = sights.shape[2], payload.shape[1] - bits
+    net = KeyedNet(sight, bits, dimension)
+    net.load_state_dict(first)
+    held = len(payload) // 30 * 3
+    seen = torch.from_numpy(sights.astype(np.float32)).unflatten(1, (-1, 3))  # (2, N / 3, 3, S)
+    truth = torch.from_numpy(payload).unflatten(0, (-1, 3))
+    weights = training.recogniser_weights()
+
+    def terms(x: Tensor, aims: Tensor) -> dict[str, Tensor]:
+        u, right = aims[:, 0, :dimension], aims[:, 0, dimension:]
+        wrong = torch.randint(0, 2, right.shape).float() * 2 - 1
+        near = torch.where(torch.arange(bits) == torch.randint(bits, (len(x), 1)), -right, right)  # one bit over
+        same = (wrong == right).all(dim=1, keepdim=True)
+        wrong = torch.where((torch.rand(len(x), 1) < 0.3) | same, near, wrong)
+        readings = Readings(
+            x1=u,
+            x1_none=net(x[:, 0], torch.zeros_like(right)),
+            x1_k2=net(x[:, 0], wrong),
+            x1_k1=net(x[:, 0], right),
+            x2_k1=net(x[:, 1], right),
+            y_k1=net(x[:, 2], right),
+        )
+        return recogniser_terms(readings, training.margin)
+
+    def losses(step: int) -> dict[str, Tensor]:
+        rng = stream(training.seed, f"keyed batch {step}")
+        chosen = rng.integers(0, seen.shape[1] - held // 3, training.projector_batch)
+        version = torch.from_numpy(rng.integers(0, 2, len(chosen)))
+        x = seen[version, torch.from_numpy(chosen)]
+        x = x + 0.3 * net.scale * torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
+        return terms(x, truth[chosen])
+
+    plan = Plan(steps=training.keyed_steps, rate=training.projector_rate, decay=0.05, seed=training.seed)
+    train(net, losses, plan, folder, resume, lambda found: recogniser_total(found, weights), training)
+    with torch.inference_mode():
+        x, aims = seen[0, -(held // 3) :].flatten(0, 1), truth[-(held // 3) :].flatten(0, 1)
+        found = cosine_report(net(x, aims[:, dimension:]).numpy(), aims[:, :dimension].numpy())
+    return net, found

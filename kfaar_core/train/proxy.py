@@ -1,0 +1,112 @@
+"""Stand-ins for rendering while P trains on a CPU: v -> R(G(w)), and v -> what F reads after posture correction.
+
+A render costs 50 ms and its gradient a second; these cost microseconds, and are fitted on cached renders. What they
+cannot tell is kept as noise, so that P trusts them only as far as they go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kfaar_core.nets.projector_net import GROUPS, LEADING
+from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.train.directions import PostureFit
+
+
+class FeatureProxy(nn.Module):
+    """R(G(w)) from the leading natural coordinates: (N, 3, 128) -> (N, D), of unit length."""
+
+    def __init__(self, features: int, hidden: int = 768) -> None:
+        super().__init__()
+        self.straight = nn.Linear(GROUPS * LEADING, features)
+        self.bend = nn.Sequential(
+            nn.Linear(GROUPS * LEADING, hidden), nn.SiLU(), nn.Dropout(0.2), nn.Linear(hidden, features)
+        )
+
+    def forward(self, v: Tensor) -> Tensor:
+        x = v.flatten(1)
+        return functional.normalize(self.straight(x) + self.bend(x), dim=1)
+
+
+def fit_proxy(v: Tensor, features: Tensor, epochs: int = 40, seed: int = 0) -> tuple[FeatureProxy, float]:
+    """The proxy and its mean cosine with R on the tenth of the renders that it did not see.
+
+    Args:
+        v: (N, 3, 128). features: (N, D) centred, unit length.
+    """
+    torch.manual_seed(seed)
+    held = len(v) // 10
+    net = FeatureProxy(features.shape[1])
+    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.05)
+    steps = epochs * (len(v) - held) // 256
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+    for _ in range(steps):
+        chosen = torch.randint(held, len(v), (256,))
+        loss = 1 - (net(v[chosen]) * features[chosen]).sum(dim=1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    net.eval().requires_grad_(False)
+    return net, float((net(v[:held]) * features[:held]).sum(dim=1).mean())
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What happens to styles between P and F: posture correction, rendering, reading; all linear, with noise."""
+
+    space: NaturalSpace
+    posture: PostureFit
+    gain: Tensor  # (1536, 54) of the one-step correction
+    targets: Tensor  # (M, 54) postures of training photos
+    rows: Tensor  # (S, 384): F's reading from the leading coordinates of the face it sees
+    offset: Tensor  # (S,)
+    noise: Tensor  # (S, S) Cholesky factor of what the rows cannot tell
+    mean: Tensor  # (S,) of readings
+    scale: Tensor  # (S,) sd of readings
+
+    def corrected(self, w: Tensor) -> Tensor:
+        """w (N, 3, 512) -> w after a step towards the posture of a random training photo."""
+        flat = w.flatten(1)
+        rows = torch.from_numpy(self.posture.rows).float()
+        mean = torch.from_numpy(self.posture.latent_mean).float()
+        aim = self.targets[torch.randint(len(self.targets), (len(w),))]
+        gap = aim - torch.from_numpy(self.posture.posture_mean).float() - (flat - mean) @ rows.T
+        return (flat + gap @ self.gain.T).unflatten(1, (GROUPS, 512))
+
+    def read(self, w: Tensor) -> Tensor:
+        """w (N, 3, 512) as P made it -> F's reading (N, S) of the corrected face."""
+        v = self.space.of_w(self.corrected(w))[..., :LEADING].flatten(1)
+        clean = v @ self.rows.T + self.offset
+        return clean + torch.randn(len(w), len(self.offset)) @ self.noise.T
+
+
+def fit_channel(
+    space: NaturalSpace, posture: PostureFit, gain: np.ndarray, targets: np.ndarray, v: Tensor, readings: Tensor
+) -> Channel:
+    """
+    Args:
+        v: (N, 3, 128) of renders that F did not see in training. readings: (N, S) of F.
+    """
+    x = torch.cat((v.flatten(1), torch.ones(len(v), 1)), dim=1).double()
+    ridge = 1e-2 * len(v) * torch.eye(x.shape[1]).double()
+    solved = torch.linalg.solve(x.T @ x + ridge, x.T @ readings.double()).T  # (S, 385)
+    away = readings.double() - x @ solved.T
+    cov = torch.cov(away.T).reshape(len(solved), -1)
+    noise = torch.linalg.cholesky(cov + 1e-4 * (cov.diagonal().mean() + 1e-6) * torch.eye(len(solved)))
+    return Channel(
+        space=space,
+        posture=posture,
+        gain=torch.from_numpy(gain).float(),
+        targets=torch.from_numpy(targets).float(),
+        rows=solved[:, :-1].float(),
+        offset=solved[:, -1].float(),
+        noise=noise.float(),
+        mean=readings.mean(dim=0),
+        scale=readings.std(dim=0).clamp(min=1e-6),
+    )
