@@ -170,7 +170,7 @@ def available_projectors() -> tuple[str, ...]:
     present = [
         name for name in PROJECTORS if all(weights.find(weight, download=False) for weight in FORM_WEIGHTS[name])
     ]
-    return tuple(sorted(filter(present, PROJECTORS), key=lambda name: name != LAB.projector))
+    return tuple(sorted(present, key=lambda name: name != LAB.projector))
 
 
 def assemble(
