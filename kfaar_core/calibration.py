@@ -1,7 +1,8 @@
 """Thresholds and reference marks, set on dev identities by `python -m kfaar_core evaluate --table thresholds`.
 
 They are saved as assets/thresholds/<preset>-<projector>.json and frozen: nothing from test ever touches them. The judge
-never sees a projector, so that its thresholds are the same in all files that were made with the same people.
+never sees a projector, so that its thresholds are the same in all files that were made with the same people. A form
+with a network of its own for another key length has thresholds of its own in <bits>-bit/<preset>-<projector>.json.
 """
 
 from __future__ import annotations
@@ -42,13 +43,17 @@ class Calibration:
         return cls(judge_fmr_1=float("inf"), judge_fmr_01=float("inf"), kvfa_dev=float("inf"))
 
 
-def load_calibration(preset: str, projector: str) -> Calibration:
+def load_calibration(preset: str, projector: str, bits: int = 0) -> Calibration:
     """The committed calibration of a preset with a projector.
 
+    Args:
+        bits: length of the keys; the thresholds of all lengths where it has none of its own.
     Raises:
         BadWeights: there is none, or it is no calibration.
     """
-    path = FOLDER / f"{preset}-{projector}.json"
+    name = f"{preset}-{projector}.json"
+    own = FOLDER / f"{bits}-bit" / name
+    path = own if own.is_file() else FOLDER / name
     mend = (
         "restore assets/thresholds from the repository, or run: python -m kfaar_core evaluate --table thresholds "
         f"--projector {projector} --data PATH -o assets/thresholds"

@@ -13,24 +13,29 @@ from tqdm import tqdm
 from kfaar_core.commands.options import Json, PresetName, Threads, show_json
 from kfaar_core.errors import BadOutput, DataMissing
 from kfaar_core.presets import get_preset
-from kfaar_core.scenarios.populations import OWN, SHARED
+from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
 
 if TYPE_CHECKING:
     from kfaar_core.tables import Table
 
+TABLES = "VI, VII, thresholds, recognisers, anonymity, posture, keys, robustness or mask"
+DATA = "photos of people; `synthetic` is people who do not exist"
 ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.json", help="a file that evaluate wrote")]
 ResultFiles = Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="files that evaluate wrote")]
 
 
 def evaluate(
-    table: Annotated[str, typer.Option("--table", help="VI, VII, thresholds, recognisers, anonymity or posture")],
+    table: Annotated[str, typer.Option("--table", help=TABLES)],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="the folder of result files")],
-    data: Annotated[str | None, typer.Option("--data", metavar="PATH|HUB-ID", help="photos of people")] = None,
+    data: Annotated[str | None, typer.Option("--data", metavar="PATH|HUB-ID", help=DATA)] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="PEOPLE", help="so many people only")] = None,
     shared_key: Annotated[bool, typer.Option("--shared-key/--own-key", help="one key for all, or one for each")] = True,
     preset: PresetName = "lab",
     projector: Annotated[str, typer.Option("--projector", help="how the key is applied")] = "floor",
+    key_bits: Annotated[int | None, typer.Option("--key-bits", help="length of the keys, if not the preset's")] = None,
+    trials: Annotated[int, typer.Option("--trials", min=1, metavar="KEYS", help="keys that everyone shares")] = TRIALS,
     threads: Threads = 0,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="processes, one core each; with 1, --threads counts")] = 1,
     as_json: Json = False,
 ) -> None:
     """Measure one table on photos of people. A run that was stopped goes on where it was."""
@@ -53,6 +58,9 @@ def evaluate(
             preset=preset,
             out=output,
             projector=projector,
+            key_bits=key_bits,
+            trials=trials,
+            jobs=jobs,
             threads=threads,
             progress=progress,
         )

@@ -80,6 +80,10 @@ class ArrayCache:
             log.warning("a damaged cache entry was passed over")
             return None
 
+    def has(self, key: str) -> bool:
+        """Whether there is an entry, damaged or not."""
+        return self._path(key).is_file()
+
     def put(self, key: str, **arrays: np.ndarray) -> None:
         """Write an entry whole or not at all.
 

@@ -1,86 +1,243 @@
-"""Laboratory: stages, data and cache of one evaluation run, and what its pictures look like to the networks."""
+"""Laboratory: stages, data and cache of one evaluation run, and what its pictures look like to the networks.
+
+A picture is made, looked at and forgotten; what the networks saw in it stays in the cache. What is to be seen is asked
+for by a request, a small frozen record, so that several processes can fill the cache before a table is computed from
+it (jobs.py). The name of an entry holds what it depends on and nothing else: a real photo does not depend on the
+projector, and no look depends on a threshold.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
-from kfaar_core import image
-from kfaar_core.errors import KfaarError
+from kfaar_core import image, weights
+from kfaar_core.calibration import Calibration
+from kfaar_core.errors import BadPicture, NoFaceFound
 from kfaar_core.evaluate.cache import ArrayCache, content_key
-from kfaar_core.evaluate.data import Dataset
+from kfaar_core.evaluate.data import Dataset, open_dataset
+from kfaar_core.evaluate.synthetic import SYNTHETIC, synthetic_people
+from kfaar_core.files import cache_folder
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import AnonymisationServer
+from kfaar_core.presets import Preset
 from kfaar_core.records import Photo
 from kfaar_core.runtime import stream
-from kfaar_core.stages.assemble import Stages
+from kfaar_core.stages.assemble import FORM_WEIGHTS, Stages, assemble
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]  # done, of
+Arrays = Mapping[str, np.ndarray]
+
+VERSION = 2  # of the code that looks; a change of what it sees takes the next number, and old entries are not read
+LOOKERS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "dlib_resnet", "judge")  # see any photo
+LOOKING = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")  # fields of a preset that they follow
+# A look depends on no threshold, and the looks of an evaluation never take a later key.
+UNRELATED = ("match_threshold", "threshold_in_force", "rekey_tries", "look_min", "tries_per_hour")
 
 
 @dataclass(frozen=True)
 class Look:
     """What the networks see in one picture."""
 
-    sight: np.ndarray  # (S,) what KVFA reads; it begins with E's raw feature
+    sight: np.ndarray  # (S,) what KVFA reads; of a photo E's raw feature alone, with which every sight begins
     judge: np.ndarray  # (D',) centred unit feature of the judge
+
+
+class Request(Protocol):
+    """Something to be seen once: a frozen record of plain fields, which may travel to another process."""
+
+    def depends(self, laboratory: Laboratory) -> dict[str, object]:
+        """All that the answer depends on besides the fields of the request."""
+
+    def arrays(self, laboratory: Laboratory) -> Arrays:
+        """What is seen.
+
+        Raises:
+            NoFaceFound, BadPicture: nothing to see.
+        """
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a laboratory is opened from, in every process alike."""
+
+    preset: Preset  # the projector and the length of keys among the rest
+    data: str | None  # see evaluate.data; `synthetic` for people who do not exist
+    limit: int | None = None  # people at most
+    seed: int = 0
+    threads: int = 0  # of the CPU runtime
+    calibrated: bool = True  # False: the thresholds are what the run is for
+    jobs: int = 1  # processes that fill the cache
+
+    def laboratory(self, progress: Progress | None = None) -> Laboratory:
+        """
+        Raises:
+            DataMissing: no such data. BadSetting, BadWeights: see stages.assemble.
+        """
+        calibration = None if self.calibrated else Calibration.unset()
+        stages = assemble(self.preset, threads=self.threads, calibration=calibration)
+        cache = ArrayCache(cache_folder("evaluate"))
+        used = hashes(self.preset)
+        if self.data == SYNTHETIC:
+            data = synthetic_people(stages, cache, self.seed, self.limit, used.get("mobile_stylegan", ""))
+        else:
+            data = open_dataset(self.data)
+        return Laboratory(self, stages, AnonymisationServer(stages), data, cache, used, progress)
 
 
 @dataclass(frozen=True)
 class Laboratory:
     """Stages, data and cache of one run."""
 
+    setup: Setup
     stages: Stages
     server: AnonymisationServer
     data: Dataset
     cache: ArrayCache
-    seed: int
-    used: dict[str, str]  # weight name -> sha256
+    used: Mapping[str, str]  # weight name -> sha256
+    progress: Progress | None = None
 
-    def key(self, purpose: str) -> UserKey:
-        """An evaluation key: 256 bits that follow from the seed and a name, never a user's."""
-        return UserKey(stream(self.seed, f"key: {purpose}").bytes(self.stages.preset.key_bits // 8))
+    @property
+    def seed(self) -> int:
+        return self.setup.seed
+
+    def key(self, purpose: str, bits: int | None = None) -> UserKey:
+        """An evaluation key: it follows from the seed and a name, and is never a user's.
+
+        Args:
+            bits: None takes the preset's length.
+        """
+        size = (bits or self.stages.preset.key_bits) // 8
+        return UserKey(stream(self.seed, f"key: {purpose}").bytes(size))
+
+    def wrong_key(self, purpose: str, right: UserKey) -> UserKey:
+        """A random key of the same length that is not the right one."""
+        wrong = self.key(purpose, right.bits)
+        return wrong if wrong != right else wrong.next()
 
     def photo(self, index: int) -> Photo:
         return image.open_photo(self.data.read(index))
 
+    def anonymised(self, photo: Photo, purpose: str, bits: int | None = None) -> Photo:
+        """The virtual face of a photo under an evaluation key, as a picture that was saved and opened again."""
+        return image.from_array(self.server.anonymise(photo, self.key(purpose, bits)).portrait)
+
     def real(self, index: int) -> Look | None:
         """The look of a real photo; None when no usable face is found."""
-        return self._looked(("real", index), lambda: self.photo(index))
+        return seen(self.ask(Real(index)))
 
-    def virtual(self, index: int, purpose: str) -> Look | None:
+    def virtual(self, index: int, purpose: str, bits: int | None = None) -> Look | None:
         """The look of the virtual face of a photo under an evaluation key, read back from the picture alone."""
-        return self._looked(("virtual", index, purpose), lambda: self._anonymised(self.photo(index), purpose))
+        return seen(self.ask(Virtual(index, purpose, bits or self.stages.preset.key_bits)))
 
     def regenerated(self, index: int, purpose: str) -> Look | None:
         """Scenario 1: the virtual face and its right key through HPVFG once more."""
+        return seen(self.ask(Virtual(index, purpose, self.stages.preset.key_bits, rounds=2)))
 
-        def twice() -> Photo:
-            return self._anonymised(self._anonymised(self.photo(index), purpose), purpose)
+    def plain_look(self, photo: Photo) -> Arrays:
+        """What E and the judge see in any picture, whatever the projector."""
+        points = self.stages.landmarks(photo)
+        sight = self.stages.encoder.raw_of(photo.pixels, points)
+        return {"sight": sight, "judge": self.stages.judge.of(photo.pixels, points)}
 
-        return self._looked(("regenerated", index, purpose), twice)
+    def keyed_look(self, photo: Photo) -> Arrays:
+        """What KVFA and the judge see in a virtual face."""
+        points = self.stages.landmarks(photo)
+        sight = self.stages.sight(photo.pixels, points)
+        return {"sight": sight, "judge": self.stages.judge.of(photo.pixels, points)}
 
-    def _anonymised(self, photo: Photo, purpose: str) -> Photo:
-        return image.from_array(self.server.anonymise(photo, self.key(purpose)).portrait)
+    def lookers(self) -> dict[str, object]:
+        """What plain_look depends on."""
+        return {
+            "preset": {name: getattr(self.stages.preset, name) for name in LOOKING},
+            "weights": {name: digest for name, digest in self.used.items() if name in LOOKERS},
+            "mirrored": self.stages.preset.projector != "floor",  # whether E looks at the mirrored face too
+        }
 
-    def _looked(self, what: tuple, make: Callable[[], Photo]) -> Look | None:
-        entry = content_key(
-            what=list(what), data=self.data.sha256, preset=self.stages.preset, seed=self.seed, weights=self.used
-        )
+    def makers(self, bits: int) -> dict[str, object]:
+        """What a virtual face under a key of so many bits, and keyed_look, depend on."""
+        preset = replace(self.stages.preset, key_bits=bits)
+        return {
+            "preset": {name: value for name, value in vars(preset).items() if name not in UNRELATED},
+            "weights": {name: digest for name, digest in self.used.items() if length_of(name) in (None, bits)},
+            "seed": self.seed,
+        }
+
+    def name_of(self, request: Request) -> str:
+        """The cache entry of a request."""
+        return content_key(version=VERSION, request=request, depends=request.depends(self))
+
+    def ask(self, request: Request) -> Arrays:
+        """What was seen, from the cache if it is there; empty where no usable face was found."""
+        entry = self.name_of(request)
         found = self.cache.get(entry)
         if found is None:
             try:
-                photo = make()
-                points = self.stages.landmarks(photo)
-                sight = self.stages.sight(photo.pixels, points)
-                found = {"sight": sight, "judge": self.stages.judge.of(photo.pixels, points)}
-            except KfaarError as error:
+                found = dict(request.arrays(self))
+            except (NoFaceFound, BadPicture) as error:
                 log.info("no look: %s", type(error).__name__)
-                found = {"sight": np.zeros(0), "judge": np.zeros(0)}
+                found = {}
             self.cache.put(entry, **found)
-        return Look(found["sight"], found["judge"]) if found["sight"].size else None
+        return found
+
+
+@dataclass(frozen=True)
+class Real:
+    """A photo of the data."""
+
+    index: int
+
+    def depends(self, laboratory: Laboratory) -> dict[str, object]:
+        return {**laboratory.lookers(), "data": laboratory.data.sha256}
+
+    def arrays(self, laboratory: Laboratory) -> Arrays:
+        return laboratory.plain_look(laboratory.photo(self.index))
+
+
+@dataclass(frozen=True)
+class Virtual:
+    """The virtual face of a photo of the data."""
+
+    index: int
+    purpose: str  # of the key
+    bits: int  # of the key
+    rounds: int = 1  # how often it goes through HPVFG with that key
+
+    def depends(self, laboratory: Laboratory) -> dict[str, object]:
+        return {**laboratory.makers(self.bits), "data": laboratory.data.sha256}
+
+    def arrays(self, laboratory: Laboratory) -> Arrays:
+        photo = laboratory.photo(self.index)
+        for _ in range(self.rounds):
+            photo = laboratory.anonymised(photo, self.purpose, self.bits)
+        return laboratory.keyed_look(photo)
+
+
+def seen(found: Arrays) -> Look | None:
+    """The look that arrays hold, or None where nothing was seen."""
+    return Look(found["sight"], found["judge"]) if found else None
+
+
+def hashes(preset: Preset) -> dict[str, str]:
+    """The weights that a form of the preset uses, with their pinned sha256; the tiny preset has none."""
+    if preset.name == "tiny":
+        return {}
+    return {name: weights.pin_of(weight).sha256 for name, weight in weights.WEIGHTS.items() if uses(preset, name)}
+
+
+def uses(preset: Preset, name: str) -> bool:
+    """Whether a form may use the weight of that name: it does not if the weight belongs to other forms only."""
+    owners = [form for form, names in FORM_WEIGHTS.items() if name in names]
+    return not owners or preset.projector in owners
+
+
+def length_of(name: str) -> int | None:
+    """The key length that a weight is for, for example 8 of `projector_bits_8`; None: for all."""
+    last = name.rsplit("_", 1)[-1]
+    return int(last) if last.isdigit() else None

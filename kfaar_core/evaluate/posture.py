@@ -10,7 +10,7 @@ import torch
 
 from kfaar_core import image
 from kfaar_core.errors import KfaarError
-from kfaar_core.evaluate.laboratory import Laboratory, Progress
+from kfaar_core.evaluate.laboratory import Laboratory
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval
 from kfaar_core.metrics.pose import angle_difference, expression_cosines
 from kfaar_core.paper_figures import paper_figure
@@ -37,8 +37,8 @@ class Measured:
     kept: float  # judge cosine of the uncorrected and the corrected virtual face
 
 
-def posture_table(laboratory: Laboratory, people: Sequence[pairs.Person], progress: Progress | None) -> Table:
-    """Table IV and what belongs to it: one photo a person, a key a person."""
+def posture_table(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+    """Table IV and what belongs to it: one photo a person, a key a person whatever the key mode."""
     landmarker, found, failed, rekeyed = Landmarker(), [], 0, 0
     tries = laboratory.stages.preset.rekey_tries  # as the command line does when it makes the key
     for place, person in enumerate(people):
@@ -49,8 +49,8 @@ def posture_table(laboratory: Laboratory, people: Sequence[pairs.Person], progre
             found.append(measure(laboratory, landmarker, person.number, photo, answer))
         except KfaarError:
             failed += 1
-        if progress:
-            progress(place + 1, len(people))
+        if laboratory.progress:
+            laboratory.progress(place + 1, len(people))
     about = (
         f"{laboratory.data.name}, {len(people)} test people, one photo each, a key a person; {failed} failed, "
         f"{rekeyed} took a later key"

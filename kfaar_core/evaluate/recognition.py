@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kfaar_core.evaluate.laboratory import Laboratory, Look, Progress
+from kfaar_core.evaluate.jobs import fill
+from kfaar_core.evaluate.laboratory import Laboratory, Look, Real, Virtual
+from kfaar_core.evaluate.random_faces import ceiling_rows
 from kfaar_core.metrics.anonymity import hit_chances
 from kfaar_core.metrics.bootstrap import curve_interval, mean_interval, rate_interval
 from kfaar_core.metrics.verification import Roc, area, equal_error, tar_within, threshold_at_fmr
@@ -35,6 +37,7 @@ class Verification:
 def verification(laboratory: Laboratory, people: Sequence[pairs.Person]) -> tuple[Verification, Verification]:
     """The judge's and E's cosines on verification pairs of these people; photos without a face are left out."""
     chosen = pairs.verification_pairs(tuple(people), seed=laboratory.seed)
+    fill(laboratory, [Real(index) for person in people for index in person.photos])
     mean = laboratory.stages.identity.mean  # of E, whose feature a sight begins with
 
     def centred(look: Look) -> np.ndarray:
@@ -56,13 +59,8 @@ def verification(laboratory: Laboratory, people: Sequence[pairs.Person]) -> tupl
     return scores(lambda look: look.judge), scores(centred)
 
 
-def recognisers(laboratory: Laboratory, people: Sequence[pairs.Person], progress: Progress | None) -> Table:
-    """E and the judge on pairs of real photos of test people: AUC, EER, accuracy, TAR at FAR 1 % and 0.1 %."""
-    indices = sorted({index for person in people for index in person.photos})
-    for done, index in enumerate(indices):
-        laboratory.real(index)
-        if progress:
-            progress(done + 1, len(indices))
+def recognisers(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+    """E and the judge on pairs of real photos of test people, no key: AUC, EER, accuracy, TAR at FAR 1 % and 0.1 %."""
     judge, encoder = verification(laboratory, people)
     rows: list[Row] = []
     figures: dict[str, Callable[[Roc], np.ndarray]] = {
@@ -87,24 +85,34 @@ def best_accuracy(curve: Roc) -> np.ndarray:
     return best
 
 
-def anonymity(laboratory: Laboratory, people: Sequence[pairs.Person], trials: int, progress: Progress | None) -> Table:
-    """Tables II and III by the judge, shared keys: anonymity, diversity, differentiation, synchronism, floors."""
+def anonymity(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+    """Tables II and III by the judge, shared keys whatever the key mode, with floor and ceiling."""
+    bits = laboratory.stages.preset.key_bits
+    fill(laboratory, [Real(index) for person in people for index in person.photos])
+    fill(
+        laboratory,
+        [
+            Virtual(index, f"shared {trial}", bits)
+            for person in people
+            for photo, index in enumerate(person.photos)
+            for trial in range(trials if photo == 0 else 1)
+        ],
+    )
     looks: dict[tuple[int, int, int], Look] = {}  # (person, photo, trial)
     missed = total = 0
-    for place, person in enumerate(people):
+    for person in people:
         for photo, index in enumerate(person.photos):
             for trial in range(trials if photo == 0 else 1):
                 seen = laboratory.virtual(index, f"shared {trial}")
                 total, missed = total + 1, missed + (seen is None)
                 if seen is not None:
                     looks[person.number, photo, trial] = seen
-        if progress:
-            progress(place + 1, len(people))
     real = {person.number: [laboratory.real(index) for index in person.photos] for person in people}
     return Table(
         "II and III",
         "Anonymity, diversity, differentiation and synchronism by the judge",
-        f"{laboratory.data.name}, {len(people)} test people, {trials} keys shared by everyone in a trial; "
+        f"{laboratory.data.name}, {len(people)} test people, projector {laboratory.stages.preset.projector}, "
+        f"{trials} keys shared by everyone in a trial; "
         f"{missed} of {total} virtual faces not found by the detector",
         tuple(anonymity_rows(laboratory, people, looks, real)),
     )
@@ -147,6 +155,7 @@ def anonymity_rows(
             paper = paper_figure("II", name, laboratory.data.name) if name in ("anonymity", "diversity") else None
             interval = rate_interval(cosines < threshold, owners.astype(int), rng)
             rows.append(row(f"{name}: called different, {label} ({threshold:.3f})", interval, paper, ""))
+    rows += ceiling_rows(laboratory, dict(thresholds))
     rows += reidentified(laboratory, people, looks, real)
     rows += synchronism(laboratory, people, looks)
     return rows

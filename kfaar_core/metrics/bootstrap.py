@@ -96,6 +96,37 @@ def curve_interval(
     return interval(float(statistic(roc(genuine, impostor))), np.concatenate(figures), person.size, names.size)
 
 
+def curve_difference(
+    statistic: Callable[[Roc], np.ndarray],
+    genuine: np.ndarray,
+    genuine_people: np.ndarray,
+    impostor: np.ndarray,
+    impostor_people: np.ndarray,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """How much larger a figure of the ROC curve is for the first scores of the same trials than for the second.
+
+    Both curves share every resample, so that the interval is that of the difference.
+
+    Args:
+        genuine: (2, N) scores, genuine_people: (N,) int. impostor: (2, M) and impostor_people: (M,).
+    """
+    names, person = np.unique(np.concatenate([genuine_people, impostor_people]), return_inverse=True)
+    of_genuine, of_impostor = np.split(person, [len(genuine_people)])
+    count = draws(names.size, rng, resamples)  # (R, P)
+    at_once = max(1, CHUNK // person.size)
+    value, resampled = 0.0, np.zeros(resamples)
+    for sign, right, wrong in zip((1, -1), genuine, impostor, strict=True):
+        value += sign * float(statistic(roc(right, wrong)))
+        figures = [
+            statistic(roc(right, wrong, some[:, of_genuine], some[:, of_impostor]))
+            for some in np.array_split(count, -(-len(count) // at_once))
+        ]
+        resampled += sign * np.concatenate(figures)
+    return interval(value, resampled, person.size, names.size)
+
+
 def interval(value: float, resampled: np.ndarray, trials: int, people: int) -> Interval:
     """Percentiles of (R,) resampled figures; a resample that drew nobody of one population is NaN and says nothing."""
     usable = resampled[np.isfinite(resampled)]

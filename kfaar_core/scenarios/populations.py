@@ -18,6 +18,7 @@ KEY_MODES = {
     SHARED: "one key shared by everyone in a trial",
     OWN: "a key a person",
 }
+TRIALS = 8  # keys that everyone shares in turn  [design, protocol]
 
 IMPOSTOR = "impostor"
 

@@ -19,6 +19,14 @@ def test_a_calibration_comes_back(tmp_path, monkeypatch):
     assert list(json.loads(path.read_text())) == sorted(vars(FOUND))
 
 
+def test_a_key_length_may_have_thresholds_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(calibration, "FOLDER", tmp_path)
+    save_calibration(FOUND, "lab", "bits", tmp_path)
+    save_calibration(Calibration.tiny(), "lab", "bits", tmp_path / "8-bit")
+    assert load_calibration("lab", "bits", 8) == Calibration.tiny()
+    assert load_calibration("lab", "bits", 128) == load_calibration("lab", "bits", 256) == FOUND
+
+
 def test_a_new_calibration_replaces_the_old_one(tmp_path, monkeypatch):
     monkeypatch.setattr(calibration, "FOLDER", tmp_path)
     save_calibration(FOUND, "lab", "floor", tmp_path)
@@ -43,5 +51,5 @@ def test_another_file_is_no_calibration(tmp_path, monkeypatch, text):
 
 def test_the_judge_knows_no_projector():
     """Committed files must not disagree about the judge, whose thresholds no projector touches."""
-    found = [load_calibration(*path.stem.split("-")) for path in calibration.FOLDER.glob("*.json")]
+    found = [load_calibration(*path.stem.split("-")) for path in calibration.FOLDER.rglob("*.json")]
     assert found and len({(entry.judge_fmr_1, entry.judge_fmr_01) for entry in found}) == 1

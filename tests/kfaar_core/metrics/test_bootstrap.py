@@ -110,3 +110,16 @@ def test_a_whole_evaluation_takes_seconds():
     start = time.perf_counter()
     bootstrap.curve_interval(verification.area, genuine, people, impostor, people, rng())
     assert time.perf_counter() - start < 10
+
+
+def test_a_difference_shares_its_resamples(rng):
+    people = np.arange(40)
+    genuine, impostor = rng.normal(1, 1, 40), rng.normal(0, 1, 40)
+    worse = np.stack([genuine, genuine - 0.3]), people, np.stack([impostor, impostor]), people
+    found = bootstrap.curve_difference(verification.area, *worse, rng)
+    apart = [bootstrap.curve_interval(verification.area, worse[0][i], people, impostor, people, rng) for i in (0, 1)]
+    assert found.value == pytest.approx(apart[0].value - apart[1].value)
+    assert 0 < found.low < found.value < found.high
+    assert found.high - found.low < 0.7 * (apart[0].high - apart[0].low)
+    same = bootstrap.curve_difference(verification.area, worse[0][[0, 0]], people, worse[2], people, rng)
+    assert (same.value, same.low, same.high) == (0, 0, 0)

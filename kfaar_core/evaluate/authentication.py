@@ -1,0 +1,115 @@
+"""The populations of Tables VI and VII: KVFA's cosines of virtual faces with photos, and FR's in scenario 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from kfaar_core.evaluate.jobs import fill
+from kfaar_core.evaluate.laboratory import Laboratory, Look, Real, Request, Virtual
+from kfaar_core.evaluate.results import Thresholds
+from kfaar_core.records import Scores
+from kfaar_core.scenarios import pairs, populations
+from kfaar_core.stages.assemble import Stages
+
+
+def authentication(
+    laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int, names: Sequence[str]
+) -> tuple[list[Scores], dict[str, int]]:
+    """The named populations, and what failed how often.
+
+    With shared keys everyone takes part in so many trials, each with one key; with own keys there is one trial.
+    """
+    rounds = rounds_of(key_mode, trials)
+    values: dict[str, list[tuple[float | None, int]]] = {name: [] for name in names}
+    failures = {"no face in the virtual picture": 0, "no face in a photo": 0}
+    scenario_1 = populations.scenario(1, populations.SAME) in values
+    fill(laboratory, requests(laboratory, people, key_mode, rounds, scenario_1))
+    for trial in range(rounds):
+        neighbours = pairs.impostors(tuple(people), trial, seed=laboratory.seed)
+        for place, person in enumerate(people):
+            purpose = purpose_of(key_mode, trial, person)
+            seen = laboratory.virtual(person.photos[0], purpose)
+            failures["no face in the virtual picture"] += seen is None
+            # Scenario 1 anonymises twice; one trial of it keeps a run short.
+            again = laboratory.regenerated(person.photos[0], purpose) if scenario_1 and trial == 0 else None
+            for photo, index in zip((populations.SAME, populations.OTHER), person.photos, strict=False):
+                real = laboratory.real(index)
+                failures["no face in a photo"] += real is None
+                found = keyed_scores(laboratory, seen, real, photo, purpose, person.number)
+                if trial == 0:
+                    judged = float(real.judge @ again.judge) if real is not None and again is not None else None
+                    found[populations.scenario(1, photo)] = judged
+                for name in values.keys() & found.keys():
+                    values[name].append((found[name], person.number))
+            other = laboratory.real(int(neighbours.probes[place]))
+            if populations.IMPOSTOR in values:
+                scores = keyed_scores(laboratory, seen, other, populations.SAME, purpose, person.number)
+                values[populations.IMPOSTOR].append((scores[populations.genuine(populations.SAME)], person.number))
+    return [population(name, found) for name, found in values.items()], failures
+
+
+def rounds_of(key_mode: str, trials: int) -> int:
+    """How often everybody takes part."""
+    return trials if key_mode == populations.SHARED else 1
+
+
+def purpose_of(key_mode: str, trial: int, person: pairs.Person) -> str:
+    """The name of the key that a person has in a trial."""
+    return f"shared {trial}" if key_mode == populations.SHARED else f"own {person.number}"
+
+
+def requests(
+    laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, rounds: int, scenario_1: bool
+) -> Iterator[Request]:
+    """Every look that the populations are made from."""
+    bits = laboratory.stages.preset.key_bits
+    for person in people:
+        yield from map(Real, person.photos)
+        for trial in range(rounds):
+            purpose = purpose_of(key_mode, trial, person)
+            yield Virtual(person.photos[0], purpose, bits)
+            if scenario_1 and trial == 0:
+                yield Virtual(person.photos[0], purpose, bits, rounds=2)
+
+
+def keyed_scores(
+    laboratory: Laboratory, seen: Look | None, real: Look | None, photo: str, purpose: str, person: int
+) -> dict[str, float | None]:
+    """KVFA's cosines of one virtual face with one real photo: right key, no key, wrong key."""
+    names = populations.genuine(photo), populations.scenario(2, photo), populations.scenario(3, photo)
+    if seen is None or real is None:
+        return dict.fromkeys(names)
+    recogniser = laboratory.stages.recogniser
+    reference = recogniser.original(real.sight)
+    right = laboratory.key(purpose)
+    wrong = laboratory.wrong_key(f"wrong, {purpose}, person {person}", right)
+    cosines = (
+        recogniser.virtual(seen.sight, right) @ reference,
+        np.max(recogniser.keyless(seen.sight) @ reference),
+        recogniser.virtual(seen.sight, wrong) @ reference,
+    )
+    return {name: float(cosine) for name, cosine in zip(names, cosines, strict=True)}
+
+
+def population(name: str, found: Sequence[tuple[float | None, int]]) -> Scores:
+    """Scores with the failures counted."""
+    kept = [(float(value), person) for value, person in found if value is not None]
+    return Scores(
+        name=name,
+        values=np.array([value for value, _ in kept], dtype=np.float64),
+        people=np.array([person for _, person in kept], dtype=np.int64),
+        failed=len(found) - len(kept),
+    )
+
+
+def thresholds_of(stages: Stages) -> Thresholds:
+    """Both KVFA thresholds and the judge's own."""
+    calibration = stages.calibration
+    return Thresholds(
+        paper=stages.preset.match_threshold,
+        dev=calibration.kvfa_dev,
+        in_force=stages.preset.threshold_in_force,
+        recogniser={"FMR 1 %": calibration.judge_fmr_1, "FMR 0.1 %": calibration.judge_fmr_01},
+    )

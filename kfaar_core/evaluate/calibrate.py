@@ -1,0 +1,44 @@
+"""Thresholds and reference marks from dev people (Fig. 9a; see kfaar_core.calibration)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kfaar_core.calibration import FAR_MAX, Calibration
+from kfaar_core.evaluate.authentication import authentication
+from kfaar_core.evaluate.cache import content_key
+from kfaar_core.evaluate.laboratory import Laboratory
+from kfaar_core.evaluate.recognition import verification
+from kfaar_core.metrics.verification import best_crr_threshold
+from kfaar_core.scenarios import pairs, populations
+
+
+def calibrated(laboratory: Laboratory, people: Sequence[pairs.Person], trials: int, command: str) -> Calibration:
+    """The thresholds that dev people set: the judge's at its false match rates, KVFA's by the rule of FAR_MAX."""
+    names = populations.names_for("VI")
+    scores, _ = authentication(laboratory, people, populations.SHARED, trials, names)
+    judge, encoder = verification(laboratory, people)
+    named = {entry.name: entry.values for entry in scores}
+    other, impostor = named[populations.genuine(populations.OTHER)], named[populations.IMPOSTOR]
+    return Calibration(
+        judge_fmr_1=judge.threshold(0.01),
+        judge_fmr_01=judge.threshold(0.001),
+        kvfa_dev=best_crr_threshold(other, impostor, FAR_MAX).threshold,
+        marks={
+            "KVFA: same photo, right key": float(named[populations.genuine(populations.SAME)].mean()),
+            "KVFA: another photo, right key": float(other.mean()),
+            "KVFA: another person": float(impostor.mean()),
+            "two photos of one person": float(encoder.genuine.mean()),
+            "two strangers": float(encoder.impostor.mean()),
+            "judge: two photos of one person": float(judge.genuine.mean()),
+            "judge: two strangers": float(judge.impostor.mean()),
+        },
+        made_by={
+            "command": command,
+            "rule": f"best CRR, other photo of the person, at most {FAR_MAX:.1%} of dev impostors accepted",
+            "people": str(len(people)),
+            "data": laboratory.data.sha256,
+            "preset": content_key(preset=laboratory.stages.preset),
+            **{f"weights {name}": digest for name, digest in laboratory.used.items()},
+        },
+    )

@@ -1,0 +1,60 @@
+"""Several processes that fill the cache of an evaluation; one core each, since a face is made on one almost as fast."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+
+import torch
+
+from kfaar_core import errors
+from kfaar_core.errors import KfaarError
+from kfaar_core.evaluate.laboratory import Laboratory, Request, Setup
+
+CHUNK = 4  # requests that a process takes at a time
+_here: list[Laboratory] = []  # of a process of the pool, opened once
+
+
+def fill(laboratory: Laboratory, requests: Iterable[Request]) -> None:
+    """Answer all requests that the cache lacks. A run that was stopped goes on where it was.
+
+    Raises:
+        KfaarError: whatever is no lack of a face, such as a key of a length that the projector does not know.
+    """
+    asked = list(dict.fromkeys(requests))
+    missing = [request for request in asked if not laboratory.cache.has(laboratory.name_of(request))]
+    done, jobs = len(asked) - len(missing), min(laboratory.setup.jobs, len(missing))
+
+    def report(count: int) -> None:
+        if laboratory.progress:
+            laboratory.progress(count, len(asked))
+
+    report(done)
+    if jobs <= 1:
+        for count, request in enumerate(missing, start=done + 1):
+            laboratory.ask(request)
+            report(count)
+        return
+    setup = replace(laboratory.setup, threads=1, jobs=1)
+    fresh = multiprocessing.get_context("spawn")  # a fork would copy the locks of torch's threads
+    with ProcessPoolExecutor(jobs, mp_context=fresh, initializer=_open, initargs=(setup,)) as pool:
+        for count, error in enumerate(pool.map(_answer, missing, chunksize=CHUNK), start=done + 1):
+            if error:
+                raise getattr(errors, error[0])(got=error[1], mend=error[2])
+            report(count)
+
+
+def _open(setup: Setup) -> None:
+    torch.set_num_threads(1)
+    _here.append(setup.laboratory())
+
+
+def _answer(request: Request) -> tuple[str, str, str] | None:
+    """None, or the kind and the sentences of an error, which does not travel between processes by itself."""
+    try:
+        _here[0].ask(request)
+    except KfaarError as error:
+        return type(error).__name__, error.got, error.mend
+    return None

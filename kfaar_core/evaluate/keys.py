@@ -1,0 +1,142 @@
+"""How much a key is worth: random keys tried on virtual faces (Eq. 12), and keys with wrong bits (Table XII).
+
+A verdict needs the sights of the virtual face and of the photo only, so that many keys can be tried on one face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kfaar_core.evaluate.authentication import purpose_of, thresholds_of
+from kfaar_core.evaluate.jobs import fill
+from kfaar_core.evaluate.laboratory import Laboratory, Real, Virtual
+from kfaar_core.keys import UserKey
+from kfaar_core.metrics import random_direction
+from kfaar_core.metrics.bootstrap import mean_interval, rate_interval, upper_of_zero, zero_words
+from kfaar_core.paper_figures import paper_figure
+from kfaar_core.records import Row
+from kfaar_core.runtime import stream
+from kfaar_core.scenarios import pairs, populations
+from kfaar_core.tables import Table, kvfa_thresholds, row
+
+KEYS = 10_000  # random keys, each tried on every virtual face  [design]
+LENGTHS = (8, 128, 256)  # bits  [paper, Table XII]
+WRONG = (0, 1, 3, 5, 16)  # wrong bits  [paper, Table XII]
+DRAWS = 8  # random choices of the wrong bits for each face  [design]
+
+
+def keys_table(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+    """Random keys, then wrong bits; a key a person, whatever the key mode, and the photo itself as the probe."""
+    fill(laboratory, [Real(person.photos[0]) for person in people])
+    fill(laboratory, [virtual(person, bits) for bits in LENGTHS for person in people])
+    rows = random_key_rows(laboratory, people)
+    for bits in LENGTHS:
+        rows += wrong_bit_rows(laboratory, people, bits)
+    about = (
+        f"{laboratory.data.name}, {len(people)} test people, a key a person, compared with the photo itself, "
+        f"projector {laboratory.stages.preset.projector}, d = {laboratory.stages.recogniser.dimension}"
+    )
+    return Table("XII", "Random keys, and keys with wrong bits", about, tuple(rows))
+
+
+def virtual(person: pairs.Person, bits: int) -> Virtual:
+    """The virtual face of a person under a key of that length."""
+    return Virtual(person.photos[0], purpose_of(populations.OWN, 0, person), bits)
+
+
+def sights(
+    laboratory: Laboratory, people: Sequence[pairs.Person], bits: int
+) -> tuple[list[pairs.Person], np.ndarray, np.ndarray]:
+    """The people whose faces were found in both pictures; (F, S) sights of x_v, and (F, d) I(x)."""
+    found = [(person, laboratory.ask(virtual(person, bits)), laboratory.real(person.photos[0])) for person in people]
+    kept = [(person, seen["sight"], real.sight) for person, seen, real in found if seen and real is not None]
+    originals = laboratory.stages.recogniser.original(np.stack([real for _, _, real in kept]))
+    return [person for person, _, _ in kept], np.stack([seen for _, seen, _ in kept]), originals
+
+
+def cosines(laboratory: Laboratory, seen: np.ndarray, originals: np.ndarray, key: UserKey) -> np.ndarray:
+    """(F,) cosines of I(x_v, k) and I(x) of F faces under one key."""
+    found: np.ndarray = (laboratory.stages.recogniser.virtual(seen, key) * originals).sum(axis=-1)
+    return found
+
+
+def random_key_rows(laboratory: Laboratory, people: Sequence[pairs.Person], keys: int = KEYS) -> list[Row]:
+    """Random keys of the preset's length: their cosines, and the share that each threshold accepts."""
+    bits = laboratory.stages.preset.key_bits
+    known, seen, originals = sights(laboratory, people, bits)
+    rng = stream(laboratory.seed, "random keys")
+    tried = np.stack([cosines(laboratory, seen, originals, UserKey(rng.bytes(bits // 8))) for _ in range(keys)])
+    owners = np.array([person.number for person in known])
+    words = f"random key of {bits} bits"
+    rows = [
+        row(f"{words}: cosine", mean_interval(tried.mean(axis=0), owners, rng), None, spread_words(laboratory, tried)),
+        single(f"{words}: largest cosine of {tried.size}", float(tried.max()), tried.size),
+    ]
+    for label, threshold in kvfa_thresholds(thresholds_of(laboratory.stages)):
+        note = f"{len(known)} people; {accepted_words(laboratory, tried, threshold)}"
+        rows.append(accepted_row(f"{words}: accepted, {label}", tried >= threshold, owners, rng, note))
+    return rows
+
+
+def accepted_row(name: str, accepted: np.ndarray, owners: np.ndarray, rng: np.random.Generator, note: str) -> Row:
+    """The share of (K, F) trials that are accepted. Where none is, K independent keys bound it: 3 / K."""
+    found = mean_interval(accepted.mean(axis=0), owners, rng)
+    high = found.high if accepted.any() else upper_of_zero(len(accepted))
+    return Row(name, found.value, found.low, high, accepted.size, None, note)
+
+
+def follows_law(laboratory: Laboratory) -> bool:
+    """Whether the key is a rotation, so that a wrong one leaves a random direction; `bits` promises nothing."""
+    return laboratory.stages.preset.projector != "bits"
+
+
+def spread_words(laboratory: Laboratory, tried: np.ndarray) -> str:
+    """The spread of the cosines, beside the law's."""
+    words = f"sd {tried.std():.4f}"
+    if follows_law(laboratory):
+        d = laboratory.stages.recogniser.dimension
+        words += f", a random direction in {d} dimensions has {random_direction.sd(d):.4f}"
+    return words
+
+
+def accepted_words(laboratory: Laboratory, tried: np.ndarray, threshold: float) -> str:
+    """How many of how many, beside the law's probability."""
+    count, keys = int((tried >= threshold).sum()), len(tried)
+    words = f"{count} of {tried.size}, {keys} keys on each face" + (f": {zero_words(keys)}" if not count else "")
+    if follows_law(laboratory):
+        d = laboratory.stages.recogniser.dimension
+        words += f"; a random direction in {d} dimensions: {random_direction.tail(threshold, d):.2g}"
+    return words
+
+
+def single(name: str, value: float, n: int) -> Row:
+    """A figure that has no interval."""
+    return Row(name, value, float("nan"), float("nan"), n)
+
+
+def wrong_bit_rows(laboratory: Laboratory, people: Sequence[pairs.Person], bits: int) -> list[Row]:
+    """Table XII for one key length: the cosine at each number of wrong bits, and the share accepted in force."""
+    known, seen, originals = sights(laboratory, people, bits)
+    owners, rows = np.array([person.number for person in known]), []
+    for wrong in WRONG:
+        if wrong >= bits:
+            continue
+        draws = DRAWS if wrong else 1
+        found = np.zeros((draws, len(known)))
+        for place, person in enumerate(known):
+            right = laboratory.key(purpose_of(populations.OWN, 0, person), bits)
+            rng = stream(laboratory.seed, f"{wrong} wrong bits of {bits}, person {person.number}")
+            for draw in range(draws):
+                key = right.flip_random(wrong, rng)
+                found[draw, place] = cosines(laboratory, seen[[place]], originals[[place]], key)[0]
+        name = f"{bits} bits, {wrong} wrong"
+        rng = stream(laboratory.seed, f"table XII, {name}")
+        repeated = np.tile(owners, draws)
+        mean = mean_interval(found.ravel(), repeated, rng)
+        rows.append(row(f"{name}: cosine", mean, paper_figure("XII", name, laboratory.data.name), ""))
+        hits = found.ravel() >= laboratory.stages.kvfa_threshold
+        label = f"{name}: accepted, threshold {laboratory.stages.kvfa_threshold:.3f} (in force)"
+        rows.append(row(label, rate_interval(hits, repeated, rng), None, ""))
+    return rows

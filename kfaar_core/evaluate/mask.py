@@ -1,0 +1,122 @@
+"""Is the identity in the face? What a verdict changes by when everything outside the face is somebody else's.
+
+Outside the hull of x_v's landmarks (stages.show.face_mask) stands the virtual face of another person, brought into the
+same frame by its landmarks: hair, ears, neck, clothes and background of a picture that the same generator drew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kfaar_core import image
+from kfaar_core.evaluate.authentication import purpose_of
+from kfaar_core.evaluate.jobs import fill
+from kfaar_core.evaluate.laboratory import Arrays, Laboratory, Real
+from kfaar_core.metrics.bootstrap import mean_interval, rate_interval
+from kfaar_core.records import Photo, Row
+from kfaar_core.runtime import stream
+from kfaar_core.scenarios import pairs, populations
+from kfaar_core.stages.detect import five_points
+from kfaar_core.stages.show import face_mask
+from kfaar_core.tables import Table, row
+
+
+def swapped(picture: np.ndarray, points: np.ndarray, other: np.ndarray, other_points: np.ndarray) -> np.ndarray:
+    """The face of one picture in the surroundings of another.
+
+    Args:
+        picture, other: (S, S, 3) uint8. points, other_points: (478, 2+) landmarks in px of each.
+    Returns:
+        (S, S, 3) uint8.
+    """
+    side = len(picture)
+    to_other = image.similarity(five_points(points), five_points(other_points))
+    around = image.warp(other, to_other, (side, side))
+    inside = face_mask([points[:, :2] / side], side) > 0.5
+    return np.where(inside[:, :, None], picture, around)
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """What KVFA sees in a virtual face, as it is and in the surroundings of another person's."""
+
+    index: int
+    purpose: str
+    other_index: int
+    other_purpose: str
+    bits: int
+
+    def depends(self, laboratory: Laboratory) -> dict[str, object]:
+        return {**laboratory.makers(self.bits), "data": laboratory.data.sha256}
+
+    def arrays(self, laboratory: Laboratory) -> Arrays:
+        stages = laboratory.stages
+        own = laboratory.anonymised(laboratory.photo(self.index), self.purpose, self.bits)
+        other = laboratory.anonymised(laboratory.photo(self.other_index), self.other_purpose, self.bits)
+        points = stages.landmarks(own)
+        mixed = swapped(own.pixels, points, other.pixels, stages.landmarks(other))
+        # The swapped picture is looked at like any other: detector and landmarks may be misled as well.
+        return {
+            "whole": stages.sight(own.pixels, points),
+            "swapped": stages.sight(mixed, stages.landmarks(Photo(mixed))),
+        }
+
+
+def mask_table(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+    """How far the verdict's cosine moves, right key, a key a person whatever the key mode."""
+    bits = laboratory.stages.preset.key_bits
+    asked = []
+    for person, other in zip(people, [*people[1:], people[0]], strict=True):
+        names = [purpose_of(populations.OWN, 0, who) for who in (person, other)]
+        asked.append(Swapped(person.photos[0], names[0], other.photos[0], names[1], bits))
+    fill(laboratory, [Real(index) for person in people for index in person.photos])
+    fill(laboratory, asked)
+    rows = [row_ for photo in populations.PHOTOS for row_ in moved_rows(laboratory, people, asked, photo)]
+    missed = sum(not laboratory.ask(request) for request in asked)
+    about = (
+        f"{laboratory.data.name}, {len(people)} test people, a key a person, projector "
+        f"{laboratory.stages.preset.projector}; outside the face mask stands another person's virtual face; no face "
+        f"found in {missed} of {len(asked)} pairs of pictures"
+    )
+    return Table("mask", "Identity shows in the face", about, tuple(rows))
+
+
+def moved_rows(
+    laboratory: Laboratory, people: Sequence[pairs.Person], asked: Sequence[Swapped], photo: str
+) -> list[Row]:
+    """The rows for one probe photo."""
+    recogniser, place = laboratory.stages.recogniser, 0 if photo == populations.SAME else 1
+    found = []  # (cosine before, cosine after, person)
+    for person, request in zip(people, asked, strict=True):
+        sights = laboratory.ask(request)
+        real = laboratory.real(person.photos[place]) if len(person.photos) > place else None
+        if not sights or real is None:
+            continue
+        key, reference = laboratory.key(request.purpose, request.bits), recogniser.original(real.sight)
+        before, after = (recogniser.virtual(sights[name], key) @ reference for name in ("whole", "swapped"))
+        found.append((float(before), float(after), person.number))
+    before, after, owners = (np.array(column) for column in zip(*found, strict=True))
+    threshold = laboratory.stages.kvfa_threshold
+
+    def rng(label: str) -> np.random.Generator:
+        return stream(laboratory.seed, f"mask, {photo}, {label}")
+
+    return [
+        row(f"{photo} photo: cosine before", mean_interval(before, owners, rng("before")), None, ""),
+        row(f"{photo} photo: cosine after", mean_interval(after, owners, rng("after")), None, ""),
+        row(
+            f"{photo} photo: |difference| of the cosine",
+            mean_interval(np.abs(after - before), owners, rng("difference")),
+            None,
+            "aim: below 0.05",
+        ),
+        row(
+            f"{photo} photo: verdicts that change at {threshold:.3f} (in force)",
+            rate_interval((before >= threshold) != (after >= threshold), owners, rng("verdict")),
+            None,
+            "",
+        ),
+    ]

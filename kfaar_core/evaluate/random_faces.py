@@ -1,0 +1,61 @@
+"""Random faces of the generator: the ceiling of diversity and differentiation, since no projector can spread faces
+further than the generator does (design: protocol)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from kfaar_core import image
+from kfaar_core.evaluate.jobs import fill
+from kfaar_core.evaluate.laboratory import Arrays, Laboratory, seen
+from kfaar_core.metrics.bootstrap import rate_interval
+from kfaar_core.records import Row
+from kfaar_core.runtime import stream
+from kfaar_core.stages.generate import w_plus
+from kfaar_core.tables import row
+
+FACES = 400  # for each truncation  [design]
+TRUNCATIONS = (0.7, 1.0)  # how far from the mean style: the usual choice, and all that the generator draws  [design]
+
+
+@dataclass(frozen=True)
+class RandomFace:
+    """One face of M(z), z drawn at random, pulled towards the mean style."""
+
+    number: int
+    truncation: float
+
+    def depends(self, laboratory: Laboratory) -> dict[str, object]:
+        preset, digest = laboratory.stages.preset, laboratory.used.get("mobile_stylegan", "")
+        return {**laboratory.lookers(), "generator": [preset.generator, preset.precision, digest]}
+
+    @torch.inference_mode()
+    def arrays(self, laboratory: Laboratory) -> Arrays:
+        generator = laboratory.stages.generator
+        z = stream(laboratory.seed, f"random face {self.number}").standard_normal((1, 512))
+        mean = generator.w_mean
+        w = mean + self.truncation * (generator.map(torch.from_numpy(z).float().to(mean.device)) - mean)
+        picture = generator.render(w_plus(w[:, None].expand(1, 3, 512)), laboratory.stages.preset.side)
+        return laboratory.plain_look(image.from_array(image.to_uint8(picture)[0]))
+
+
+def ceiling_rows(laboratory: Laboratory, thresholds: Mapping[str, float]) -> list[Row]:
+    """The share of pairs of random faces that the judge calls different; each face meets the next one."""
+    rows = []
+    for truncation in TRUNCATIONS:
+        asked = [RandomFace(number, truncation) for number in range(FACES)]
+        fill(laboratory, asked)
+        looks = [seen(laboratory.ask(request)) for request in asked]
+        judged = [look.judge for look in looks if look is not None]
+        cosines = np.array([a @ b for a, b in pairwise(judged)])
+        missed = f"{FACES - len(judged)} of {FACES} faces not found" if len(judged) < FACES else ""
+        for label, threshold in thresholds.items():
+            name = f"ceiling: random faces, truncation {truncation}: called different, {label} ({threshold:.3f})"
+            found = rate_interval(cosines < threshold, np.arange(len(cosines)), stream(laboratory.seed, name))
+            rows.append(row(name, found, None, missed))
+    return rows

@@ -1,0 +1,170 @@
+"""KVFA after what happens to pictures on their way: saved as a JPEG, made smaller, cropped (design: protocol).
+
+The PNG is the reference. A face that is seen in it and no longer after the damage scores -1, which is refused at every
+threshold: nothing is dropped because the damage was too much.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from kfaar_core import image
+from kfaar_core.errors import NoFaceFound
+from kfaar_core.evaluate.authentication import purpose_of, rounds_of
+from kfaar_core.evaluate.jobs import fill
+from kfaar_core.evaluate.laboratory import Arrays, Laboratory, Real
+from kfaar_core.metrics.bootstrap import curve_difference, curve_interval
+from kfaar_core.metrics.verification import area
+from kfaar_core.records import Photo, Row
+from kfaar_core.runtime import stream
+from kfaar_core.scenarios import pairs, populations
+from kfaar_core.tables import Table, row
+
+QUALITY = 75  # of the JPEG  [design, protocol]
+SIDE = 256  # px  [design, protocol]
+CUT = 0.05  # share of each side that the crop takes away on average; the two ends share it at random  [design]
+UNSEEN = -1.0
+
+Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+def jpeg(pixels: np.ndarray, _: np.random.Generator) -> np.ndarray:
+    """(H, W, 3) uint8 -> the same, saved as a JPEG and opened again."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)
+    return image.open_photo(file.getvalue()).pixels
+
+
+def resize(pixels: np.ndarray, _: np.random.Generator) -> np.ndarray:
+    """(S, S, 3) uint8 -> (SIDE, SIDE, 3)."""
+    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+
+def crop(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(S, S, 3) uint8 -> a window of 1 - 2 * CUT of each side, shifted by up to CUT of it in both directions."""
+    side = round((1 - 2 * CUT) * len(pixels))
+    x, y = rng.integers(0, len(pixels) - side + 1, size=2)
+    return pixels[y : y + side, x : x + side]
+
+
+DAMAGES: Mapping[str, tuple[Damage, ...]] = {
+    "PNG": (),
+    f"JPEG {QUALITY}": (jpeg,),
+    f"{SIDE} px": (resize,),
+    f"{100 * CUT:.0f} % crop": (crop,),
+    "crop, resize and JPEG": (crop, resize, jpeg),
+}
+REFERENCE = next(iter(DAMAGES))
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """What KVFA sees in one virtual face after each damage; a damage after which no face is found is left out."""
+
+    index: int
+    purpose: str
+    bits: int
+
+    def depends(self, laboratory: Laboratory) -> dict[str, object]:
+        numbers = {"quality": QUALITY, "side": SIDE, "cut": CUT, "names": list(DAMAGES)}
+        return {**laboratory.makers(self.bits), **numbers, "data": laboratory.data.sha256}
+
+    def arrays(self, laboratory: Laboratory) -> Arrays:
+        picture = laboratory.anonymised(laboratory.photo(self.index), self.purpose, self.bits).pixels
+        found = {}
+        for name, steps in DAMAGES.items():
+            rng, pixels = stream(laboratory.seed, f"{name} of photo {self.index}, {self.purpose}"), picture
+            for step in steps:
+                pixels = step(pixels, rng)
+            try:
+                found[name] = laboratory.stages.sight(pixels, laboratory.stages.landmarks(Photo(pixels)))
+            except NoFaceFound:
+                continue
+        return found
+
+
+@dataclass(frozen=True)
+class Cosines:
+    """Scores of the same trials after each damage."""
+
+    values: np.ndarray  # (damages, N)
+    people: np.ndarray  # (N,)
+
+
+def robustness_table(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+    """KVFA's AUC from each picture, other and same photo of the person, and what it loses against the PNG."""
+    rounds, bits = rounds_of(key_mode, trials), laboratory.stages.preset.key_bits
+    asked = {
+        (trial, person.number): Damaged(person.photos[0], purpose_of(key_mode, trial, person), bits)
+        for trial in range(rounds)
+        for person in people
+    }
+    fill(laboratory, [Real(index) for person in people for index in person.photos])
+    fill(laboratory, asked.values())
+    scores, unseen, missed = collected(laboratory, people, asked)
+    rows = []
+    for photo in populations.PHOTOS:
+        rows += damage_rows(laboratory, photo, scores[populations.genuine(photo)], scores[populations.IMPOSTOR])
+    lost = ", ".join(f"{count} after {name}" for name, count in unseen.items() if count) or "none"
+    about = (
+        f"{laboratory.data.name}, {len(people)} test people, {populations.KEY_MODES[key_mode]}, {rounds} trials, "
+        f"projector {laboratory.stages.preset.projector}; {missed} of {len(asked)} virtual faces not found in the PNG, "
+        f"of the others not found: {lost}"
+    )
+    return Table("VI, damaged", "KVFA after damage to the virtual face", about, tuple(rows))
+
+
+def collected(
+    laboratory: Laboratory, people: Sequence[pairs.Person], asked: Mapping[tuple[int, int], Damaged]
+) -> tuple[dict[str, Cosines], dict[str, int], int]:
+    """The populations, how often each damage hid the face, and how often it was not seen in the PNG either."""
+    recogniser = laboratory.stages.recogniser
+    photos = {index: laboratory.real(index) for person in people for index in person.photos}
+    numbered = {person.number: person for person in people}
+    values: dict[str, list[list[float]]] = {}
+    owners: dict[str, list[int]] = {}
+    unseen, missed = dict.fromkeys(DAMAGES, 0), 0
+    for (trial, number), request in asked.items():
+        found = laboratory.ask(request)
+        if REFERENCE not in found:
+            missed += 1
+            continue
+        for name in DAMAGES:
+            unseen[name] += name not in found
+        key = laboratory.key(request.purpose, request.bits)
+        read = {name: recogniser.virtual(sight, key) for name, sight in found.items()}
+        ring = pairs.impostors(tuple(people), trial, seed=laboratory.seed)
+        probes = [(populations.IMPOSTOR, int(ring.probes[list(numbered).index(number)]))]
+        own = numbered[number].photos
+        probes += [
+            (populations.genuine(p), i) for p, i in zip((populations.SAME, populations.OTHER), own, strict=False)
+        ]
+        for name, index in probes:
+            real = photos[index]
+            if real is None:
+                continue
+            reference = recogniser.original(real.sight)
+            cosines = [float(read[damage] @ reference) if damage in read else UNSEEN for damage in DAMAGES]
+            values.setdefault(name, []).append(cosines)
+            owners.setdefault(name, []).append(number)
+    return {name: Cosines(np.array(values[name]).T, np.array(owners[name])) for name in values}, unseen, missed
+
+
+def damage_rows(laboratory: Laboratory, photo: str, genuine: Cosines, impostor: Cosines) -> list[Row]:
+    """AUC after each damage, and its loss against the PNG."""
+    rows = []
+    for place, name in enumerate(DAMAGES):
+        label = f"AUC, {photo} photo, {name}"
+        sides = genuine.values[place], genuine.people, impostor.values[place], impostor.people
+        rows.append(row(label, curve_interval(area, *sides, stream(laboratory.seed, label)), None, ""))
+        if place:
+            both = [0, place]
+            pairs_ = genuine.values[both], genuine.people, impostor.values[both], impostor.people
+            loss = curve_difference(area, *pairs_, stream(laboratory.seed, f"{label}, loss"))
+            rows.append(row(f"{label}: loss against {REFERENCE}", loss, None, ""))
+    return rows

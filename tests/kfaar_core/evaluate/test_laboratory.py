@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from kfaar_core import weights
+from kfaar_core.errors import BadKey, NoFaceFound
+from kfaar_core.evaluate.laboratory import Real, Virtual, length_of, uses
+from kfaar_core.presets import LAB
+
+
+def with_preset(laboratory, **changes):
+    stages = laboratory.stages
+    return replace(laboratory, stages=replace(stages, preset=replace(stages.preset, **changes)))
+
+
+def test_a_look_depends_on_what_it_comes_from_and_on_no_threshold(laboratory):
+    photo, face = Real(0), Virtual(0, "shared 0", 256)
+    for change in ({"correct_steps": 1}, {"precision": "f32"}):
+        other = with_preset(laboratory, **change)
+        assert other.name_of(photo) == laboratory.name_of(photo)
+        assert other.name_of(face) != laboratory.name_of(face)
+    for change in ({"match_threshold": 0.5}, {"threshold_in_force": "paper"}, {"tries_per_hour": 1}, {"look_min": 0.5}):
+        other = with_preset(laboratory, **change)
+        assert other.name_of(photo) == laboratory.name_of(photo)
+        assert other.name_of(face) == laboratory.name_of(face)
+    other = with_preset(laboratory, face_min=1)
+    assert other.name_of(photo) != laboratory.name_of(photo)
+
+
+def test_both_trained_forms_share_the_looks_of_photos(laboratory):
+    forms = [with_preset(laboratory, projector=name) for name in ("hashed", "bits", "floor")]
+    names = [form.name_of(Real(0)) for form in forms]
+    assert names[0] == names[1] != names[2]
+    assert len({form.name_of(Virtual(0, "own 0", 256)) for form in forms}) == 3
+
+
+def test_a_face_depends_on_the_weights_that_made_it(laboratory):
+    used = {"projector_bits_8": "a", "projector_bits_128": "b", "mtcnn_pnet": "c"}
+    before = replace(laboratory, used=used)
+
+    def renamed(weight, request):
+        after = replace(laboratory, used={**used, weight: "other"})
+        return after.name_of(request) != before.name_of(request)
+
+    assert renamed("projector_bits_8", Virtual(0, "own 0", 8))
+    assert not renamed("projector_bits_8", Virtual(0, "own 0", 128))
+    assert renamed("mtcnn_pnet", Virtual(0, "own 0", 128)) and renamed("mtcnn_pnet", Real(0))
+    assert not renamed("projector_bits_8", Real(0))
+
+
+def test_a_form_uses_no_weights_of_the_others():
+    used = {
+        form: {name for name in weights.WEIGHTS if uses(replace(LAB, projector=form), name)}
+        for form in ("floor", "hashed", "bits")
+    }
+    assert all({"judge", "mobile_stylegan", "mtcnn_onet"} <= names for names in used.values())
+    assert "floor" in used["floor"] and not any("kvfa" in name or "projector" in name for name in used["floor"])
+    assert not any("bits" in name or name == "floor" for name in used["hashed"])
+    assert {"projector_hashed", "projector_bits_8"} <= used["bits"]  # whose I(x) is that of `hashed`
+    assert (length_of("kvfa_bits_128"), length_of("kvfa"), length_of("mtcnn_pnet")) == (128, None, None)
+
+
+CALLS = []
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that fails as it is told to."""
+
+    error: str = ""
+
+    def depends(self, laboratory):
+        return {}
+
+    def arrays(self, laboratory):
+        CALLS.append(self.error)
+        if self.error:
+            raise {"face": NoFaceFound, "key": BadKey}[self.error](got="this", mend="that")
+        return {"x": np.ones(2)}
+
+
+def test_what_was_seen_is_not_made_again_and_a_missing_face_is_remembered(laboratory):
+    CALLS.clear()
+    for _ in range(2):
+        assert laboratory.ask(Asked("face")) == {}
+        np.testing.assert_array_equal(laboratory.ask(Asked())["x"], [1, 1])
+    assert CALLS == ["face", ""]
+    with pytest.raises(BadKey):
+        laboratory.ask(Asked("key"))
+
+
+def test_keys_follow_from_the_seed_and_a_wrong_one_is_wrong(laboratory):
+    assert laboratory.key("shared 1") == laboratory.key("shared 1") != laboratory.key("shared 2")
+    assert laboratory.key("shared 1").bits == 256
+    right = laboratory.key("anything", 8)
+    assert laboratory.wrong_key("anything", right) != right  # the same purpose would give the same key
+    assert laboratory.wrong_key("anything", right).bits == 8
+
+
+def test_the_virtual_face_is_read_with_its_key_and_the_photo_by_e_alone(laboratory):
+    photo, virtual = laboratory.real(0), laboratory.virtual(0, "shared 0")
+    assert photo.sight.shape == (laboratory.stages.identity.width,)
+    assert not np.allclose(photo.judge, virtual.judge)
+    assert not np.allclose(laboratory.regenerated(0, "shared 0").judge, virtual.judge)
+    assert not np.allclose(laboratory.virtual(0, "shared 1").sight, virtual.sight)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kfaar_core.calibration import FAR_MAX
+from kfaar_core.errors import BadKey, BadSetting, DataMissing
+from kfaar_core.evaluate import keys, random_faces, runner
+from kfaar_core.evaluate.authentication import authentication
+from kfaar_core.evaluate.calibrate import calibrated
+from kfaar_core.evaluate.results import load_result
+from kfaar_core.pipeline import AnonymisationServer
+from kfaar_core.scenarios import populations
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("KFAAR_CACHE", str(tmp_path / "cache"))
+
+    def run(table, **settings):
+        asked = {"limit": 4, "key_mode": populations.SHARED, "preset": "tiny", "out": tmp_path / "out", "trials": 2}
+        return runner.run(table, "synthetic", **{**asked, **settings})
+
+    return run
+
+
+def test_a_second_run_makes_no_face_and_finds_the_same(run, monkeypatch):
+    path = run("VI")
+    assert path.name == "tiny-floor-synthetic-vi-shared.json"
+    first = load_result(path)
+    assert (first.people, first.trials, first.dataset, first.dimension) == (4, 2, "synthetic", 8)
+    assert len(first.population(populations.IMPOSTOR).values) == 8
+    monkeypatch.setattr(AnonymisationServer, "anonymise", None)
+    again = load_result(run("VI"))
+    for one, two in zip(first.populations, again.populations, strict=True):
+        np.testing.assert_array_equal(one.values, two.values)
+
+
+def test_keys_of_another_length_have_a_folder_of_their_own(run):
+    path = run("VI", key_bits=8, key_mode=populations.OWN)
+    assert (path.parent.name, path.name) == ("8-bit", "tiny-floor-synthetic-vi-own.json")
+    assert run("VI", key_bits=256).parent.name == "out"
+    with pytest.raises(BadKey, match="12 bits"):
+        run("VI", key_bits=12)
+
+
+@pytest.mark.parametrize("table", [name for name in runner.ROWS if name != "posture"])
+def test_tables_of_rows(run, monkeypatch, table):
+    monkeypatch.setattr(random_faces, "FACES", 4)
+    monkeypatch.setattr(keys, "KEYS", 50)
+    path = run(table)
+    written = json.loads(path.read_text())
+    assert written["rows"] and path.with_suffix(".md").is_file()
+    assert all(row["n"] > 0 for row in written["rows"])
+
+
+def test_what_is_refused(run):
+    with pytest.raises(BadSetting, match="'IX'"):
+        run("IX")
+    with pytest.raises(BadSetting, match="key mode"):
+        run("VI", key_mode="none")
+    with pytest.raises(DataMissing, match="part dev"):
+        run("thresholds")
+
+
+def test_kvfas_threshold_keeps_the_false_acceptances_of_dev_people(laboratory, people):
+    found = calibrated(laboratory, people, 4, "evaluate")
+    scores, _ = authentication(laboratory, people, populations.SHARED, 4, populations.names_for("VI"))
+    impostor = {entry.name: entry.values for entry in scores}[populations.IMPOSTOR]
+    assert np.mean(impostor >= found.kvfa_dev) <= FAR_MAX
+    assert found.judge_fmr_1 <= found.judge_fmr_01
+    assert found.made_by["command"] == "evaluate" and "0.5%" in found.made_by["rule"]
+
+
+def test_a_face_that_is_not_found_counts_as_failed(laboratory, people):
+    blind = replace(laboratory, progress=None)
+    object.__setattr__(blind, "virtual", lambda index, purpose: None)
+    scores, failures = authentication(blind, people, populations.OWN, 8, populations.names_for("VI"))
+    assert failures["no face in the virtual picture"] == len(people)
+    assert [(len(entry.values), entry.failed) for entry in scores] == [(0, len(people))] * 3
