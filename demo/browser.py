@@ -123,8 +123,8 @@ def pack_folder(element: str) -> str:
 
 COPY = "(...values) => values"  # inputs of one tab into another, without the server
 
-# Gradio draws the examples as buttons without a name, and upload buttons with a second control inside: a screen reader
-# needs the name, and the keyboard only one stop.
+# Gradio draws the examples as buttons without a name, upload buttons with a second control inside, and empty plots as
+# boxes with a name but no role: a screen reader needs name and role, and the keyboard only one stop.
 MEND_ACCESS = f"""() => {{
     const name = () => document.querySelectorAll("button.gallery-item:not([aria-label])").forEach(
         (button, place) => button.setAttribute("aria-label", {EXAMPLE!r} + " " + (place + 1)));
@@ -132,7 +132,9 @@ MEND_ACCESS = f"""() => {{
         outer.setAttribute("role", "group");
         outer.tabIndex = -1;
     }});
-    const mend = () => {{ name(); single(); }};
+    const hollow = () => document.querySelectorAll(".empty[aria-label]:not([role])").forEach(
+        (box) => box.setAttribute("role", "img"));
+    const mend = () => {{ name(); single(); hollow(); }};
     new MutationObserver(mend).observe(document.body, {{childList: true, subtree: true}});
     mend();
 }}"""

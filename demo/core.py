@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from kfaar_core.evaluate.cache import ArrayCache, content_key
+from kfaar_core.evaluate.cache import ArrayCache
 from kfaar_core.evaluate.results import Result
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Face, Photo, Verdict, VirtualFace
@@ -145,15 +145,16 @@ class LocalCore:
         self, photo: Photo, key: UserKey, *, projector: str, face: str | int, mode: str, progress: Progress | None
     ) -> VirtualFace:
         self._under(projector)  # load it here: what another process loads is lost with it
-        answer = self._draw(photo, key.data, projector, face, mode, None if self._apart else progress)
-        return replace(answer, key=key)
+        drawn = self._draw(photo, key.data, projector, face, mode, None if self._apart else progress)
+        return VirtualFace(**drawn, key=key)
 
     def _drawn(
         self, photo: Photo, key: bytes, projector: str, face: str | int, mode: str, progress: Progress | None
-    ) -> VirtualFace:
+    ) -> dict[str, Any]:
+        """The fields of the virtual face, without the key: it may not travel between processes."""
         server = self._under(projector).fas
         answer = server.anonymise(photo, UserKey(key), face=face, mode=mode, progress=progress)
-        return replace(answer, key=UserKey(bytes(1))) if self._apart else answer
+        return {name: value for name, value in vars(answer).items() if name != "key"}
 
     def authenticate(
         self, virtual: Photo, original: Photo, key: UserKey | None, *, projector: str, client: str
@@ -174,36 +175,21 @@ class LocalCore:
         Args:
             archive: a zip of person/photo.jpg. people: at most. keys: `shared` or `own`. progress: (done, of).
         """
-        from kfaar_core.evaluate import runner
+        from kfaar_core.evaluate import authentication, laboratory, runner
         from kfaar_core.evaluate.data import open_dataset
-        from kfaar_core.evaluate.laboratory import Laboratory
 
         used, seed = self._under(projector), secrets.randbits(32)
-        stages, data = used.stages, open_dataset(archive, name=OWN_DATA)
-        laboratory = Laboratory(stages, used.fas, data, Forgetful(), seed, runner.hashes(stages.preset))
-        chosen = pairs.people(data.samples, limit=people, seed=seed)
-        names = [
-            *populations.names_for("VI"),
-            *(populations.scenario(n, p) for n in (2, 3) for p in populations.PHOTOS),
-        ]
-        scores, failures = runner.authentication(laboratory, chosen, keys, names, progress)
-        return Result(
-            table="VI",
-            dataset=OWN_DATA,
-            key_mode=keys,
-            preset=stages.preset.name,
-            preset_sha256=content_key(preset=stages.preset),
-            data_sha256=data.sha256,
-            weights=laboratory.used,
-            seed=seed,
-            people=len(chosen),
-            trials=runner.TRIALS if keys == populations.SHARED else 1,
-            dimension=stages.recogniser.dimension,
-            command="",
-            thresholds=runner.thresholds_of(stages),
-            populations=tuple(scores),
-            failures=failures,
+        preset, data = used.stages.preset, open_dataset(archive, name=OWN_DATA)
+        setup = laboratory.Setup(preset, str(archive), people, seed)
+        place = laboratory.Laboratory(
+            setup, used.stages, used.fas, data, Forgetful(), laboratory.hashes(preset), progress
         )
+        chosen = pairs.people(data.samples, limit=people, seed=seed)
+        found = runner.result(place, chosen, "VI", keys, populations.TRIALS, command="")
+        attacks = [populations.scenario(number, photo) for number in (2, 3) for photo in populations.PHOTOS]
+        # Everything has been looked at; these are other cosines of the same looks.
+        scores, _ = authentication.authentication(place, chosen, keys, populations.TRIALS, attacks)
+        return replace(found, populations=(*found.populations, *scores))
 
 
 def servers(stages: Stages) -> Servers:
@@ -224,6 +210,9 @@ class Forgetful(ArrayCache):
 
     def get(self, key: str) -> dict[str, np.ndarray] | None:
         return self._held.get(key)
+
+    def has(self, key: str) -> bool:
+        return key in self._held
 
     def put(self, key: str, **arrays: np.ndarray) -> None:
         self._held[key] = dict(arrays)

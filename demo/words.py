@@ -396,8 +396,8 @@ def form(name: str) -> str:
     return f"{preset}, {projector_}" if projector_ else preset
 
 
-def trial(done: int, of: int) -> str:
-    return f"trial {done + 1} of {of}"
+def looked(done: int, of: int) -> str:
+    return f"{done} of {of} pictures looked at"
 
 
 def own_done(people: int, failed: int) -> str:

@@ -323,7 +323,7 @@ def on_own(
         projector=asked.projector,
         people=int(asked.people),
         keys=asked.keys,
-        progress=lambda done, of: bar(words.trial(done, of), done, of),
+        progress=lambda done, of: bar(words.looked(done, of), done, of),
     )
     place = Place(result.dataset, f"{result.preset}-{asked.projector}", result.key_mode)
     said = words.own_done(result.people, sum(result.failures.values()))

@@ -113,7 +113,7 @@ class StandInCore:
         )
 
     def readout(self, virtual: Photo, original: Photo, *, projector: str) -> StandInReading:
-        time.sleep(self.seconds)
+        time.sleep(8 * self.seconds)  # long enough to press Stop
         made_by, key = self.drawn.get(virtual.pixels.tobytes(), ("", b""))
         return StandInReading(key if made_by == projector else None)
 

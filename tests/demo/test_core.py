@@ -1,0 +1,120 @@
+"""The core of this machine behind the demo, with the tiny preset; and the GPU's mark where the package is installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo.core import LocalCore
+from kfaar_core import pipeline
+from kfaar_core.errors import BadSetting
+from kfaar_core.keys import UserKey
+from kfaar_core.records import Photo
+from kfaar_core.stages import assemble
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = UserKey(bytes(range(32)))
+
+# What ZeroGPU does, as far as it can be seen from here: the function runs elsewhere, so its arguments and its answer
+# are pickled, and a key among them would be an error (it refuses to be pickled).
+SPACES = """
+import pickle
+calls = []
+
+def GPU(function):
+    def elsewhere(*values):
+        calls.append(function.__name__)
+        return pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(values)))))
+    return elsewhere
+"""
+WRAPPED = """
+import app, spaces
+import numpy as np
+from kfaar_core import pipeline
+from kfaar_core.keys import UserKey
+from kfaar_core.records import Photo
+
+key = UserKey(bytes(range(32)))
+photo = Photo(pixels=np.random.default_rng(0).integers(0, 256, (70, 60, 3), dtype=np.uint8))
+ask = dict(projector="floor", face="largest", mode="portrait", progress=lambda *_: None)
+marked = app.LocalCore(pipeline.load("tiny", device="cpu"), wrap=app.gpu).anonymise(photo, key, **ask)
+plain = app.LocalCore(pipeline.load("tiny", device="cpu")).anonymise(photo, key, **ask)
+assert app.gpu is spaces.GPU and spaces.calls == ["_drawn"]
+assert marked.key == key and np.array_equal(marked.portrait, plain.portrait)
+"""
+
+
+@pytest.fixture(scope="module")
+def local() -> LocalCore:
+    return LocalCore(pipeline.load("tiny", device="cpu"))
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (70, 60, 3), dtype=np.uint8)
+
+
+def test_the_default_projector_stands_first_and_others_are_loaded_once(local, monkeypatch):
+    monkeypatch.setattr(assemble, "available_projectors", lambda: ("bits", "floor"))
+    assert local.projectors() == ("floor", "bits")
+    loaded = []
+
+    def load(preset, device):
+        loaded.append((preset.projector, device))
+        return pipeline.assemble(pipeline.get_preset("tiny"), device)
+
+    monkeypatch.setattr(pipeline, "load", load)
+    other = LocalCore(pipeline.assemble(pipeline.get_preset("tiny"), "cpu"))
+    assert other.facts("floor").dimension > 0 and not loaded
+    other.facts("bits")
+    other.facts("bits")
+    assert loaded == [("bits", "cpu")]
+
+
+def test_an_unknown_projector_is_refused_in_words(local):
+    with pytest.raises(BadSetting, match="magic"):
+        local.facts("magic")
+
+
+def test_a_face_is_made_and_read(local):
+    photo = Photo(pixels=noise(1))
+    face = local.anonymise(photo, KEY, projector="floor", face="largest", mode="portrait", progress=None)
+    assert face.key == KEY
+    virtual = Photo(pixels=face.portrait)
+    verdict = local.authenticate(virtual, photo, KEY, projector="floor", client="test")
+    assert verdict.cosine == pytest.approx(local.readout(virtual, photo, projector="floor").with_key(KEY).cosine)
+
+
+@pytest.mark.parametrize("keys", ["own", "shared"])
+def test_own_photos_are_measured_and_nothing_is_written(local, tmp_path, monkeypatch, keys):
+    monkeypatch.setenv("KFAAR_CACHE", str(tmp_path / "cache"))
+    archive = tmp_path / "mine.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for person in range(3):
+            for photo in range(2):
+                stream = BytesIO()
+                Image.fromarray(noise(10 * person + photo)).save(stream, "PNG")
+                packed.writestr(f"{person}/{photo}.png", stream.getvalue())
+    steps = []
+    result = local.evaluate(
+        archive, projector="floor", people=2, keys=keys, progress=lambda done, of: steps.append((done, of))
+    )
+    assert (result.people, result.key_mode, result.dataset) == (2, keys, "yours")
+    assert steps and len({of for _, of in steps}) == 1 and all(done <= of for done, of in steps)
+    assert all(len(scores.values) for scores in result.populations)
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_a_space_with_gpus_marks_the_drawing(tmp_path):
+    (tmp_path / "spaces.py").write_text(SPACES)
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    settings = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run([sys.executable, "-c", WRAPPED], env=settings, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
