@@ -21,7 +21,7 @@ from kfaar_core.runtime import stream
 from kfaar_core.scenarios import pairs, populations
 from kfaar_core.stages.detect import five_points
 from kfaar_core.stages.show import face_mask
-from kfaar_core.tables import Table, row
+from kfaar_core.tables import PHOTO_WORDS, Table, row
 
 
 def swapped(picture: np.ndarray, points: np.ndarray, other: np.ndarray, other_points: np.ndarray) -> np.ndarray:
@@ -105,16 +105,16 @@ def moved_rows(
         return stream(laboratory.seed, f"mask, {photo}, {label}")
 
     return [
-        row(f"{photo} photo: cosine before", mean_interval(before, owners, rng("before")), None, ""),
-        row(f"{photo} photo: cosine after", mean_interval(after, owners, rng("after")), None, ""),
+        row(f"{PHOTO_WORDS[photo]}: cosine before", mean_interval(before, owners, rng("before")), None, ""),
+        row(f"{PHOTO_WORDS[photo]}: cosine after", mean_interval(after, owners, rng("after")), None, ""),
         row(
-            f"{photo} photo: |difference| of the cosine",
+            f"{PHOTO_WORDS[photo]}: |difference| of the cosine",
             mean_interval(np.abs(after - before), owners, rng("difference")),
             None,
             "aim: below 0.05",
         ),
         row(
-            f"{photo} photo: verdicts that change at {threshold:.3f} (in force)",
+            f"{PHOTO_WORDS[photo]}: verdicts that change at {threshold:.3f} (in force)",
             rate_interval((before >= threshold) != (after >= threshold), owners, rng("verdict")),
             None,
             "",

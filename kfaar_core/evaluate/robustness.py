@@ -23,7 +23,7 @@ from kfaar_core.metrics.verification import area
 from kfaar_core.records import Photo, Row
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import pairs, populations
-from kfaar_core.tables import Table, row
+from kfaar_core.tables import PHOTO_WORDS, Table, row
 
 QUALITY = 75  # of the JPEG  [design, protocol]
 SIDE = 256  # px  [design, protocol]
@@ -159,7 +159,7 @@ def damage_rows(laboratory: Laboratory, photo: str, genuine: Cosines, impostor: 
     """AUC after each damage, and its loss against the PNG."""
     rows = []
     for place, name in enumerate(DAMAGES):
-        label = f"AUC, {photo} photo, {name}"
+        label = f"AUC, {PHOTO_WORDS[photo]}, {name}"
         sides = genuine.values[place], genuine.people, impostor.values[place], impostor.people
         rows.append(row(label, curve_interval(area, *sides, stream(laboratory.seed, label)), None, ""))
         if place:

@@ -33,6 +33,6 @@ def test_the_other_picture_is_brought_into_the_frame():
 def test_the_table_tells_how_far_the_cosine_moves(laboratory, people):
     table = mask_table(laboratory, people, populations.OWN, 1)
     rows = {row.name: row for row in table.rows}
-    assert rows["other photo: |difference| of the cosine"].value > 0  # the tiny networks look at everything
+    assert rows["another photo: |difference| of the cosine"].value > 0  # the tiny networks look at everything
     assert rows["same photo: cosine before"].n == len(people)
     assert "0 of 5 pairs" in table.about

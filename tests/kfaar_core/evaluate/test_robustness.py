@@ -42,5 +42,5 @@ def test_a_face_that_is_lost_is_refused_and_counted(laboratory, people, monkeypa
     table = robustness.robustness_table(laboratory, people, populations.SHARED, 2)
     rows = {row.name: row for row in table.rows}
     assert "0 of 10 virtual faces not found in the PNG, of the others not found: 10 after black" in table.about
-    assert rows["AUC, other photo, black"].value == pytest.approx(0.5)  # everybody is refused alike
-    assert rows["AUC, other photo, PNG"].n == 20
+    assert rows["AUC, another photo, black"].value == pytest.approx(0.5)  # everybody is refused alike
+    assert rows["AUC, another photo, PNG"].n == 20
