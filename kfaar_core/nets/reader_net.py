@@ -5,6 +5,7 @@ The four are here a stem and three stages of two residual blocks. F is given not
 
 from __future__ import annotations
 
+from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,7 +17,7 @@ NARROW = 40  # channels that keep their place; with all 256 the last layer would
 HIDDEN = 192
 
 
-class ReaderNet(nn.Module):
+class ReaderNet(nn.Module, PyTorchModelHubMixin):
     """F: (N, 3, 128, 112) in [-1, 1] -> (N, outputs)."""
 
     def __init__(self, outputs: int) -> None:

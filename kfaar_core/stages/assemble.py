@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,15 +153,17 @@ def floor_form(state: Mapping[str, Tensor]) -> Form:
     return Form(identity, FloorProjector(state, identity), KeyedRecogniser(identity, FloorReader(state)))
 
 
-def trained_form(name: str, generator: Generator, device: torch.device) -> Form:
-    """`hashed` or `bits`, with the weights of the registry."""
-    hashed = weights.load("projector_hashed")
-    identity, reader = IdentityMap(hashed), FaceReader(weights.load("kvfa"), device)
+def form_of(name: str, load: Callable[[str], Mapping[str, Tensor]], generator: Generator, device: torch.device) -> Form:
+    """One of PROJECTORS; `load` gives the weights of a name in the registry."""
+    if name == "floor":
+        return floor_form(load("floor"))
+    hashed = load("projector_hashed")
+    identity, reader = IdentityMap(hashed), FaceReader(load("kvfa"), device)
     if name == "hashed":
         read = KeyedRecogniser(identity, CodeReader(identity.dimension))
         return Form(identity, HashedProjector(hashed, identity), read, reader, flip=True)
-    projectors = {length: weights.load(f"projector_bits_{length}") for length in KEY_LENGTHS}
-    keyed = {length: weights.load(f"kvfa_bits_{length}") for length in KEY_LENGTHS}
+    projectors = {length: load(f"projector_bits_{length}") for length in KEY_LENGTHS}
+    keyed = {length: load(f"kvfa_bits_{length}") for length in KEY_LENGTHS}
     return Form(identity, BitsProjector(projectors, generator), BitsRecogniser(identity, keyed), reader, flip=True)
 
 
@@ -187,15 +189,16 @@ def assemble(
     device = runtime.device(device_name)
     check_projector(preset.projector)
     if preset.name == "tiny":
-        return _joined(preset, device, *tiny.boxes(preset, device), floor_form(tiny.floor_state()), Calibration.tiny())
+        boxes = tiny.boxes(preset, device)
+        form = form_of(preset.projector, tiny.weights, boxes[4], device)
+        return _joined(preset, device, *boxes, form, Calibration.tiny())
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
     if device.type == "cuda":
         generator = TorchGenerator(generator_state, device)
     else:
         generator = OpenVinoGenerator(generator_state, preset.precision, threads)
-    name = preset.projector
-    form = floor_form(weights.load("floor")) if name == "floor" else trained_form(name, generator, device)
+    form = form_of(preset.projector, weights.load, generator, device)
     return _joined(
         preset,
         device,

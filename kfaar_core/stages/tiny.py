@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.mobile_stylegan import STYLES
+from kfaar_core.nets.projector_net import BitsNet, HashedNet
+from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.presets import Preset
 from kfaar_core.records import Face, Photo, Posture
 from kfaar_core.stages.correct import ANGLE_UNIT
@@ -17,6 +22,7 @@ from kfaar_core.stages.geometry import GeometryReader
 
 FIVE = np.array([[0.375, 0.46], [0.625, 0.46], [0.5, 0.6], [0.41, 0.72], [0.59, 0.72]])  # in portrait sides
 FEATURES, DIMENSION = 12, 8  # of E, and d
+STYLES_READ, LOOK, HIDDEN = 4, 6, 16  # of F beside the code, of what a key draws, of the layers of P and KVFA
 
 
 def seeded(name: int) -> torch.Generator:
@@ -111,6 +117,43 @@ def boxes(
     )
 
 
+def weights(name: str) -> dict[str, Tensor]:
+    """Random weights of P or KVFA with the names and the roles of those that the registry has under that name."""
+    if name == "floor":
+        return floor_state()
+    form, _, length = name.partition("_bits_")
+    bits = int(length or 0)
+    if name == "projector_hashed":
+        return {
+            **_drawn(lambda: HashedNet(DIMENSION, LOOK, HIDDEN), 9, prefix="net."),
+            **_identity(),
+            "natural.mean": torch.zeros(512),
+            "natural.basis": torch.diag(torch.linspace(1.5, 0.5, 512)),
+            "look.size": torch.tensor(0.3),
+        }
+    if name == "kvfa":
+        return _drawn(lambda: ReaderNet(STYLES_READ + DIMENSION), 10)
+    if form == "projector":
+        scaling = {"feature.mean": torch.zeros(FEATURES), "feature.scale": torch.ones(()), "truncation": torch.ones(())}
+        return _drawn(lambda: BitsNet(FEATURES, bits, HIDDEN), bits, prefix="net.") | scaling
+    return _drawn(lambda: KeyedNet(FEATURES + STYLES_READ + DIMENSION, bits, DIMENSION, HIDDEN), bits + 1)
+
+
+def _drawn(build: Callable[[], nn.Module], seed: int, prefix: str = "") -> dict[str, Tensor]:
+    """The state of a network as it is before training."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return {prefix + name: tensor for name, tensor in build().state_dict().items()}
+
+
+def _identity() -> dict[str, Tensor]:
+    """State of IdentityMap."""
+    return {
+        "identity.mean": torch.zeros(FEATURES),
+        "identity.map": torch.randn(DIMENSION, FEATURES, generator=seeded(5)),
+    }
+
+
 def floor_state() -> dict[str, Tensor]:
     """Random maps with the names of train.floor's."""
 
@@ -118,8 +161,7 @@ def floor_state() -> dict[str, Tensor]:
         return torch.randn(*shape, generator=seeded(seed))
 
     return {
-        "identity.mean": torch.zeros(FEATURES),
-        "identity.map": random(5, DIMENSION, FEATURES),
+        **_identity(),
         "latent.mean": torch.zeros(1536),
         "payload": random(6, 1536, DIMENSION),
         "nuisance": random(7, 1536, 4),
