@@ -11,12 +11,14 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from kfaar_core import image, pipeline
-from kfaar_core.errors import BadSetting, NoFaceFound, TooManyTries
+from kfaar_core.errors import BadKey, BadSetting, NoFaceFound, TooManyTries
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import STEPS, AnonymisationServer, AuthenticationServer, User, look
+from kfaar_core.presets import TINY
 from kfaar_core.records import Face, Photo, VirtualFace
 from kfaar_core.stages.assemble import Stages
 from kfaar_core.stages.detect import Detector
+from kfaar_core.stages.project import PROJECTORS
 from kfaar_core.stages.tiny import TinyDetector
 
 KEY = UserKey.parse("c3" * 32)
@@ -25,6 +27,12 @@ KEY = UserKey.parse("c3" * 32)
 @pytest.fixture
 def server(tiny) -> AnonymisationServer:
     return AnonymisationServer(tiny)
+
+
+@pytest.fixture(scope="module", params=PROJECTORS)
+def form(request) -> Stages:
+    """Every stage of the tiny preset with each form of P and KVFA."""
+    return pipeline.load(replace(TINY, projector=request.param), "cpu")
 
 
 def with_preset(stages: Stages, **changes: object) -> Stages:
@@ -69,24 +77,35 @@ def same(a: VirtualFace, b: VirtualFace) -> bool:
     return pictures and a.judge_cosine == b.judge_cosine and a.look_distance == b.look_distance and a.key == b.key
 
 
-def test_the_same_photo_and_key_give_the_same_face(server, tiny, photo):
+def test_the_same_photo_and_key_give_the_same_face(form, photo):
+    server = AnonymisationServer(form)
     first = server.anonymise(photo, KEY)
-    assert same(first, server.anonymise(photo, KEY)) and same(first, AnonymisationServer(tiny).anonymise(photo, KEY))
-    assert same(first, AnonymisationServer(pipeline.load("tiny", "cpu")).anonymise(photo, KEY))
+    assert same(first, server.anonymise(photo, KEY)) and same(first, AnonymisationServer(form).anonymise(photo, KEY))
+    assert same(first, AnonymisationServer(pipeline.load(form.preset, "cpu")).anonymise(photo, KEY))
 
 
-def test_a_wrong_bit_or_another_photo_gives_another_face(server, photo, other_photo):
+def test_each_form_draws_a_face_of_its_own(photo):
+    portraits = [
+        AnonymisationServer(pipeline.load(replace(TINY, projector=name), "cpu")).anonymise(photo, KEY).portrait
+        for name in PROJECTORS
+    ]
+    for i, one in enumerate(portraits):
+        assert all((one != other).mean() > 0.5 for other in portraits[:i])
+
+
+def test_a_wrong_bit_or_another_photo_gives_another_face(form, photo, other_photo):
+    server = AnonymisationServer(form)
     first = server.anonymise(photo, KEY)
     for changed in (server.anonymise(photo, KEY.flip([255])), server.anonymise(other_photo, KEY)):
         assert not np.array_equal(first.portrait, changed.portrait)
 
 
-def test_an_answer_is_complete(server, tiny, photo):
-    found = server.anonymise(photo, KEY)
+def test_an_answer_is_complete(form, photo):
+    found = AnonymisationServer(form).anonymise(photo, KEY)
     assert found.picture.shape == found.portrait.shape == found.draft.shape == found.crop.picture.shape == (32, 32, 3)
     assert found.latent.shape == (3, 512) and found.latent.dtype == np.float32
     assert set(found.seconds) == set(STEPS) and all(seconds >= 0 for seconds in found.seconds.values())
-    assert found.judge_threshold == tiny.judge_threshold
+    assert found.judge_threshold == form.judge_threshold
     assert found.anonymous == (found.judge_cosine < found.judge_threshold)
     assert found.rekeyed == 0 and found.key == KEY
 
@@ -176,8 +195,8 @@ def test_landmarks_of_a_look_and_of_the_stages_agree(tiny, photo):
     np.testing.assert_allclose(tiny.landmarks(photo), seen.landmarks[:, :2], atol=1e-9)
 
 
-def test_all_faces_and_one_by_number(two, wide):
-    server = AnonymisationServer(two)
+def test_all_faces_and_one_by_number(form, wide):
+    server = AnonymisationServer(replace(never_close(form), detector=Two(form.preset)))
     both = server.anonymise_all(wide, KEY)
     assert len(both) == 2 == len(server.faces(wide))
     for number, answer in enumerate(both):
@@ -222,8 +241,8 @@ def test_presets_projectors_and_devices_that_are_not_there(tiny):
         pipeline.load("paper")
     with pytest.raises(BadSetting, match="lab, paper, tiny"):
         pipeline.load("huge")
-    with pytest.raises(BadSetting, match="not trained yet"):
-        pipeline.load(replace(tiny.preset, projector="hashed"))
+    with pytest.raises(BadSetting, match="The projector 'mlp'. Choose one of floor, hashed, bits"):
+        pipeline.load(replace(tiny.preset, projector="mlp"))
     with pytest.raises(BadSetting, match="auto, cpu or cuda"):
         pipeline.load("tiny", device="gpu")
 
@@ -292,22 +311,22 @@ def reachable(*roots: object) -> list[object]:
     return list(found.values())
 
 
-def test_the_anonymisation_server_keeps_nothing(tiny, tmp_path, monkeypatch, caplog, photo):
+def test_the_anonymisation_server_keeps_nothing(form, tmp_path, monkeypatch, caplog, photo):
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.DEBUG)
-    server = AnonymisationServer(tiny)
+    server = AnonymisationServer(form)
     server.anonymise(photo, UserKey.parse("11" * 32), mode="paste", side=64)  # what is made once is there now
     before = {id(thing) for thing in reachable(server)}
     secret, own = UserKey.parse("5a" * 32), Photo(photo.pixels.copy())
     features: list[weakref.ref] = []
-    raw_of = type(tiny.encoder).raw_of
+    raw_of = type(form.encoder).raw_of
 
     def spied(self, *given):
         found = raw_of(self, *given)
         features.append(weakref.ref(found))
         return found
 
-    monkeypatch.setattr(type(tiny.encoder), "raw_of", spied)
+    monkeypatch.setattr(type(form.encoder), "raw_of", spied)
     answer = server.anonymise(own, secret, mode="paste", side=64, rekey=1)
     remains = [weakref.ref(own), weakref.ref(own.pixels), weakref.ref(answer), weakref.ref(answer.latent), *features]
     assert len(features) >= 1
@@ -332,14 +351,14 @@ def virtual(server, photo) -> Photo:
     return Photo(server.anonymise(photo, KEY).portrait)
 
 
-def test_both_conditions(tiny, photo, virtual):
-    server = AuthenticationServer(tiny)
+def test_both_conditions(form, photo, virtual):
+    server = AuthenticationServer(form)
     with_key, without = server.authenticate(virtual, photo, KEY), server.authenticate(virtual, photo, None)
     readout = server.readout(virtual, photo)
     assert with_key == readout.with_key(KEY) and with_key.key_used and "k)" in with_key.compared
     assert without == readout.without_key() and not without.key_used and "no key" in without.compared
     for answer in (with_key, without):
-        assert answer.threshold == tiny.kvfa_threshold == 0.5 and answer.dimension == 8
+        assert answer.threshold == form.kvfa_threshold == 0.5 and answer.dimension == 8
         assert answer.same_person == (answer.cosine >= 0.5) and -1 <= answer.cosine <= 1
     itself = server.authenticate(photo, photo, None)
     assert itself.cosine == pytest.approx(1) and itself.same_person
@@ -350,8 +369,8 @@ def test_the_preset_names_the_threshold_in_force(tiny, photo, virtual):
     assert paper.authenticate(virtual, photo, KEY).threshold == 0.7
 
 
-def test_many_keys_on_one_look(tiny, photo, virtual):
-    readout = AuthenticationServer(tiny).readout(virtual, photo)
+def test_many_keys_on_one_look(form, photo, virtual):
+    readout = AuthenticationServer(form).readout(virtual, photo)
     keys = [KEY.flip([bit]) for bit in range(5)]
     found = readout.with_keys(keys)
     assert found.shape == (5,) and found.tolist() == [readout.with_key(key).cosine for key in keys]
@@ -403,8 +422,8 @@ def test_the_audit_line_holds_no_secret(tiny, photo, virtual, caplog):
     )
 
 
-def test_the_authentication_server_keeps_no_key_and_no_picture(tiny, photo, virtual):
-    server = AuthenticationServer(tiny)
+def test_the_authentication_server_keeps_no_key_and_no_picture(form, photo, virtual):
+    server = AuthenticationServer(form)
     secret = UserKey.parse("5b" * 32)
     server.authenticate(virtual, photo, secret)
     held = reachable(server)
@@ -412,6 +431,26 @@ def test_the_authentication_server_keeps_no_key_and_no_picture(tiny, photo, virt
     assert not [thing for thing in held if isinstance(thing, bytes) and secret.data in thing]
     shared = [thing for thing in held if isinstance(thing, np.ndarray) and np.shares_memory(thing, photo.pixels)]
     assert not shared
+
+
+@pytest.mark.parametrize("bits", [8, 128, 256])
+def test_every_form_takes_the_paper_s_key_lengths(form, photo, virtual, bits):
+    key = UserKey(bytes(range(bits // 8)))
+    first, second = (AnonymisationServer(form).anonymise(photo, k).portrait for k in (key, key.flip([bits - 1])))
+    assert not np.array_equal(first, second)
+    assert -1 <= AuthenticationServer(form).authenticate(virtual, photo, key).cosine <= 1
+
+
+def test_a_key_length_that_bits_has_no_network_for_is_told_before_a_face_is_drawn(photo, virtual):
+    stages, key = pipeline.load(replace(TINY, projector="bits"), "cpu"), UserKey.parse("c3" * 64)
+    asked = (
+        lambda: AnonymisationServer(stages).anonymise(photo, key),
+        lambda: AuthenticationServer(stages).authenticate(virtual, photo, key),
+    )
+    for ask in asked:
+        with pytest.raises(BadKey, match="A key of 512 bits.*8, 128, 256 bits only.*the projector hashed") as caught:
+            ask()
+        assert key.hex()[:16] not in str(caught.value)
 
 
 def test_users_make_keys():

@@ -69,8 +69,8 @@ def test_kvfa_sees_the_face_of_a_photo(tiny, photo):
 
 def test_wrong_settings_are_told_before_anything_is_loaded(monkeypatch):
     monkeypatch.setenv("KFAAR_WEIGHTS", "/nowhere")
-    with pytest.raises(BadSetting, match="not trained yet"):
-        assemble(replace(LAB, projector="bits"), "cpu")
+    with pytest.raises(BadSetting, match="floor, hashed, bits"):
+        assemble(replace(LAB, projector="mlp"), "cpu")
     with pytest.raises(BadSetting, match="auto, cpu or cuda"):
         assemble(LAB, "quantum")
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from kfaar_core.errors import BadSetting
 from kfaar_core.keys import UserKey
-from kfaar_core.stages.project import FloorProjector, IdentityMap, check_projector, rotation_of
+from kfaar_core.stages.project import PROJECTORS, FloorProjector, IdentityMap, check_projector, rotation_of
 
 KEY = UserKey.parse("00" * 31 + "01")
 
@@ -77,8 +77,6 @@ def test_the_look_depends_on_the_key_alone(projector):
 
 
 def test_projectors_by_name():
-    assert check_projector("floor") == "floor"
-    with pytest.raises(BadSetting, match="not trained yet"):
-        check_projector("hashed")
+    assert [check_projector(name) for name in ("floor", "hashed", "bits")] == list(PROJECTORS)
     with pytest.raises(BadSetting, match="floor, hashed, bits"):
         check_projector("mlp")
