@@ -241,7 +241,7 @@ def test_presets_projectors_and_devices_that_are_not_there(tiny):
         pipeline.load("paper")
     with pytest.raises(BadSetting, match="lab, paper, tiny"):
         pipeline.load("huge")
-    with pytest.raises(BadSetting, match="The projector 'mlp'. Choose one of floor, hashed, bits"):
+    with pytest.raises(BadSetting, match=r"'mlp'.*floor, hashed, bits"):
         pipeline.load(replace(tiny.preset, projector="mlp"))
     with pytest.raises(BadSetting, match="auto, cpu or cuda"):
         pipeline.load("tiny", device="gpu")
@@ -448,7 +448,7 @@ def test_a_key_length_that_bits_has_no_network_for_is_told_before_a_face_is_draw
         lambda: AuthenticationServer(stages).authenticate(virtual, photo, key),
     )
     for ask in asked:
-        with pytest.raises(BadKey, match="A key of 512 bits.*8, 128, 256 bits only.*the projector hashed") as caught:
+        with pytest.raises(BadKey, match=r"A key of 512 bits.*8, 128, 256 bits only.*the projector hashed") as caught:
             ask()
         assert key.hex()[:16] not in str(caught.value)
 
