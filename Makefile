@@ -18,8 +18,24 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CHECKED)
 
-weights: $(VENV)/installed
-	$(BIN)/python -m kfaar_core weights
+# Every weight of ours again, in order; hours on two cores. It needs KFAAR_DATA (LFW) and KFAAR_TEACHERS; a step that was
+# stopped goes on where it was. The two converted networks come from `python -m kfaar_core.convert`.
+TRAIN := $(BIN)/python -m kfaar_core.train
+weights: $(VENV)/installed-dev
+	$(TRAIN) renders mixed
+	$(TRAIN) recogniser --resume
+	$(TRAIN) geometry --resume
+	$(TRAIN) renders posed
+	$(TRAIN) geometry --tune --resume
+	$(TRAIN) posture
+	$(TRAIN) floor
+	$(TRAIN) kvfa styles --resume
+	$(TRAIN) projector hashed --resume
+	$(TRAIN) renders hashed
+	$(TRAIN) kvfa hashed --resume
+	for bits in 8 128 256; do \
+	  $(TRAIN) projector bits-$$bits --resume && $(TRAIN) renders bits-$$bits && $(TRAIN) kvfa bits-$$bits --resume || exit 1; done
+	$(BIN)/python -m kfaar_core.convert manifest
 
 dev-install: $(VENV)/installed-dev
 

@@ -158,9 +158,10 @@ def form_of(name: str, load: Callable[[str], Mapping[str, Tensor]], generator: G
     if name == "floor":
         return floor_form(load("floor"))
     hashed = load("projector_hashed")
-    identity, reader = IdentityMap(hashed), FaceReader(load("kvfa"), device)
+    kvfa = load("kvfa")
+    identity, reader = IdentityMap(hashed), FaceReader(kvfa, device)
     if name == "hashed":
-        read = KeyedRecogniser(identity, CodeReader(identity.dimension))
+        read = KeyedRecogniser(identity, CodeReader(kvfa))
         return Form(identity, HashedProjector(hashed, identity), read, reader, flip=True)
     projectors = {length: load(f"projector_bits_{length}") for length in KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in KEY_LENGTHS}

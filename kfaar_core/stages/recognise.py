@@ -20,6 +20,7 @@ from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.records import Verdict
 from kfaar_core.stages.face_view import face_view
+from kfaar_core.stages.generate import part
 from kfaar_core.stages.project import IdentityMap, checked_bits, rotation_of
 
 
@@ -45,9 +46,10 @@ class FaceReader:
     """F: what it reads of a face, the styles of the picture first and then the code."""
 
     def __init__(self, state: Mapping[str, Tensor], device: torch.device) -> None:
-        """state: of ReaderNet."""
-        self._net, self._device = ReaderNet(len(state["last.bias"])), device
-        self._net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        """state: `net.*` of ReaderNet."""
+        inner = part(state, "net.")
+        self._net, self._device = ReaderNet(len(inner["last.bias"])), device
+        self._net.load_state_dict(inner)
         self._net.to(device).eval().requires_grad_(False)
 
     @torch.inference_mode()
@@ -58,14 +60,16 @@ class FaceReader:
 
 
 class CodeReader:
-    """h of `hashed`: the last d numbers of a sight are F's reading of the code."""
+    """h of `hashed`: what E and F see of a face together, weighed by how well each tells the code."""
 
-    def __init__(self, dimension: int) -> None:
-        self._dimension = dimension
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
+        """state: `code.mean` (S,), `code.map` (d, S)."""
+        self._mean = state["code.mean"].double().numpy()
+        self._map = state["code.map"].double().numpy()
 
     def __call__(self, sight: np.ndarray) -> np.ndarray:
         """(..., S) -> (..., d) float64, unit length."""
-        return unit(sight[..., -self._dimension :].astype(np.float64))
+        return unit((sight - self._mean) @ self._map.T)
 
 
 class Reader(Protocol):

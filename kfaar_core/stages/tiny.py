@@ -132,7 +132,12 @@ def weights(name: str) -> dict[str, Tensor]:
             "look.size": torch.tensor(0.3),
         }
     if name == "kvfa":
-        return _drawn(lambda: ReaderNet(STYLES_READ + DIMENSION), 10)
+        sight = FEATURES + STYLES_READ + DIMENSION
+        return {
+            **_drawn(lambda: ReaderNet(STYLES_READ + DIMENSION), 10, prefix="net."),
+            "code.mean": torch.zeros(sight),
+            "code.map": torch.randn(DIMENSION, sight, generator=seeded(11)),
+        }
     if form == "projector":
         scaling = {"feature.mean": torch.zeros(FEATURES), "feature.scale": torch.ones(()), "truncation": torch.ones(())}
         return _drawn(lambda: BitsNet(FEATURES, bits, HIDDEN), bits, prefix="net.") | scaling

@@ -80,7 +80,7 @@ def renders(
     generator = road.generator
     torch.set_num_threads(1)
     mixed = training.styled_shards + training.channel_shards
-    shards = {"mixed": mixed, "posed": training.posed_shards, "hashed": training.code_shards}
+    shards = {"mixed": mixed, "posed": training.posed_shards, "hashed": training.code_shards + training.unseen_shards}
 
     def sample(rng: np.random.Generator, count: int) -> Samples:
         if kind == "hashed":
@@ -215,7 +215,8 @@ def kvfa(
         road.teach_styles(folder, resume)
     elif form == "hashed":
         net, found = road.teach_code(folder, resume)
-        _save(out / "kvfa.safetensors", dict(net.state_dict()), training, found)
+        code, read = road.fit_code(net)
+        _save(out / "kvfa.safetensors", {**_under("net.", net.state_dict()), **code}, training, found | read)
     else:
         keyed, found = road.teach_keyed(road.reader(out), _bits(form), folder, resume)
         _save(out / f"kvfa_{form.replace('-', '_')}.safetensors", dict(keyed.state_dict()), training, found)

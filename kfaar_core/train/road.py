@@ -21,13 +21,14 @@ from kfaar_core.nets.projector_net import LEADING
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.stages.assemble import recogniser
 from kfaar_core.stages.encode import DLIB
-from kfaar_core.stages.generate import OpenVinoGenerator
+from kfaar_core.stages.generate import OpenVinoGenerator, part
 from kfaar_core.stages.latent import NaturalSpace, natural_state
 from kfaar_core.stages.project import IdentityMap
 from kfaar_core.train import floor, kvfa
 from kfaar_core.train.features import features
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
+from kfaar_core.train.posture import ridge
 from kfaar_core.train.projector import People, people_of
 from kfaar_core.train.proxy import Channel, FeatureProxy, fit_channel, fit_proxy
 from kfaar_core.train.renders import Renders, load_renders
@@ -129,9 +130,9 @@ class Road:
 
     def reader(self, folder: Path) -> ReaderNet:
         """F as committed."""
-        state = load_file(folder / "kvfa.safetensors")
+        state = part(load_file(folder / "kvfa.safetensors"), "net.")
         net = ReaderNet(len(state["last.bias"]))
-        net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        net.load_state_dict(state)
         return net.eval()
 
     def teach_styles(self, folder: Path, resume: bool) -> None:
@@ -178,6 +179,25 @@ class Road:
             report = kvfa.cosine_report(answers, data.payload[-HELD:])
             found |= {f"{name}_{figure}": value for figure, value in report.items()}
         return net, found
+
+    def fit_code(self, reader: ReaderNet) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """h: ridge from whole sights to the code, on renders that F did not learn from; a fifth of them tests it."""
+        first = self.training.code_shards
+        last = first + self.training.unseen_shards
+        data, faces = views("hashed", first, last), load_renders("hashed", last, first)
+        features = self._features(faces, "renders-hashed")
+        sights = [np.concatenate([features, kvfa.read(reader, seen)], axis=1) for seen in (data.clean, data.damaged)]
+        held = len(features) // 5
+        mean = sights[0][held:].mean(axis=0)
+        scale = sights[0][held:].std(axis=0)
+        x = np.concatenate([(sight[held:] - mean) / scale for sight in sights]).astype(np.float64)
+        rows = ridge(x, np.concatenate([data.payload[held:]] * 2).astype(np.float64), self.training.code_ridge)
+        found: dict[str, float] = {}
+        for name, sight in zip(("h_as_it_is", "h_saved_small_or_as_jpeg"), sights, strict=True):
+            answers = (sight[:held] - mean) / scale @ rows.T
+            found |= {f"{name}_{k}": v for k, v in kvfa.cosine_report(answers, data.payload[:held]).items()}
+        code = {"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy((rows / scale).astype(np.float32))}
+        return code, found
 
     def teach_keyed(
         self, reader: ReaderNet, bits: int, folder: Path, resume: bool

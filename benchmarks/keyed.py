@@ -1,0 +1,68 @@
+"""What the key costs: milliseconds of P and of KVFA beside one pass of the recogniser E; prints JSON. No test.
+
+python -m benchmarks.keyed [--projector hashed] [--runs 100] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.anonymise import quantiles
+
+PHOTO = Path(__file__).resolve().parent.parent / "assets/examples/person-1.png"
+
+
+def timed(work: Callable[[], object], runs: int) -> dict[str, float]:
+    """p50 and p95 in milliseconds, after two calls to warm up."""
+    seconds = []
+    for run in range(runs + 2):
+        started = time.perf_counter()
+        work()
+        if run > 1:
+            seconds.append(1000 * (time.perf_counter() - started))
+    return quantiles(seconds)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--projector", default="hashed")
+    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    asked = parser.parse_args()
+
+    import torch
+
+    torch.set_num_threads(asked.threads)
+    from kfaar_core import image
+    from kfaar_core.keys import UserKey
+    from kfaar_core.presets import LAB
+    from kfaar_core.stages.assemble import assemble
+
+    stages = assemble(replace(LAB, projector=asked.projector), "cpu", asked.threads)
+    photo, key = image.open_photo(PHOTO), UserKey(bytes(range(32)))
+    points = stages.landmarks(photo)
+    feature, sight = stages.encoder.raw_of(photo.pixels, points), stages.sight(photo.pixels, points)
+    reference = stages.recogniser.original(sight)
+    found: dict[str, object] = {
+        "projector": asked.projector,
+        "threads": asked.threads,
+        "runs": asked.runs,
+        "recogniser_pass_ms": timed(lambda: stages.encoder.raw_of(photo.pixels, points), asked.runs),
+        "P_ms": timed(lambda: stages.projector(feature, key), asked.runs),
+        "KVFA_verdict_ms": timed(lambda: stages.recogniser.virtual(sight, key) @ reference, asked.runs),
+    }
+    reader = stages.reader
+    if reader is not None:
+        found["KVFA_F_ms"] = timed(lambda: reader(photo.pixels, points), asked.runs)
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
