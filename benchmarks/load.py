@@ -60,12 +60,12 @@ class Tally:
         """Counts, p50, p95 and the longest time by kind, and the errors."""
         every = [seconds for some in self.seconds.values() for seconds in some]
         kinds = {kind: times(some) for kind, some in sorted(self.seconds.items())}
-        named = {kind: sum(n for text, n in self.errors.items() if kind in text) for kind in ("Mixed", "TimeoutError")}
+        named = {kind: sum(n for text, n in self.errors.items() if kind in text) for kind in ("Mixed", "Timeout")}
         return {
             "answered": times(every),
             "by_kind": kinds,
             "mixed_up": named["Mixed"],
-            "lost": named["TimeoutError"],
+            "lost": named["Timeout"],
             "errors": dict(self.errors),
         }
 
@@ -82,7 +82,8 @@ class Visitor:
     """One client with a photo, a key and what it knows to be its own."""
 
     def __init__(self, address: str, number: int, photo: Path, folder: Path) -> None:
-        self.client = Client(address, verbose=False, download_files=folder / str(number))
+        patient = {"timeout": ANSWER_S}  # uploads too
+        self.client = Client(address, verbose=False, download_files=folder / str(number), httpx_kwargs=patient)
         self.photo, self.rng = photo, np.random.default_rng(number)
         self.key = self.rng.bytes(32).hex()
         self.plain, self.corrupt = folder / "plain.png", folder / "corrupt.png"

@@ -344,7 +344,7 @@ def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None 
     first = menus(offered(groups, Choice(None, None, None, controls.PHOTO_CHOICE.start)))
     with gr.Row():
         choice = [
-            gr.Dropdown(start["choices"], value=start["value"], label=label, elem_id=f"curves-{name}", min_width=150)
+            gr.Dropdown(start["choices"], value=start["value"], label=label, elem_id=f"curves-{name}", min_width=220)
             for start, label, name in zip(
                 first,
                 (words.DATASET, words.FORM, controls.KEY_MODE.label, controls.PHOTO_CHOICE.label),
@@ -358,8 +358,10 @@ def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None 
         wanted.low, wanted.high, start, step=wanted.step, label=wanted.label, elem_id="curves-threshold"
     )
     with gr.Row():
-        figures = gr.HTML(elem_id="curves-figures")
-        counts = gr.HTML(elem_id="curves-confusion")
+        with gr.Column(min_width=300):
+            figures = gr.HTML(elem_id="curves-figures")
+        with gr.Column(min_width=300):
+            counts = gr.HTML(elem_id="curves-confusion")
     source = gr.Markdown(elem_id="curves-source")
     drawn, tables = [], []
     with gr.Tabs():
