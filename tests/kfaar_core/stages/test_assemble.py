@@ -9,9 +9,12 @@ from torch import nn
 
 from kfaar_core.calibration import Calibration
 from kfaar_core.errors import BadSetting, BadWeights
-from kfaar_core.presets import LAB
-from kfaar_core.stages.assemble import assemble, recogniser
+from kfaar_core.presets import LAB, TINY
+from kfaar_core.stages import assemble as assembling
+from kfaar_core.stages import tiny as tiny_stages
+from kfaar_core.stages.assemble import FORM_WEIGHTS, assemble, available_projectors, form_of, recogniser
 from kfaar_core.stages.encode import JUDGE
+from kfaar_core.stages.project import PROJECTORS
 
 
 class Affine(nn.Module):
@@ -65,6 +68,41 @@ def test_the_judge_compares_photos(tiny, photo, other_photo):
 def test_kvfa_sees_the_face_of_a_photo(tiny, photo):
     feature = tiny.sight_of(photo)
     np.testing.assert_array_equal(feature, tiny.encoder.raw_of(photo.pixels, tiny.landmarks(photo)))
+
+
+@pytest.mark.parametrize("projector", ["hashed", "bits"])
+def test_where_f_is_trained_its_reading_stands_behind_the_encoder_s(photo, projector):
+    stages = assemble(replace(TINY, projector=projector), "cpu")
+    assert stages.reader is not None
+    sight, landmarks = stages.sight_of(photo), stages.landmarks(photo)
+    width = stages.identity.width
+    np.testing.assert_array_equal(sight[:width], stages.encoder.raw_of(photo.pixels, landmarks))
+    np.testing.assert_array_equal(sight[width:], stages.reader(photo.pixels, landmarks))
+    assert sight.dtype == np.float32
+
+
+@pytest.mark.parametrize("projector", PROJECTORS)
+def test_a_form_loads_the_weights_that_are_named_for_it_and_no_others(tiny, projector):
+    asked: list[str] = []
+
+    def load(name: str) -> dict[str, torch.Tensor]:
+        asked.append(name)
+        return tiny_stages.weights(name)
+
+    form_of(projector, load, tiny.generator, tiny.device)
+    assert sorted(asked) == sorted(FORM_WEIGHTS[projector])
+
+
+def test_forms_on_offer_are_those_whose_weights_are_all_there(monkeypatch):
+    present = {"floor", "projector_hashed"}
+    monkeypatch.setattr(
+        assembling.weights, "find", lambda name, download: name if name in present and not download else None
+    )
+    assert available_projectors() == ("floor",)
+    present.add("kvfa")
+    assert sorted(available_projectors()) == ["floor", "hashed"]
+    present.update(FORM_WEIGHTS["bits"])
+    assert sorted(available_projectors()) == sorted(PROJECTORS) and available_projectors()[0] == LAB.projector
 
 
 def test_wrong_settings_are_told_before_anything_is_loaded(monkeypatch):

@@ -5,9 +5,21 @@ import pytest
 import torch
 from scipy import stats
 
-from kfaar_core.errors import BadSetting
+from kfaar_core.errors import BadKey, BadSetting
 from kfaar_core.keys import UserKey
-from kfaar_core.stages.project import PROJECTORS, FloorProjector, IdentityMap, check_projector, rotation_of
+from kfaar_core.metrics.random_direction import law_test
+from kfaar_core.nets.projector_net import BitsNet, HashedNet
+from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.stages.project import (
+    PROJECTORS,
+    BitsProjector,
+    FloorProjector,
+    HashedProjector,
+    IdentityMap,
+    check_projector,
+    checked_bits,
+    rotation_of,
+)
 
 KEY = UserKey.parse("00" * 31 + "01")
 
@@ -74,6 +86,167 @@ def test_the_look_depends_on_the_key_alone(projector):
     assert torch.equal(first[4:], second[4:]) and not torch.equal(first[:4], second[:4])
     assert not torch.equal(projector(a, KEY.flip([9])).latent.flatten()[4:12], first[4:12])
     assert torch.equal(projector(a, KEY).latent.flatten(), first)
+
+
+# ---- hashed
+
+D, LOOK = 16, 8
+NATURAL = {"natural.mean": torch.zeros(512), "natural.basis": torch.eye(512)}
+SPACE = NaturalSpace(NATURAL)
+
+
+def hashed(dimension: int = D, size: float = 0.3) -> HashedProjector:
+    """The code goes into the first natural coordinates of the coarse layers and the look into the next ones."""
+    net = HashedNet(dimension, LOOK, hidden=5)
+    for parameter in net.parameters():
+        torch.nn.init.zeros_(parameter)
+    with torch.no_grad():
+        net.straight.weight[: dimension + LOOK] = torch.eye(dimension + LOOK)
+    state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    identity = IdentityMap({"identity.mean": torch.zeros(dimension), "identity.map": torch.eye(dimension)})
+    return HashedProjector({**state, **NATURAL, "look.size": torch.tensor(size)}, identity)
+
+
+def drawn(projector: HashedProjector, u: np.ndarray, key: UserKey) -> np.ndarray:
+    """(3, 512) natural coordinates of the face."""
+    return SPACE.of_w(projector(u, key).latent).numpy()
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def test_the_hashed_face_carries_the_turned_identity_and_a_look_of_the_key(rng):
+    u = unit(rng.standard_normal(D))
+    found = hashed()(u, KEY)
+    assert found.latent.shape == (3, 512) and found.latent.dtype == torch.float32 and found.space == "w"
+    v = drawn(hashed(), u, KEY)
+    np.testing.assert_allclose(rotation_of(KEY, D).T @ v[0, :D], 4 * u, atol=1e-5)  # sqrt(d): one sd a dimension
+    assert np.abs(v[0, D : D + LOOK]).min() > 0 and not v[0, D + LOOK : 128].any() and not v[1:, :128].any()
+    assert 0.25 < v[:, 128:].std() < 0.35  # what the network leaves open
+    assert not drawn(hashed(size=0.0), u, KEY)[:, 128:].any()
+
+
+def test_the_hashed_look_depends_on_the_key_alone(rng):
+    a, b = (drawn(hashed(), unit(rng.standard_normal(D)), KEY) for _ in range(2))
+    np.testing.assert_allclose(a[:, D:], b[:, D:], atol=1e-6)
+    assert np.abs(a[0, :D] - b[0, :D]).max() > 0.1
+    other = drawn(hashed(), rng.standard_normal(D), KEY.flip([9]))
+    assert np.abs(other[0, D : D + LOOK] - a[0, D : D + LOOK]).max() > 0.1
+    assert abs(np.corrcoef(other[:, 128:].ravel(), a[:, 128:].ravel())[0, 1]) < 0.15  # 4.5 standard errors of 1,152
+
+
+def test_the_same_photo_and_key_give_the_same_latent(rng):
+    feature, projector = rng.standard_normal(D), hashed()
+    first = projector(feature, KEY).latent
+    assert torch.equal(projector(feature, UserKey.parse(KEY.hex())).latent, first)
+    assert torch.equal(hashed()(feature, KEY).latent, first)
+    torch.testing.assert_close(projector(7 * feature, KEY).latent, first)  # only the direction counts
+
+
+@pytest.mark.parametrize("bits", [8, 16, 128, 264, 512])
+def test_hashed_takes_a_key_of_any_length(rng, bits):
+    key = UserKey(rng.bytes(bits // 8))
+    v = drawn(hashed(), unit(rng.standard_normal(D)), key)
+    assert np.isfinite(v).all() and np.linalg.norm(v[0, :D]) == pytest.approx(4, rel=1e-4)
+
+
+def test_a_key_keeps_distances_between_people(rng):
+    """So that L_syn and L_dif depend on u alone, and no key is weaker than another."""
+    people, projector = unit(rng.standard_normal((5, D))), hashed()
+    for key in (KEY, KEY.flip([3])):
+        codes = np.stack([drawn(projector, u, key)[0, :D] for u in people]) / 4
+        np.testing.assert_allclose(codes @ codes.T, people @ people.T, atol=1e-5)
+
+
+def test_the_network_sees_no_key(rng):
+    """Two people under two keys that turn them to one code get one payload: nothing else of the key goes in."""
+    u, other = unit(rng.standard_normal(D)), KEY.flip([77])
+    twin = rotation_of(other, D).T @ rotation_of(KEY, D) @ u
+    projector = hashed()
+    np.testing.assert_allclose(drawn(projector, twin, other)[0, :D], drawn(projector, u, KEY)[0, :D], atol=1e-5)
+
+
+def test_one_wrong_bit_gives_an_unrelated_code(rng):
+    projector, cosines = hashed(), []
+    for number in range(400):
+        key, u = UserKey(rng.bytes(32)), rng.standard_normal(D)
+        near = key.flip([number % 256])
+        right, wrong = (unit(drawn(projector, u, k)[0, :D]) for k in (key, near))
+        cosines.append(right @ wrong)
+    found = law_test(np.array(cosines), D)
+    assert found.p_value > 0.01 and found.sd == pytest.approx(0.25, rel=0.12)
+
+
+# ---- bits
+
+
+class Mirror:
+    """M that turns z over; its mean style is 1 everywhere."""
+
+    w_mean = torch.ones(512)
+
+    def map(self, z: torch.Tensor) -> torch.Tensor:
+        return -z
+
+    def render(self, w_plus: torch.Tensor, side: int = 512) -> torch.Tensor:
+        raise AssertionError("P renders nothing")
+
+
+def bits_states(truncation: float = 0.7, mean: float = 0.0, scale: float = 1.0) -> dict[int, dict[str, torch.Tensor]]:
+    states = {}
+    for bits in (8, 128, 256):
+        torch.manual_seed(bits)
+        state = {f"net.{name}": tensor for name, tensor in BitsNet(6, bits, hidden=16).state_dict().items()}
+        scaling = {"feature.mean": torch.full((6,), mean), "feature.scale": torch.tensor(scale)}
+        states[bits] = {**state, **scaling, "truncation": torch.tensor(truncation)}
+    return states
+
+
+def bits_form(**changes: float) -> BitsProjector:
+    return BitsProjector(bits_states(**changes), Mirror())
+
+
+@pytest.mark.parametrize("bits", [8, 128, 256])
+def test_the_bits_of_the_key_go_through_a_network_of_its_length_then_m(rng, bits):
+    feature, key = rng.standard_normal(6), UserKey(rng.bytes(bits // 8))
+    found = bits_form()(feature, key)
+    assert found.latent.shape == (3, 512) and found.latent.dtype == torch.float32 and found.space == "w"
+    assert torch.equal(found.latent[0], found.latent[1]) and torch.equal(found.latent[0], found.latent[2])
+    assert torch.equal(bits_form()(feature, key).latent, found.latent)
+    for changed in (bits_form()(feature, key.flip([bits - 1])), bits_form()(feature + 1, key)):
+        assert not torch.equal(changed.latent, found.latent)
+
+
+def test_truncation_leads_to_the_mean_face(rng):
+    feature = rng.standard_normal(6)
+    none, half, all_of_it = (bits_form(truncation=share)(feature, KEY).latent for share in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(none, torch.ones(3, 512))
+    torch.testing.assert_close(half, (none + all_of_it) / 2)
+    z = BitsNet(6, 256, hidden=16)
+    z.load_state_dict({name.removeprefix("net."): t for name, t in bits_states()[256].items() if "net." in name})
+    expected = -z(torch.from_numpy(feature).float()[None], torch.tensor(KEY.signs())[None])[0]
+    torch.testing.assert_close(all_of_it[0], expected.detach())
+
+
+def test_features_are_taken_as_they_stand_among_training_people(rng):
+    feature = rng.standard_normal(6)
+    moved = bits_form(mean=3.0, scale=0.5)(3 + 0.5 * feature, KEY).latent
+    torch.testing.assert_close(moved, bits_form()(feature, KEY).latent, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("bits", [16, 64, 512])
+def test_bits_refuses_other_lengths_in_a_sentence_without_the_key(rng, bits):
+    key = UserKey(rng.bytes(bits // 8))
+    with pytest.raises(BadKey) as caught:
+        bits_form()(np.zeros(6), key)
+    sentence = str(caught.value)
+    assert f"{bits} bits" in sentence and "8, 128, 256" in sentence and "hashed" in sentence
+    assert key.hex() not in sentence
+
+
+def test_bits_are_signs_the_first_bit_first():
+    assert checked_bits(UserKey.parse("81"), (8,)).tolist() == [1, -1, -1, -1, -1, -1, -1, 1]
 
 
 def test_projectors_by_name():

@@ -4,10 +4,21 @@ import numpy as np
 import pytest
 import torch
 
+from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey
 from kfaar_core.metrics.random_direction import law_test
+from kfaar_core.nets.keyed_net import KeyedNet
+from kfaar_core.stages import tiny as tiny_stages
 from kfaar_core.stages.project import IdentityMap, rotation_of
-from kfaar_core.stages.recognise import FloorReader, KeyedRecogniser, unit, verdict
+from kfaar_core.stages.recognise import (
+    BitsRecogniser,
+    CodeReader,
+    FaceReader,
+    FloorReader,
+    KeyedRecogniser,
+    unit,
+    verdict,
+)
 
 WIDE, D = 48, 32
 RIGHT, WRONG = UserKey.parse("0f" * 32), UserKey.parse("f0" * 32)
@@ -89,3 +100,153 @@ def test_a_cosine_at_the_threshold_is_accepted(exact):
     feature = np.eye(D)[0]
     assert verdict(exact, feature, feature, None, threshold=1.0).same_person
     assert not verdict(exact, feature, feature, None, threshold=np.nextafter(1.0, 2)).same_person
+
+
+# ---- hashed: F's reading stands behind E's feature
+
+CODE, STYLES = 64, 10
+
+
+def sights(feature: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """(..., WIDE) of E and (..., CODE) -> what KVFA sees, with styles between that say nothing."""
+    return np.concatenate([feature, np.full((*code.shape[:-1], STYLES), 5.0), code], axis=-1)
+
+
+@pytest.fixture
+def hashed(rng) -> KeyedRecogniser:
+    """h takes the code as F has read it; E's feature says who a photo shows."""
+    rows = np.concatenate([np.zeros((CODE, WIDE + STYLES)), np.eye(CODE)], axis=1)
+    state = {"code.mean": torch.zeros(rows.shape[1]), "code.map": torch.from_numpy(rows)}
+    random = [torch.from_numpy(rng.standard_normal(shape)) for shape in ((WIDE,), (CODE, WIDE))]
+    return KeyedRecogniser(IdentityMap({"identity.mean": random[0], "identity.map": random[1]}), CodeReader(state))
+
+
+def test_a_code_that_is_read_exactly_gives_the_identity_back_exactly(hashed, rng):
+    photo = sights(rng.standard_normal((3, WIDE)), rng.standard_normal((3, CODE)))
+    u = hashed.original(photo)
+    virtual = sights(rng.standard_normal((3, WIDE)), 0.2 * u @ rotation_of(RIGHT, CODE).T)  # of any length
+    np.testing.assert_allclose(hashed.virtual(virtual, RIGHT), u, atol=1e-12)
+    np.testing.assert_allclose(hashed.virtual(virtual[1], RIGHT), u[1], atol=1e-12)
+
+
+def test_the_right_key_loses_what_the_reading_lost_and_no_more(hashed, rng):
+    u = hashed.original(rng.standard_normal((50, WIDE + STYLES + CODE)))
+    code = u @ rotation_of(RIGHT, CODE).T
+    read = unit(code + 0.1 * rng.standard_normal(code.shape))
+    found = hashed.virtual(sights(rng.standard_normal((50, WIDE)), read), RIGHT)
+    np.testing.assert_allclose((found * u).sum(axis=1), (read * code).sum(axis=1))
+
+
+def test_one_wrong_bit_leaves_a_random_direction_of_all_64_dimensions(hashed, rng):
+    """The strictest case for the law: the code is read without error, and one bit of its own key is over."""
+    cosines = []
+    for number in range(1500):
+        key = UserKey(rng.bytes(32))
+        u = unit(rng.standard_normal(CODE))
+        virtual = sights(np.zeros(WIDE), rotation_of(key, CODE) @ u)
+        cosines.append(hashed.virtual(virtual, key.flip([number % 256])) @ u)
+    found = law_test(np.array(cosines), CODE)
+    assert found.p_value > 0.01 and abs(found.mean) < 0.015 and found.sd == pytest.approx(1 / 8, rel=0.08)
+
+
+def test_all_neighbours_of_one_key_on_one_face_follow_it_too(hashed, rng):
+    """What an adversary learns who knows the key but for one bit: nothing."""
+    u = unit(rng.standard_normal(CODE))
+    virtual = sights(np.zeros(WIDE), rotation_of(RIGHT, CODE) @ u)
+    found = law_test(np.array([hashed.virtual(virtual, RIGHT.flip([bit])) @ u for bit in range(256)]), CODE)
+    assert found.p_value > 0.01 and abs(found.mean) < 4 / 8 / 256**0.5
+
+
+def test_without_a_key_the_face_is_read_as_a_photo_and_as_its_code(hashed, rng):
+    sight = rng.standard_normal(WIDE + STYLES + CODE)
+    as_photo, as_code = hashed.keyless(sight)
+    np.testing.assert_array_equal(as_photo, hashed.original(sight))
+    np.testing.assert_allclose(as_code, unit(sight[-CODE:]))
+    whoever = sight.copy()
+    whoever[WIDE:] = rng.standard_normal(STYLES + CODE)  # F says nothing about a photo
+    np.testing.assert_array_equal(hashed.original(whoever), as_photo)
+
+
+def test_h_weighs_whole_sights_around_their_mean(rng):
+    mean, rows = rng.standard_normal(6), rng.standard_normal((3, 6))
+    read = CodeReader({"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy(rows)})
+    sight = rng.standard_normal((4, 6))
+    found = read(sight)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
+    np.testing.assert_allclose(read(mean + 7 * (sight - mean)), found)
+    np.testing.assert_allclose(read(sight[2]), found[2])
+    np.testing.assert_allclose(np.cross(found[0], rows @ (sight[0] - mean)), 0, atol=1e-9)
+
+
+# ---- bits: a network takes the sight and the key
+
+LENGTHS, SIGHT, SMALL = (8, 128, 256), 9, 4
+
+
+def keyed_states(mean: float = 0.0, scale: float = 1.0) -> dict[int, dict[str, torch.Tensor]]:
+    states = {}
+    for bits in LENGTHS:
+        torch.manual_seed(bits)
+        state = dict(KeyedNet(SIGHT, bits, SMALL, hidden=16).state_dict())
+        states[bits] = state | {"mean": torch.full((SIGHT,), mean), "scale": torch.full((SIGHT,), scale)}
+    return states
+
+
+def bits_form(**changes: float) -> BitsRecogniser:
+    identity = IdentityMap({"identity.mean": torch.zeros(6), "identity.map": torch.eye(6)[:SMALL]})
+    return BitsRecogniser(identity, keyed_states(**changes))
+
+
+@pytest.mark.parametrize("bits", LENGTHS)
+def test_a_key_of_each_length_reads_with_a_network_of_its_own(rng, bits):
+    key, seen = UserKey(rng.bytes(bits // 8)), rng.standard_normal((3, SIGHT)).astype(np.float32)
+    form = bits_form()
+    found = form.virtual(seen, key)
+    assert form.dimension == SMALL and found.shape == (3, SMALL)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
+    np.testing.assert_allclose(form.virtual(seen[1], key), found[1], atol=1e-6)
+    assert np.abs(form.virtual(seen, key.flip([0])) - found).max() > 1e-4
+    moved = bits_form(mean=2.0, scale=3.0).virtual(2 + 3 * seen, key)
+    np.testing.assert_allclose(moved, found, atol=1e-4)
+
+
+@pytest.mark.parametrize("bits", [16, 64, 512])
+def test_bits_refuses_other_lengths_in_a_sentence_without_the_key(rng, bits):
+    key = UserKey(rng.bytes(bits // 8))
+    with pytest.raises(BadKey) as caught:
+        bits_form().virtual(np.zeros(SIGHT), key)
+    sentence = str(caught.value)
+    assert f"{bits} bits" in sentence and "8, 128, 256" in sentence and key.hex() not in sentence
+
+
+def test_without_a_key_bits_tries_each_network_with_none(rng):
+    seen = rng.standard_normal(SIGHT).astype(np.float32)
+    form = bits_form()
+    found = form.keyless(seen)
+    assert found.shape == (1 + len(LENGTHS), SMALL)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
+    np.testing.assert_array_equal(found[0], form.original(seen))
+    assert found[0] == pytest.approx(unit(seen[:SMALL].astype(np.float64)))
+    keys = [UserKey(bytes(bits // 8)) for bits in LENGTHS]
+    for row, key in zip(found[1:], keys, strict=True):  # a key of zero bits is -1 everywhere, and no key is 0
+        assert np.abs(form.virtual(seen, key) - row).max() > 1e-4
+
+
+# ---- F
+
+
+def test_f_reads_a_face_and_nothing_beside_it(photo, tiny):
+    reader = FaceReader(tiny_stages.weights("kvfa"), torch.device("cpu"))
+    landmarks = tiny.landmarks(photo)
+    found = reader(photo.pixels, landmarks)
+    assert found.dtype == np.float32 and found.shape == (tiny_stages.STYLES_READ + tiny_stages.DIMENSION,)
+    np.testing.assert_array_equal(reader(photo.pixels, landmarks), found)
+    beside, face = photo.pixels.copy(), photo.pixels.copy()
+    low, high = landmarks[:, :2].min(axis=0) - 6, landmarks[:, :2].max(axis=0) + 6
+    y, x = np.mgrid[: beside.shape[0], : beside.shape[1]]
+    outside = (x < low[0]) | (x > high[0]) | (y < low[1]) | (y > high[1])
+    beside[outside] = 255 - beside[outside]
+    face[~outside] = 255 - face[~outside]
+    assert outside.mean() > 0.2
+    np.testing.assert_array_equal(reader(beside, landmarks), found)
+    assert np.abs(reader(face, landmarks) - found).max() > 1e-3

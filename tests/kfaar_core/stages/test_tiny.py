@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from kfaar_core.records import Photo
 from kfaar_core.stages import tiny as tiny_stages
+from kfaar_core.stages.assemble import FORM_WEIGHTS
 from kfaar_core.stages.detect import five_points
 
 
@@ -38,3 +40,14 @@ def test_encoder_and_judge_share_nothing(tiny):
     crop = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     a, b = tiny.encoder.features(crop)[0], tiny.judge.features(crop)[0]
     assert abs(float(a @ b)) < 0.9
+
+
+@pytest.mark.parametrize("name", FORM_WEIGHTS["bits"])
+def test_random_weights_are_always_the_same_and_disturb_no_other_stream(name):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    first = tiny_stages.weights(name)
+    assert torch.equal(torch.rand(4), expected)
+    again = tiny_stages.weights(name)
+    assert first.keys() == again.keys() and all(torch.equal(first[key], again[key]) for key in first)
