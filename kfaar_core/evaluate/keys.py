@@ -62,12 +62,12 @@ def cosines(laboratory: Laboratory, seen: np.ndarray, originals: np.ndarray, key
     return found
 
 
-def random_key_rows(laboratory: Laboratory, people: Sequence[pairs.Person], keys: int = KEYS) -> list[Row]:
+def random_key_rows(laboratory: Laboratory, people: Sequence[pairs.Person]) -> list[Row]:
     """Random keys of the preset's length: their cosines, and the share that each threshold accepts."""
     bits = laboratory.stages.preset.key_bits
     known, seen, originals = sights(laboratory, people, bits)
     rng = stream(laboratory.seed, "random keys")
-    tried = np.stack([cosines(laboratory, seen, originals, UserKey(rng.bytes(bits // 8))) for _ in range(keys)])
+    tried = np.stack([cosines(laboratory, seen, originals, UserKey(rng.bytes(bits // 8))) for _ in range(KEYS)])
     owners = np.array([person.number for person in known])
     words = f"random key of {bits} bits"
     rows = [

@@ -7,8 +7,9 @@ from kfaar_core.evaluate import keys
 from kfaar_core.scenarios import populations
 
 
-def test_random_keys_follow_the_law_and_have_their_thresholds(laboratory, people):
-    cosine, largest, paper, dev = keys.random_key_rows(laboratory, people, keys=2000)
+def test_random_keys_follow_the_law_and_have_their_thresholds(laboratory, people, monkeypatch):
+    monkeypatch.setattr(keys, "KEYS", 2000)
+    cosine, largest, paper, dev = keys.random_key_rows(laboratory, people)
     assert cosine.n == len(people) and abs(cosine.value) < 0.05
     assert "sd 0.35" in cosine.note and "8 dimensions has 0.3536" in cosine.note  # 1 / sqrt(8)
     assert largest.value > 0.8 and largest.n == 2000 * len(people)

@@ -81,3 +81,14 @@ def test_a_face_that_is_not_found_counts_as_failed(laboratory, people):
     scores, failures = authentication(blind, people, populations.OWN, 8, populations.names_for("VI"))
     assert failures["no face in the virtual picture"] == len(people)
     assert [(len(entry.values), entry.failed) for entry in scores] == [(0, len(people))] * 3
+
+
+@pytest.mark.parametrize("form", ["hashed", "bits"])
+def test_the_trained_forms_are_measured_alike(run, monkeypatch, form):
+    monkeypatch.setattr(keys, "KEYS", 50)
+    result = load_result(run("VI", projector=form, limit=2))
+    assert result.population(populations.genuine(populations.OTHER)).failed == 0
+    text = run("keys", projector=form, limit=2).with_suffix(".md").read_text()
+    assert ("a random direction" in text) == (form == "hashed")  # `bits` promises no law
+    with pytest.raises(BadKey, match="64 bits"):
+        run("VI", projector="bits", key_bits=64, limit=2)
