@@ -30,9 +30,8 @@ weights: $(VENV)/installed-dev
 	$(TRAIN) posture
 	$(TRAIN) floor
 	$(TRAIN) kvfa styles --resume
-	$(TRAIN) projector hashed --resume
-	$(TRAIN) renders hashed
-	$(TRAIN) kvfa hashed --resume
+	for form in draft hashed; do \
+	  $(TRAIN) projector $$form --resume && $(TRAIN) renders $$form && $(TRAIN) kvfa $$form --resume || exit 1; done
 	for bits in 8 128 256; do \
 	  $(TRAIN) projector bits-$$bits --resume && $(TRAIN) renders bits-$$bits && $(TRAIN) kvfa bits-$$bits --resume || exit 1; done
 	$(BIN)/python -m kfaar_core.convert manifest

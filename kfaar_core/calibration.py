@@ -67,6 +67,11 @@ def load_calibration(preset: str, projector: str, bits: int = 0) -> Calibration:
     raise BadWeights(got=got, mend=mend)
 
 
+def has_calibration(preset: str, projector: str) -> bool:
+    """Whether thresholds of a preset with a projector are committed."""
+    return (FOLDER / f"{preset}-{projector}.json").is_file()
+
+
 def save_calibration(calibration: Calibration, preset: str, projector: str, folder: Path = FOLDER) -> Path:
     """Write the calibration of a preset with a projector; over an old one, since it is made anew on purpose."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from kfaar_core.stages.assemble import Stages, assemble
 from kfaar_core.stages.correct import Corrected, Draft
 from kfaar_core.stages.detect import five_points, in_photo, portrait_frame
 from kfaar_core.stages.generate import w_plus
-from kfaar_core.stages.recognise import KeyedRecogniser, verdict
+from kfaar_core.stages.recognise import Identifier, verdict
 from kfaar_core.stages.show import face_mask, look_distance, place
 
 log = logging.getLogger(__name__)
@@ -311,7 +311,7 @@ class Clock:
 class Readout:
     """The features of one virtual and one original face; keys can be tried on it without looking at pictures again."""
 
-    recogniser: KeyedRecogniser
+    recogniser: Identifier
     threshold: float
     virtual: np.ndarray = field(repr=False)  # (S,) what KVFA reads
     original: np.ndarray = field(repr=False)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kfaar_core import image, runtime, weights
-from kfaar_core.calibration import Calibration, load_calibration
+from kfaar_core.calibration import Calibration, has_calibration, load_calibration
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.presets import LAB, Preset
@@ -169,11 +169,13 @@ def form_of(name: str, load: Callable[[str], Mapping[str, Tensor]], generator: G
 
 
 def available_projectors() -> tuple[str, ...]:
-    """The forms of P whose weights are there, the default first."""
-    present = [
-        name for name in PROJECTORS if all(weights.find(weight, download=False) for weight in FORM_WEIGHTS[name])
-    ]
-    return tuple(sorted(present, key=lambda name: name != LAB.projector))
+    """The forms of P whose weights and thresholds are there, the default first."""
+
+    def present(name: str) -> bool:
+        trained = all(weights.find(weight, download=False) is not None for weight in FORM_WEIGHTS[name])
+        return trained and has_calibration(LAB.name, name)
+
+    return tuple(sorted(filter(present, PROJECTORS), key=lambda name: name != LAB.projector))
 
 
 def assemble(

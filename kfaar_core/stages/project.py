@@ -127,7 +127,7 @@ class HashedProjector:
         draw = key.rng("nuisance")
         look = draw.standard_normal(self._look)
         rest = self._size * draw.standard_normal((GROUPS, 512 - LEADING))
-        leading = self._net(_row(code), _row(look))[0]  # (3, 128)
+        leading = self._net(_row(code), _row(look))[0]  # (3, 32)
         v = torch.cat((leading, torch.from_numpy(rest).float()), dim=-1)  # (3, 512)
         return Projected(latent=self._space.to_w(v), space="w")
 

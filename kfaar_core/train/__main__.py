@@ -79,12 +79,16 @@ def renders(
     road = Road(training, locate(data, False))
     generator = road.generator
     torch.set_num_threads(1)
-    mixed = training.styled_shards + training.channel_shards
-    shards = {"mixed": mixed, "posed": training.posed_shards, "hashed": training.code_shards + training.unseen_shards}
+    shards = {
+        "mixed": road.unseen("mixed")[1],
+        "posed": training.posed_shards,
+        **{form: road.unseen(form)[1] for form in ("draft", "hashed")},
+    }
 
     def sample(rng: np.random.Generator, count: int) -> Samples:
-        if kind == "hashed":
-            return code_styles(_hashed(out), road.space, training.look_size, road.blind_channel, rng, count)
+        if kind in ("draft", "hashed"):
+            trained = _hashed(cache_folder("projector/draft") if kind == "draft" else out)
+            return code_styles(trained, road.space, training.look_size, road.blind_channel, rng, count)
         if kind.startswith("bits"):
             net = _bits_net(out, _bits(kind))
             truncation = training.bits_truncation
@@ -166,7 +170,7 @@ def floor(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
 
 @app.command()
 def projector(
-    form: Annotated[str, typer.Argument(help="hashed, bits-8, bits-128 or bits-256")] = "hashed",
+    form: Annotated[str, typer.Argument(help="draft, hashed, bits-8, bits-128 or bits-256")] = "hashed",
     data: DataOption = "lfw",
     out: OutOption = ASSETS,
     resume: ResumeOption = False,
@@ -177,9 +181,9 @@ def projector(
     _print(training)
     road = Road(training, locate(data, False))
     folder = cache_folder(f"projector/{form}")
-    if form == "hashed":
+    if form in ("draft", "hashed"):
         torch.manual_seed(training.seed)
-        channel = road.channel(road.styles_reader())
+        channel = road.channel(road.earlier("styles" if form == "draft" else "draft"))
         axes = projector_fit.payload_axes(channel, training.code_dimension)
         hashed = projector_fit.start(training.code_dimension, axes, training)
         projector_fit.train_hashed(road.people, hashed, road.proxy, channel, training, folder, resume)
@@ -194,12 +198,15 @@ def projector(
         net, people = lesson.net, road.people
         state = {**_under("net.", net.state_dict()), "truncation": torch.tensor(training.bits_truncation)}
         state |= {"feature.mean": people.feature_mean, "feature.scale": people.feature_scale}
+    if form == "draft":
+        save_file(state, folder / "projector_hashed.safetensors")
+        return
     _save(out / f"projector_{form.replace('-', '_')}.safetensors", state, training, _last_losses(folder))
 
 
 @app.command()
 def kvfa(
-    form: Annotated[str, typer.Argument(help="styles (F's first lesson), hashed, bits-8, bits-128 or bits-256")],
+    form: Annotated[str, typer.Argument(help="styles, draft, hashed (F's three lessons), bits-8, bits-128, bits-256")],
     data: DataOption = "lfw",
     out: OutOption = ASSETS,
     resume: ResumeOption = False,
@@ -213,8 +220,10 @@ def kvfa(
     road, folder = Road(training, locate(data, False)), cache_folder(f"kvfa/{form}")
     if form == "styles":
         road.teach_styles(folder, resume)
+    elif form == "draft":
+        save_file(road.teach_code(form, folder, resume)[0].state_dict(), folder / "net.safetensors")
     elif form == "hashed":
-        net, found = road.teach_code(folder, resume)
+        net, found = road.teach_code(form, folder, resume)
         code, read = road.fit_code(net)
         _save(out / "kvfa.safetensors", {**_under("net.", net.state_dict()), **code}, training, found | read)
     else:

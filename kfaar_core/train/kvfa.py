@@ -124,13 +124,13 @@ def code_terms(answers: Tensor, targets: Tensor, margin: float) -> dict[str, Ten
 
 
 def grown(net: ReaderNet, outputs: int) -> ReaderNet:
-    """The same F with more outputs."""
+    """The same F with other outputs behind the styles; they begin near nothing."""
     larger = ReaderNet(outputs)
     state = larger.state_dict()
     for name, tensor in net.state_dict().items():
         if name.startswith("last."):
-            state[name][: len(tensor)] = tensor
-            state[name][len(tensor) :] *= 0.1
+            state[name][:STYLES] = tensor[:STYLES]
+            state[name][STYLES:] *= 0.1
         else:
             state[name] = tensor
     larger.load_state_dict(state)

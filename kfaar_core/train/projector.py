@@ -53,7 +53,7 @@ def rotations(count: int, dimension: int) -> Tensor:
 
 
 def payload_axes(channel: Channel, dimension: int, draws: int = 20_000) -> Tensor:
-    """(384, 384) orthonormal columns of natural coordinates, the best-read first, after correction and rendering.
+    """(96, 96) orthonormal columns of natural coordinates, the best-read first, after correction and rendering.
 
     Reading = T v + noise of covariance S, fitted on draws through the channel; the right singular vectors of S^-1/2 T.
     """
@@ -68,7 +68,7 @@ def payload_axes(channel: Channel, dimension: int, draws: int = 20_000) -> Tenso
 
 
 def padded(v: Tensor, rest: Tensor | None = None) -> Tensor:
-    """Leading coordinates (..., 3, 128) and the rest (..., 3, 384), or nothing, -> (..., 3, 512)."""
+    """Leading coordinates (..., 3, 32) and the rest (..., 3, 480), or nothing, -> (..., 3, 512)."""
     if rest is None:
         return functional.pad(v, (0, 512 - LEADING))
     return torch.cat((v, rest), dim=-1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +20,7 @@ from kfaar_core.train.directions import PostureFit
 
 
 class FeatureProxy(nn.Module):
-    """R(G(w)) from the leading natural coordinates: (N, 3, 128) -> (N, D), of unit length."""
+    """R(G(w)) from the leading natural coordinates: (N, 3, 32) -> (N, D), of unit length."""
 
     def __init__(self, features: int, hidden: int = 768) -> None:
         super().__init__()
@@ -37,7 +38,7 @@ def fit_proxy(v: Tensor, features: Tensor, epochs: int = 40, seed: int = 0) -> t
     """The proxy and its mean cosine with R on the tenth of the renders that it did not see.
 
     Args:
-        v: (N, 3, 128). features: (N, D) centred, unit length.
+        v: (N, 3, 32). features: (N, D) centred, unit length.
     """
     torch.manual_seed(seed)
     held = len(v) // 10
@@ -64,7 +65,7 @@ class Channel:
     posture: PostureFit
     gain: Tensor  # (1536, 54) of the one-step correction
     targets: Tensor  # (M, 54) postures of training photos
-    rows: Tensor  # (S, 384): F's reading from the leading coordinates of the face it sees
+    rows: Tensor  # (S, 96): F's reading from the leading coordinates of the face it sees
     offset: Tensor  # (S,)
     noise: Tensor  # (S, S) Cholesky factor of what the rows cannot tell
     mean: Tensor  # (S,) of readings
@@ -91,14 +92,16 @@ def fit_channel(
 ) -> Channel:
     """
     Args:
-        v: (N, 3, 128) of renders that F did not see in training. readings: (N, S) of F.
+        v: (N, 3, 32) of renders that F did not see in training. readings: (N, S) of F.
     """
     x = torch.cat((v.flatten(1), torch.ones(len(v), 1)), dim=1).double()
     ridge = 1e-2 * len(v) * torch.eye(x.shape[1]).double()
     solved = torch.linalg.solve(x.T @ x + ridge, x.T @ readings.double()).T  # (S, 385)
     away = readings.double() - x @ solved.T
-    cov = torch.cov(away.T).reshape(len(solved), -1)
-    noise = torch.linalg.cholesky(cov + 1e-4 * (cov.diagonal().mean() + 1e-6) * torch.eye(len(solved)))
+    # Shrunk towards independent noise (Ledoit and Wolf, 2004): P would put the code where the noise only seems small.
+    spread = away.std(dim=0).clamp(min=1e-6)
+    cov = torch.from_numpy(ledoit_wolf((away / spread).numpy(), assume_centered=True)[0])
+    noise = spread[:, None] * torch.linalg.cholesky(0.7 * cov + 0.3 * torch.eye(len(cov)))
     return Channel(
         space=space,
         posture=posture,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,8 @@ from kfaar_core.train.proxy import Channel, FeatureProxy, fit_channel, fit_proxy
 from kfaar_core.train.renders import Renders, load_renders
 from kfaar_core.train.settings import Training
 from kfaar_core.train.views import Views, views
+
+log = logging.getLogger(__name__)
 
 HELD = 1000  # renders at the end of a kind that no lesson sees
 
@@ -102,15 +105,25 @@ class Road:
     def proxy(self) -> FeatureProxy:
         away = torch.from_numpy(self._mixed_features - self._photo_features.mean(axis=0)).float()
         net, cosine = fit_proxy(self._mixed_leading, functional.normalize(away, dim=1), seed=self.training.seed)
-        print(f"proxy: mean cosine with R on unseen renders {cosine:.3f}")
+        log.info("proxy: mean cosine with R on unseen renders %.3f", cosine)
         return net
 
-    def channel(self, reader: ReaderNet) -> Channel:
+    def unseen(self, kind: str) -> tuple[int, int]:
+        """Shards that F did not learn from: the first and the one after the last."""
+        training = self.training
+        first, more = {
+            "mixed": (training.styled_shards, training.channel_shards),
+            "draft": (training.draft_shards, training.draft_unseen),
+            "hashed": (training.code_shards, training.unseen_shards),
+        }[kind]
+        return first, first + more
+
+    def channel(self, reader: ReaderNet, kind: str = "mixed") -> Channel:
         """Posture correction, rendering and what KVFA with this F sees; fitted on renders that F did not learn from."""
-        first = self.training.styled_shards
-        last = first + self.training.channel_shards
-        seen, faces = views("mixed", first, last), load_renders("mixed", last, first)
-        sights = np.concatenate([self._features(faces, "renders-unseen"), kvfa.read(reader, seen.clean)], axis=1)
+        first, last = self.unseen(kind)
+        seen, faces = views(kind, first, last), load_renders(kind, last, first)
+        features = self._features(faces, f"renders-{kind}-unseen")
+        sights = np.concatenate([features, kvfa.read(reader, seen.clean)], axis=1)
         v = self.space.of_w(torch.from_numpy(seen.w))[..., :LEADING]
         fitted = self.fitted
         readings = torch.from_numpy(sights).float()
@@ -122,10 +135,11 @@ class Road:
         fitted, none = self.fitted, torch.zeros(len(self._mixed_leading), 1)
         return fit_channel(self.space, fitted.posture, fitted.gain, fitted.targets, self._mixed_leading, none)
 
-    def styles_reader(self) -> ReaderNet:
-        """F after its first lesson."""
-        net = ReaderNet(kvfa.STYLES)
-        net.load_state_dict(load_file(cache_folder("kvfa/styles") / "net.safetensors"))
+    def earlier(self, lesson: str) -> ReaderNet:
+        """F after the lesson `styles` or `draft`."""
+        state = load_file(cache_folder(f"kvfa/{lesson}") / "net.safetensors")
+        net = ReaderNet(len(state["last.bias"]))
+        net.load_state_dict(state)
         return net.eval()
 
     def reader(self, folder: Path) -> ReaderNet:
@@ -154,12 +168,13 @@ class Road:
         )
         save_file(net.state_dict(), folder / "net.safetensors")
 
-    def teach_code(self, folder: Path, resume: bool) -> tuple[ReaderNet, dict[str, float]]:
-        """F's second lesson: to read the code in faces of the trained P."""
+    def teach_code(self, kind: str, folder: Path, resume: bool) -> tuple[ReaderNet, dict[str, float]]:
+        """F's second and third lesson: to read the code in faces of P, as a draft and as it stays."""
         training, lambdas = self.training, self.training.recogniser_weights()
-        data = views("hashed", 0, self.training.code_shards)
+        data = views(kind, 0, self.unseen(kind)[0])
         torch.manual_seed(training.seed)
-        net = kvfa.grown(self.styles_reader(), kvfa.STYLES + training.code_dimension)
+        before = self.earlier("styles" if kind == "draft" else "draft")
+        net = kvfa.grown(before, kvfa.STYLES + training.code_dimension)
         targets = torch.cat((kvfa.style_targets(self.space, data.w), torch.from_numpy(data.payload)), dim=1)
         kvfa.learn(
             net,
@@ -167,7 +182,11 @@ class Road:
             targets[:-HELD],
             lambda answers, aims: kvfa.code_terms(answers, aims, training.margin),
             lambda terms: recogniser_total(terms, lambdas) + training.styles_share * terms["styles"],
-            Plan(steps=training.code_steps, rate=training.rate, seed=training.seed),
+            Plan(
+                steps=training.draft_steps if kind == "draft" else training.code_steps,
+                rate=training.rate,
+                seed=training.seed,
+            ),
             training,
             folder,
             resume,
@@ -182,10 +201,9 @@ class Road:
 
     def fit_code(self, reader: ReaderNet) -> tuple[dict[str, Tensor], dict[str, float]]:
         """h: ridge from whole sights to the code, on renders that F did not learn from; a fifth of them tests it."""
-        first = self.training.code_shards
-        last = first + self.training.unseen_shards
+        first, last = self.unseen("hashed")
         data, faces = views("hashed", first, last), load_renders("hashed", last, first)
-        features = self._features(faces, "renders-hashed")
+        features = self._features(faces, "renders-hashed-unseen")
         sights = [np.concatenate([features, kvfa.read(reader, seen)], axis=1) for seen in (data.clean, data.damaged)]
         held = len(features) // 5
         mean = sights[0][held:].mean(axis=0)
