@@ -4,11 +4,22 @@ import numpy as np
 import pytest
 import torch
 
+from kfaar_core.nets.projector_net import LEADING, BitsNet, HashedNet
 from kfaar_core.runtime import stream
 from kfaar_core.train import renders
 from kfaar_core.train.directions import Directions, PostureFit
-from kfaar_core.train.renders import Samples, load_renders, mixed_styles, posed_styles, render_cache, render_shard
+from kfaar_core.train.renders import (
+    Samples,
+    bits_styles,
+    code_styles,
+    load_renders,
+    mixed_styles,
+    posed_styles,
+    render_cache,
+    render_shard,
+)
 from kfaar_core.train.teachers import FaceLabels
+from tests.kfaar_core.train.stand_ins import MOVED, SPACE, channel, crowd
 
 
 class FakeGenerator:
@@ -37,10 +48,10 @@ class FakeLandmarker:
         return FaceLabels(np.ones((478, 3), np.float32), np.ones(52, np.float32), np.eye(3, dtype=np.float32))
 
 
-def samples(*first: float) -> Samples:
+def samples(*first: float, group: int = 1) -> Samples:
     w = np.zeros((len(first), 3, 512), np.float32)
     w[:, :, 0] = np.array(first)[:, None]
-    return Samples(w, np.arange(2 * len(first), dtype=np.float32).reshape(-1, 2))
+    return Samples(w, np.arange(2 * len(first), dtype=np.float32).reshape(-1, 2), group)
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +70,28 @@ def test_a_shard_keeps_the_faces_that_were_seen(cache):
     assert found.payload.tolist() == [[0, 1], [4, 5]]
     assert found.pictures.shape == (2, 256, 256, 3)
     assert found.pictures[:, 0, 0].tolist() == [[255, 192, 128], [191, 192, 128]]  # 255 and 128 average to 192
+
+
+@pytest.mark.parametrize(
+    ("group", "kept"), [(1, [1.0, 0.9, 0.8, 0.7, 0.6]), (2, [1.0, 0.9, 0.7, 0.6]), (3, [0.8, 0.7, 0.6])]
+)
+def test_where_one_face_of_a_group_is_missed_the_whole_group_is(cache, group, kept):
+    """Batches and triplets are taken by position: a hole would join two people."""
+    shades = (1.0, 0.9, -1.0, 0.8, 0.7, 0.6)
+    (cache / "renders-g").mkdir()
+    drawn = samples(*shades, group=group)
+    render_shard(FakeGenerator(), FakeLandmarker(), drawn, cache / "renders-g" / "0000.npz")
+    found = load_renders("g")
+    assert found.w[:, 0, 0].tolist() == pytest.approx(kept) and found.missed == 6 - len(kept)
+    rows = [shades.index(pytest.approx(shade)) for shade in kept]
+    np.testing.assert_array_equal(found.payload, drawn.payload[rows])
+
+
+def test_shards_by_number(cache):
+    render_cache(FakeGenerator(), "n", lambda rng, count: samples(rng.uniform(0.1, 1)), shards=4, seed=0)
+    every = load_renders("n").w[:, 0, 0].tolist()
+    assert load_renders("n", 3, first=1).w[:, 0, 0].tolist() == every[1:3]
+    assert load_renders("n", first=3).w[:, 0, 0].tolist() == every[3:]
 
 
 def test_workers_share_the_shards_and_finished_ones_stay(cache):
@@ -105,3 +138,55 @@ def test_posed_faces_carry_their_payload_and_take_a_targets_posture(rng):
     assert (flat[:, 3:6].std(axis=0) > 0.5).all() and not flat[:, 8:].any()
     reached = posture.posture_mean + (flat + 0.25) @ rows.T
     assert {tuple(row) for row in reached.round(4).tolist()} == {(3.0, 4.0), (5.0, 6.0)}
+
+
+def quiet() -> object:
+    """A channel that corrects nothing."""
+    return channel(torch.zeros(1, MOVED), torch.zeros(1, 1))
+
+
+def test_faces_of_the_hashed_p_carry_each_code_twice():
+    torch.manual_seed(0)
+    net = HashedNet(4, 6, hidden=8).eval()
+    for parameter in net.parameters():
+        torch.nn.init.zeros_(parameter)
+    with torch.no_grad():
+        net.straight.weight[:10] = torch.eye(10)
+    found = code_styles(net, SPACE, 0.3, quiet(), np.random.default_rng(0), 30)
+    assert found.group == 2 and found.w.shape == (30, 3, 512) and found.w.dtype == np.float32
+    np.testing.assert_array_equal(found.payload[::2], found.payload[1::2])
+    np.testing.assert_allclose(np.linalg.norm(found.payload, axis=1), 1, rtol=1e-5)
+    assert len(np.unique(found.payload[:, 0])) == 15
+    v = SPACE.of_w(torch.from_numpy(found.w)).numpy()
+    np.testing.assert_allclose(v[:, 0, :4], 2 * found.payload, atol=1e-5)  # sqrt(d): one sd a dimension
+    assert np.abs(v[::2, 0, 4:10] - v[1::2, 0, 4:10]).max(axis=1).min() > 0.1  # as another key draws the look
+    assert 0.25 < v[..., LEADING:].std() < 0.35 and not v[:, 1:, :LEADING].any()
+    again = code_styles(net, SPACE, 0.3, quiet(), np.random.default_rng(0), 30)
+    np.testing.assert_array_equal(again.w, found.w)
+
+
+class OneLayer:
+    """M as the first 512 numbers of z themselves."""
+
+    w_mean = torch.zeros(512)
+
+    def map(self, z: torch.Tensor) -> torch.Tensor:
+        return z
+
+    def render(self, w_plus: torch.Tensor, side: int = 512) -> torch.Tensor:
+        raise AssertionError("a sampler renders nothing")
+
+
+def test_faces_of_the_bits_p_come_as_two_photos_of_a_person_and_one_of_another_under_one_key(rng):
+    people = crowd(rng)
+    torch.manual_seed(0)
+    net = BitsNet(6, 8, hidden=16).eval()
+    found = bits_styles(net, OneLayer(), 0.7, people, 8, quiet(), np.random.default_rng(0), 250)
+    assert found.group == 3 and len(found.w) == len(found.payload) == 249  # a multiple of three
+    u, key = found.payload[:, :4].reshape(-1, 3, 4), found.payload[:, 4:].reshape(-1, 3, 8)
+    assert set(np.unique(key)) == {-1.0, 1.0} and (key == key[:, :1]).all() and len(np.unique(key[:, 0], axis=0)) > 20
+    same, other = (u[:, 0] * u[:, 1]).sum(axis=1), (u[:, 0] * u[:, 2]).sum(axis=1)
+    assert same.min() > 0.9 and (u[:, 0] != u[:, 1]).any(axis=1).all() and (other < same).mean() > 0.95
+    w = found.w.reshape(-1, 3, 3, 512)
+    np.testing.assert_array_equal(w[:, :, 0], w[:, :, 2])  # one style for every layer group
+    assert (w[:, 0] != w[:, 1]).any(axis=(1, 2)).all()

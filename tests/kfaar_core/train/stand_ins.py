@@ -1,0 +1,47 @@
+"""Small worlds for the lessons of P and KVFA: every part of them does one thing that can be foreseen."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kfaar_core.nets.projector_net import GROUPS, LEADING
+from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.train.directions import PostureFit
+from kfaar_core.train.projector import People, people_of
+from kfaar_core.train.proxy import Channel
+
+SPACE = NaturalSpace({"natural.mean": torch.zeros(512), "natural.basis": torch.eye(512)})
+LATENT = GROUPS * 512
+MOVED = GROUPS * LEADING  # coordinates that P moves
+
+
+def no_posture() -> PostureFit:
+    """Two postures that nothing in w shows."""
+    wide = np.eye(2, LATENT)
+    return PostureFit(np.zeros(LATENT), np.zeros(2), 0 * wide, 0 * wide, np.zeros((1, 1)))
+
+
+def channel(rows: Tensor, noise: Tensor, posture: PostureFit | None = None, gain: Tensor | None = None) -> Channel:
+    """What reads `rows` (S, MOVED) of a face with noise (S, S); without a gain it corrects nothing."""
+    count = len(rows)
+    return Channel(
+        space=SPACE,
+        posture=posture or no_posture(),
+        gain=torch.zeros(LATENT, 2) if gain is None else gain,
+        targets=torch.zeros(1, 2),
+        rows=rows,
+        offset=torch.zeros(count),
+        noise=noise,
+        mean=torch.zeros(count),
+        scale=torch.ones(count),
+    )
+
+
+def crowd(rng: np.random.Generator, photos: tuple[int, ...] = (2, 3, 1, 4, 2), width: int = 6, d: int = 4) -> People:
+    """As many photos of each person as are named; a person is a direction."""
+    owners = np.repeat(np.arange(len(photos)), photos)
+    features = 5 + rng.standard_normal((len(photos), width))[owners] + 0.1 * rng.standard_normal((len(owners), width))
+    identity = rng.standard_normal((len(photos), d))[owners] + 0.1 * rng.standard_normal((len(owners), d))
+    return people_of(features, 10 * owners, identity / np.linalg.norm(identity, axis=1, keepdims=True))

@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kfaar_core.nets.keyed_net import KeyedNet
+from kfaar_core.nets.reader_net import INPUT, ReaderNet
+from kfaar_core.train.kvfa import (
+    STYLES,
+    code_terms,
+    cosine_report,
+    grown,
+    learn,
+    read,
+    seen,
+    shaken,
+    style_targets,
+    styles_terms,
+    teach_keyed,
+)
+from kfaar_core.train.loop import Plan
+from kfaar_core.train.settings import LAB_TRAINING
+from kfaar_core.train.views import Views
+from tests.kfaar_core.train.stand_ins import SPACE
+
+D = 6
+
+
+def pictures(rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count, 128, 112, 3) smooth views."""
+    y, x = np.mgrid[: INPUT[0], : INPUT[1]] / 30
+    waves = rng.uniform(0.5, 2, (count, 3, 2))
+    return np.stack([127 + 100 * np.stack([np.sin(a * x + b * y) for a, b in face], axis=-1) for face in waves]).astype(
+        np.uint8
+    )
+
+
+# ---- what F sees while it learns
+
+
+def test_levels_become_numbers_around_zero():
+    views = np.zeros((2, *INPUT, 3), dtype=np.uint8)
+    views[1, 5, 7] = (255, 0, 128)
+    x = seen(views)
+    assert x.shape == (2, 3, *INPUT) and x.dtype == torch.float32
+    assert x[0].unique().tolist() == [-1]
+    assert x[1, :, 5, 7].tolist() == pytest.approx([1, -1, 1 / 255], abs=1e-6)
+
+
+def test_a_shaken_view_is_nearly_where_it_was(rng):
+    x = seen(pictures(rng, 40))
+    first, again = (shaken(x, np.random.default_rng(3)) for _ in range(2))
+    assert torch.equal(first, again) and not torch.equal(first, shaken(x, np.random.default_rng(4)))
+    assert first.shape == x.shape and first.isfinite().all()
+    moved = [functional.mse_loss(one, other) ** 0.5 for one, other in zip(first, x, strict=True)]
+    assert min(moved) > 0.01 and max(moved) < 0.3 and len(set(moved)) == 40
+
+
+def test_a_square_keeps_its_shape_when_it_is_shaken():
+    """The view is higher than wide: a turn must not shear it."""
+    x = -torch.ones(200, 3, *INPUT)
+    x[:, :, 34:94, 26:86] = 1
+    sides = []
+    for view in shaken(x, np.random.default_rng(0)).mean(dim=1):
+        inside = view > 0
+        sides.append([inside.any(dim=0).sum(), inside.any(dim=1).sum()])
+    height, width = np.array(sides).T
+    assert np.abs(height - width).max() <= 3 and abs(height.mean() - width.mean()) < 0.3
+
+
+# ---- terms
+
+
+def answers(codes: Tensor, styles: Tensor | float = 0.0) -> Tensor:
+    return torch.cat((torch.zeros(len(codes), STYLES) + styles, codes), dim=1)
+
+
+AXES = torch.eye(D)[:3]
+
+
+def terms(read_codes: Tensor, codes: Tensor, margin: float = 0.0) -> dict[str, float]:
+    torch.manual_seed(0)
+    found = code_terms(answers(read_codes), answers(codes), margin)
+    return {name: float(value) for name, value in found.items()}
+
+
+def test_codes_that_are_read_exactly_cost_nothing():
+    codes = torch.cat((AXES, AXES))
+    found = terms(7 * codes, codes)  # of any length
+    assert found.keys() == {"pmis1", "pmis2", "pmis3", "per1", "per2", "styles"}
+    for name in ("per1", "per2", "pmis3", "styles"):  # the three people are at right angles
+        assert found[name] == pytest.approx(0, abs=1e-5)
+    assert 0 <= found["pmis1"] < 1 and 0 <= found["pmis2"] < 1
+
+
+def test_per1_is_the_mean_of_both_photos_and_per2_compares_them():
+    codes = torch.cat((AXES, AXES))
+    found = terms(torch.cat((AXES, -AXES)), codes)
+    assert found["per1"] == pytest.approx((0 + 2) / 2, abs=1e-5) and found["per2"] == pytest.approx(2, abs=1e-5)
+    both = terms(-codes, codes)
+    assert both["per1"] == pytest.approx(2, abs=1e-5) and both["per2"] == pytest.approx(0, abs=1e-5)
+
+
+def test_pmis3_counts_how_alike_two_people_are_read():
+    """Three people of whom the first two are read alike: one of three neighbours, with cosine 1."""
+    alike = torch.cat((AXES[[0, 0, 2]], AXES))
+    codes = torch.cat((AXES, AXES))
+    assert terms(alike, codes)["pmis3"] == pytest.approx(1 / 3, abs=1e-5)
+    assert terms(alike, codes, margin=0.4)["pmis3"] == pytest.approx(0.6 / 3, abs=1e-5)
+    assert terms(torch.cat((AXES[[0, 0, 0]], AXES)), codes)["pmis3"] == pytest.approx(1, abs=1e-5)
+
+
+def test_without_the_key_and_with_a_wrong_one_it_is_chance():
+    """O_k turns every direction alike: these two terms cannot be learned, and do not need to be."""
+    torch.manual_seed(0)
+    codes = functional.normalize(torch.randn(3000, 64), dim=1).repeat(2, 1)
+    found = code_terms(answers(codes), answers(codes), 0.0)
+    for name in ("pmis1", "pmis2"):
+        assert found[name] < 0.4  # one pair of rotations a batch: a mean cosine around 0, of either sign
+    assert found["per1"] < 1e-4
+
+
+def test_styles_are_asked_for_in_sds():
+    truth = torch.zeros(2, STYLES + D)
+    read_styles = truth.clone()
+    read_styles[0, :STYLES] = 2.0
+    read_styles[1, STYLES:] = 9.0  # the code is not a style
+    assert styles_terms(read_styles, truth)["styles"] == pytest.approx(2.0)
+
+
+def test_style_targets_are_the_leading_coordinates_of_each_layer_group():
+    v = torch.randn(4, 3, 512, generator=torch.Generator().manual_seed(0))
+    found = style_targets(SPACE, SPACE.to_w(v).numpy())
+    assert found.shape == (4, 192)
+    torch.testing.assert_close(found, torch.cat((v[:, 0, :64], v[:, 1, :64], v[:, 2, :64]), dim=1), atol=1e-5, rtol=0)
+
+
+def test_the_report_is_a_cosine():
+    codes = np.eye(D)[:2]
+    found = cosine_report(np.stack([3 * codes[0], codes[0] + codes[1]]), codes)
+    assert found["n"] == 2 and found["code_cosine_mean"] == pytest.approx((1 + 0.5**0.5) / 2)
+    assert found["code_cosine_sd"] == pytest.approx((1 - 0.5**0.5) / 2)
+
+
+# ---- lessons
+
+
+class Small(nn.Module):
+    """Colours of the view's quarters, then one layer."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.last = nn.Linear(12, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(functional.adaptive_avg_pool2d(x, 2).flatten(1))
+
+
+class Killed(Exception):
+    pass
+
+
+PLAN = Plan(steps=6, rate=0.02, log_steps=2, checkpoint_s=0)
+TRAINING = replace(LAB_TRAINING, batch=4)
+
+
+def data_of(rng: np.random.Generator, count: int) -> Views:
+    clean = pictures(rng, count)
+    return Views(clean, 255 - clean, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
+
+
+def taught(folder: Path, data: Views, targets: Tensor, dies_at: int = -1, resume: bool = False, seed: int = 0):
+    calls = []
+
+    def of(found: Tensor, aims: Tensor) -> dict[str, Tensor]:
+        if len(calls) == dies_at:
+            raise Killed
+        calls.append(aims)
+        return {"fit": (found - aims).square().mean()}
+
+    torch.manual_seed(seed)
+    net = Small(targets.shape[1])
+    folder.mkdir(exist_ok=True)
+    learn(net, data, targets, of, lambda found: found["fit"], PLAN, TRAINING, folder, resume, group=2)
+    return net, calls
+
+
+def test_a_killed_lesson_goes_on_as_if_nothing_had_been(rng, tmp_path):
+    data, targets = data_of(rng, 12), torch.from_numpy(rng.standard_normal((12, 3))).float()
+    whole, _ = taught(tmp_path / "whole", data, targets)
+    with pytest.raises(Killed):
+        taught(tmp_path / "killed", data, targets, dies_at=4)
+    resumed, calls = taught(tmp_path / "killed", data, targets, resume=True, seed=9)
+    assert len(calls) == 2
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name])
+    assert (tmp_path / "whole" / "log.csv").read_text() == (tmp_path / "killed" / "log.csv").read_text()
+    assert not whole.training
+
+
+def test_what_belongs_together_stands_in_both_halves_and_every_group_comes_once(rng, tmp_path):
+    """Renders 2n and 2n + 1 carry one code; a batch of four is two codes, and three batches are all of them."""
+    codes = torch.arange(6).repeat_interleave(2).float()[:, None]
+    photo = torch.arange(12).float()[:, None]
+    _, calls = taught(tmp_path, data_of(rng, 12), torch.cat((codes, photo), dim=1))
+    for aims in calls:
+        one, two = aims.chunk(2)
+        assert torch.equal(one[:, 0], two[:, 0]) and torch.equal(one[:, 1] + 1, two[:, 1])
+    first, second = (torch.cat([aims[:, 1] for aims in epoch]) for epoch in (calls[:3], calls[3:]))
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(12)) and not torch.equal(first, second)
+
+
+def test_half_of_what_f_sees_was_saved(rng, tmp_path):
+    """Clean views are white here and saved ones black."""
+    count = 40
+    white = np.full((count, *INPUT, 3), 255, np.uint8)
+    data = Views(white, 0 * white, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
+    shades: list[float] = []
+
+    class Spy(Small):
+        def forward(self, x: Tensor) -> Tensor:
+            shades.extend(x.mean(dim=(1, 2, 3)).tolist())
+            return super().forward(x)
+
+    def of(found: Tensor, aims: Tensor) -> dict[str, Tensor]:
+        return {"fit": (found - aims).square().mean()}
+
+    training, plan = replace(LAB_TRAINING, batch=20), Plan(steps=4)
+    learn(Spy(1), data, torch.zeros(count, 1), of, lambda found: found["fit"], plan, training, tmp_path, False)
+    assert len(shades) == 80 and 0.3 < np.mean(np.array(shades) > 0) < 0.7
+
+
+def test_f_itself_learns_a_step(rng, tmp_path):
+    """bfloat16, batch statistics and the order of its memory: all as in a real run."""
+    torch.manual_seed(0)
+    net = ReaderNet(STYLES)
+    targets = torch.from_numpy(rng.standard_normal((4, STYLES))).float()
+    learn(
+        net,
+        data_of(rng, 4),
+        targets,
+        styles_terms,
+        lambda found: found["styles"],
+        Plan(steps=1),
+        replace(LAB_TRAINING, batch=2),
+        tmp_path,
+        False,
+    )
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+    with (tmp_path / "log.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert np.isfinite(float(row["styles"]))
+
+
+def test_reading_does_not_depend_on_the_batch(rng):
+    net, views = Small(3), pictures(rng, 70)  # more than a batch
+    found = read(net, views)
+    assert found.shape == (70, 3) and found.dtype == np.float32 and not net.training
+    np.testing.assert_allclose(read(net, views[66:]), found[66:], atol=1e-5)
+
+
+def test_a_grown_f_reads_styles_as_before_and_of_the_code_nearly_nothing():
+    torch.manual_seed(0)
+    net = ReaderNet(STYLES)
+    larger = grown(net.eval(), STYLES + D).eval()
+    x = torch.randn(2, 3, *INPUT, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        before, after = net(x), larger(x)
+    assert after.shape == (2, STYLES + D)
+    torch.testing.assert_close(after[:, :STYLES], before)
+    assert 0 < after[:, STYLES:].abs().mean() < 0.3 * before.abs().mean()
+
+
+# ---- the keyed network of `bits`
+
+
+def triplets(rng: np.random.Generator, count: int, bits: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """Sights that show u as it is, and their payload: x1 and x2 of a person and y of another, under one key."""
+    person, other = rng.standard_normal((2, count, D))
+    u = np.stack([person, person + 0.05 * rng.standard_normal((count, D)), other], axis=1).reshape(-1, D)
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    key = np.repeat(rng.choice([-1.0, 1.0], (count, bits)), 3, axis=0)
+    sights = np.concatenate([3 * u, key, rng.standard_normal((3 * count, 2))], axis=1)
+    return np.stack([sights, sights + 0.1]), np.concatenate([u, key], axis=1).astype(np.float32)
+
+
+def keyed(folder: Path, rng: np.random.Generator, steps: int):
+    sights, payload = triplets(rng, 100)
+    torch.manual_seed(0)
+    start = KeyedNet(sights.shape[2], 8, D)
+    start.mean.fill_(0.5)
+    training = replace(LAB_TRAINING, keyed_steps=steps, projector_batch=32, projector_rate=3e-3)
+    folder.mkdir(exist_ok=True)
+    return (*teach_keyed(start.state_dict(), sights, payload, 8, training, folder, False), start, sights)
+
+
+def test_three_steps_of_the_keyed_network_show_every_term(rng, tmp_path):
+    net, found, start, sights = keyed(tmp_path, rng, 3)
+    with (tmp_path / "log.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row.keys() == {"step", "pmis1", "pmis2", "pmis3", "per1", "per2"}
+    assert all(np.isfinite(float(value)) for value in row.values())
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in net.parameters())
+    assert torch.equal(net.mean, start.mean) and torch.equal(net.scale, start.scale)  # of P's stand-in, kept
+    assert found["n"] == 300 // 30 * 3 and sights.shape == (2, 300, D + 8 + 2)
+    assert not net.training
+
+
+def test_the_keyed_network_learns_its_triplets(tmp_path):
+    """90 of them are few enough to be known by heart: the right key is told from none within 200 steps."""
+    keyed(tmp_path, np.random.default_rng(0), 200)
+    with (tmp_path / "log.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert float(second["per1"]) < 0.8 * float(first["per1"])
+    assert float(second["pmis1"]) < 0.8 * float(first["pmis1"])

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from kfaar_core.nets.projector_net import LEADING
+from kfaar_core.train.directions import PostureFit
+from kfaar_core.train.proxy import FeatureProxy, fit_channel, fit_proxy
+from tests.kfaar_core.train.stand_ins import LATENT, MOVED, SPACE, channel, no_posture
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def planted(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Faces whose identity stands in the first ten coordinates of the middle layers, not quite linearly."""
+    v = random(count, 3, LEADING)
+    x = v[:, 1, :10] @ random(10, 5, seed=1)
+    return v, functional.normalize(x.tanh(), dim=1)
+
+
+def test_the_proxy_tells_the_features_of_faces_that_it_did_not_see():
+    v, features = planted(900)
+    net, cosine = fit_proxy(v, features, epochs=25)
+    chance = float((features[:90] * features[90:180]).sum(dim=1).mean())
+    assert cosine > chance + 0.3
+    fresh, truth = planted(1000)[0][900:], planted(1000)[1][900:]
+    assert float((net(fresh) * truth).sum(dim=1).mean()) == pytest.approx(cosine, abs=0.15)
+
+
+def test_what_cannot_be_told_is_not_told():
+    """The figure is that of unseen faces: a proxy that learned its faces by heart would show more."""
+    _, cosine = fit_proxy(random(600, 3, LEADING), functional.normalize(random(600, 5, seed=1), dim=1), epochs=10)
+    assert abs(cosine) < 0.25
+
+
+def test_a_fitted_proxy_is_frozen_and_lets_gradients_through():
+    v, features = planted(300)
+    net, _ = fit_proxy(v, features, epochs=2)
+    assert not net.training and not any(parameter.requires_grad for parameter in net.parameters())
+    x = v[:4].clone().requires_grad_()
+    answers = net(x)
+    torch.testing.assert_close(answers.norm(dim=1), torch.ones(4))
+    answers[:, 0].sum().backward()
+    assert x.grad is not None and x.grad.isfinite().all() and (x.grad != 0).any()
+    torch.testing.assert_close(net(v[2:3]), net(v[:4])[2:3], atol=1e-5, rtol=1e-4)  # no dropout any more
+
+
+def test_the_same_seed_gives_the_same_proxy():
+    v, features = planted(300)
+    first, again, other = (fit_proxy(v, features, epochs=1, seed=seed)[0].state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["straight.weight"], other["straight.weight"])
+
+
+def test_features_have_unit_length_before_training_too():
+    torch.manual_seed(0)
+    torch.testing.assert_close(FeatureProxy(5, hidden=8)(random(3, 3, LEADING)).norm(dim=1), torch.ones(3))
+
+
+# ---- the channel
+
+
+def test_the_channel_finds_what_readings_follow_and_keeps_the_rest_as_noise():
+    torch.manual_seed(0)
+    v, rows = random(4000, 3, LEADING), random(3, MOVED, seed=1)
+    sd = torch.tensor([0.5, 2.0, 8.0])
+    readings = v.flatten(1) @ rows.T + torch.tensor([5.0, -1, 0]) + sd * random(4000, 3, seed=2)
+    found = fit_channel(SPACE, no_posture(), np.zeros((LATENT, 2)), np.zeros((1, 2)), v, readings)
+    for one, other in zip(found.rows[:2], rows[:2], strict=True):
+        assert functional.cosine_similarity(one, other, dim=0) > 0.98
+    torch.testing.assert_close(found.mean, readings.mean(dim=0))
+    torch.testing.assert_close(found.scale, readings.std(dim=0))
+    fresh = random(3000, 3, LEADING, seed=3)
+    w = SPACE.to_w(functional.pad(fresh, (0, 512 - LEADING)))
+    away = found.read(w) - fresh.flatten(1) @ rows.T - torch.tensor([5.0, -1, 0])
+    assert away.std(dim=0).tolist() == pytest.approx(sd.tolist(), rel=0.25)
+    assert away.mean(dim=0).abs().max() < 0.6
+
+
+def test_readings_that_go_astray_together_do_so_in_the_channel():
+    torch.manual_seed(0)
+    v, shared = random(3000, 3, LEADING), random(3000, 1, seed=4)
+    readings = torch.cat((shared, shared, random(3000, 1, seed=5)), dim=1) + 0.1 * random(3000, 3, seed=6)
+    found = fit_channel(SPACE, no_posture(), np.zeros((LATENT, 2)), np.zeros((1, 2)), v, readings)
+    drawn = torch.corrcoef(found.read(torch.zeros(3000, 3, 512)).T)
+    assert drawn[0, 1] > 0.5 and abs(drawn[0, 2]) < 0.1
+
+
+def test_a_channel_that_reads_nothing_is_sound():
+    """Renders of the trained P need the correction alone."""
+    v = random(500, 3, LEADING)
+    found = fit_channel(SPACE, no_posture(), np.zeros((LATENT, 2)), np.zeros((1, 2)), v, torch.zeros(500, 1))
+    assert found.read(torch.zeros(4, 3, 512)).isfinite().all() and found.scale.min() > 0
+
+
+def test_noise_is_new_at_every_reading():
+    torch.manual_seed(0)
+    noisy = channel(torch.zeros(3, MOVED), torch.diag(torch.tensor([1.0, 0, 3])))
+    once, twice = (noisy.read(torch.zeros(2000, 3, 512)) for _ in range(2))
+    assert not torch.equal(once, twice)
+    assert torch.cat((once, twice)).std(dim=0).tolist() == pytest.approx([1, 0, 3], rel=0.08)
+
+
+def test_a_corrected_face_takes_the_posture_of_a_training_photo():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((2, LATENT)) / 30
+    posture = PostureFit(rng.standard_normal(LATENT), np.array([1.0, -1.0]), rows, rows, np.zeros((1, 1)))
+    targets = torch.tensor([[3.0, 4], [5, 6], [-2, 0]])
+    whole = replace(
+        channel(torch.zeros(1, MOVED), torch.zeros(1, 1), posture, torch.from_numpy(np.linalg.pinv(rows)).float()),
+        targets=targets,
+    )
+    torch.manual_seed(0)
+    w = random(60, 3, 512)
+    after = whole.corrected(w)
+    assert after.shape == w.shape
+    reached = posture.posture_mean + (after.flatten(1).numpy() - posture.latent_mean) @ rows.T
+    nearest = np.abs(reached[:, None] - targets.numpy()).max(axis=2)
+    assert nearest.min(axis=1).max() < 1e-3 and set(nearest.argmin(axis=1)) == {0, 1, 2}
+    moved = (after - w).flatten(1).numpy()
+    inside = moved @ np.linalg.pinv(rows) @ rows  # the move has no part that changes no posture
+    np.testing.assert_allclose(inside, moved, atol=1e-3)
+
+
+def test_gradients_go_through_correction_and_reading():
+    whole = channel(random(4, MOVED), torch.eye(4))
+    v = random(2, 3, LEADING).requires_grad_()
+    whole.read(SPACE.to_w(functional.pad(v, (0, 512 - LEADING)))).square().sum().backward()
+    assert v.grad is not None and v.grad.isfinite().all() and (v.grad != 0).any()
