@@ -1,6 +1,8 @@
-"""Train what the `lab` preset carries: python -m kfaar_core.train {renders,recogniser,geometry,posture,floor}.
+"""Train what the `lab` preset carries:
 
-In this order `make weights` re-makes every weight of ours. Each command prints its configuration, logs each loss with
+python -m kfaar_core.train {renders,recogniser,geometry,posture,floor,projector,kvfa,examples}
+
+`make weights` re-makes every weight of ours with them, in order. A command that trains prints its configuration, logs each loss with
 the time left, resumes after a kill, and writes a model card beside the weights.
 """
 
@@ -22,13 +24,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kfaar_core import weights
-from kfaar_core.errors import BadSetting
+from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.evaluate.data import locate
 from kfaar_core.evaluate.results import safe_command
 from kfaar_core.files import cache_folder
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.projector_net import BitsNet, HashedNet
 from kfaar_core.pipeline import load
+from kfaar_core.stages.assemble import KEY_LENGTHS
 from kfaar_core.stages.assemble import recogniser as build_recogniser
 from kfaar_core.stages.encode import DLIB
 from kfaar_core.stages.generate import part
@@ -75,6 +78,7 @@ def renders(
     settings: SetOption = [],  # noqa: B006
 ) -> None:
     """Render and label faces into the cache."""
+    _check_form(kind, "mixed", "posed", "draft", "hashed")
     training = with_settings(LAB_TRAINING, settings)
     road = Road(training, locate(data, False))
     generator = road.generator
@@ -177,6 +181,7 @@ def projector(
     settings: SetOption = [],  # noqa: B006
 ) -> None:
     """Train P (Eq. 6-10)."""
+    _check_form(form, "draft", "hashed")
     training = with_settings(LAB_TRAINING, settings)
     _print(training)
     road = Road(training, locate(data, False))
@@ -214,6 +219,7 @@ def kvfa(
     threads: Annotated[int, typer.Option(help="of the CPU")] = 1,
 ) -> None:
     """Train KVFA (Eq. 17-24)."""
+    _check_form(form, "styles", "draft", "hashed")
     torch.set_num_threads(threads)
     training = with_settings(LAB_TRAINING, settings)
     _print(training)
@@ -247,15 +253,18 @@ def _hashed(folder: Path) -> HashedNet:
 
 
 def _bits(form: str) -> int:
-    """`bits-8` -> 8.
+    """`bits-8` -> 8."""
+    return int(form.removeprefix("bits-"))
 
-    Raises:
-        BadSetting: another form.
+
+def _check_form(form: str, *others: str) -> None:
     """
-    name, _, bits = form.partition("-")
-    if name != "bits" or bits not in ("8", "128", "256"):
-        raise BadSetting(got=f"the form {form!r} is unknown", mend="choose hashed, bits-8, bits-128 or bits-256")
-    return int(bits)
+    Raises:
+        BadSetting: neither one of the others nor `bits` for a key length that has networks.
+    """
+    known = (*others, *(f"bits-{length}" for length in KEY_LENGTHS))
+    if form not in known:
+        raise BadSetting(got=f"the form {form!r} is unknown", mend=f"choose one of {', '.join(known)}")
 
 
 def _bits_net(folder: Path, bits: int) -> BitsNet:
@@ -307,6 +316,18 @@ def _save(path: Path, state: dict[str, Tensor], training: Training, metrics: dic
     typer.echo(json.dumps(metrics, indent=2))
 
 
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0, or 1 with one sentence on standard error where a setting, a file or data is at fault."""
+    try:
+        app(arguments)
+    except KfaarError as error:
+        typer.echo(str(error), err=True)
+        return 1
+    except SystemExit as done:
+        return int(done.code or 0)
+    return 0
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    app()
+    sys.exit(main())
