@@ -36,7 +36,7 @@ def test_the_scores_come_again(form, tmp_path):
     path = SCORES / f"lab-{form}-synthetic-vi-shared.json"
     committed = load_result(path)
     assert (committed.people, committed.trials) == (20, 2)
-    settings = {"limit": committed.people, "key_mode": committed.key_mode, "trials": committed.trials}
+    settings = {"limit": committed.people, "key_mode": committed.key_mode, "trials": committed.trials, "threads": 1}
     found = load_result(runner.run("VI", "synthetic", preset="lab", projector=form, out=tmp_path, **settings))
     assert found.weights == committed.weights, f"make {path.name} anew: the weights are others"
     assert (found.data_sha256, found.thresholds) == (committed.data_sha256, committed.thresholds)
