@@ -18,7 +18,7 @@ HIDDEN = 192
 
 
 class ReaderNet(nn.Module, PyTorchModelHubMixin):
-    """F: (N, 3, 128, 112) in [-1, 1] -> (N, outputs)."""
+    """F: (N, 3, 128, 112) in [-1, 1] -> (N, outputs), not normalised: the styles of the picture, then the code."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()

@@ -96,7 +96,7 @@ class Identifier(Protocol):
 
 
 class KeyedRecogniser:
-    """I of the floor and of `hashed`."""
+    """I of the floor and of `hashed`: I(x) = u, and I(x_v, k) = O_k^T h, the code of x_v turned back by the key."""
 
     def __init__(self, identity: IdentityMap, reader: Reader) -> None:
         self._identity, self._reader = identity, reader

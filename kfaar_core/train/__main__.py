@@ -2,8 +2,8 @@
 
 python -m kfaar_core.train {renders,recogniser,geometry,posture,floor,projector,kvfa,examples}
 
-`make weights` re-makes every weight of ours with them, in order. A command that trains prints its configuration, logs each loss with
-the time left, resumes after a kill, and writes a model card beside the weights.
+`make weights` re-makes every weight of ours with them, in order. A command that trains prints its configuration, logs
+each loss with the time left, resumes after a kill, and writes a model card beside the weights.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def payload_axes(channel: Channel, dimension: int, draws: int = 20_000) -> Tenso
     read = channel.read(channel.space.to_w(padded(v))).double()
     x = v.flatten(1).double() / 0.8
     x, read = x - x.mean(dim=0), read - read.mean(dim=0)
-    rows = torch.linalg.solve(x.T @ x, x.T @ read).T  # T (S, 384)
+    rows = torch.linalg.solve(x.T @ x, x.T @ read).T  # T (S, 96)
     noise = torch.cov((read - x @ rows.T).T)
     whiten = torch.linalg.inv(torch.linalg.cholesky(noise))
     return torch.linalg.svd(whiten @ rows, full_matrices=True)[2].T.float()

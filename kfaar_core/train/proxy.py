@@ -96,7 +96,7 @@ def fit_channel(
     """
     x = torch.cat((v.flatten(1), torch.ones(len(v), 1)), dim=1).double()
     ridge = 1e-2 * len(v) * torch.eye(x.shape[1]).double()
-    solved = torch.linalg.solve(x.T @ x + ridge, x.T @ readings.double()).T  # (S, 385)
+    solved = torch.linalg.solve(x.T @ x + ridge, x.T @ readings.double()).T  # (S, 97)
     away = readings.double() - x @ solved.T
     # Shrunk towards independent noise (Ledoit and Wolf, 2004): P would put the code where the noise only seems small.
     spread = away.std(dim=0).clamp(min=1e-6)

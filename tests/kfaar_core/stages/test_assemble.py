@@ -93,15 +93,18 @@ def test_a_form_loads_the_weights_that_are_named_for_it_and_no_others(tiny, proj
     assert sorted(asked) == sorted(FORM_WEIGHTS[projector])
 
 
-def test_forms_on_offer_are_those_whose_weights_are_all_there(monkeypatch):
-    present = {"floor", "projector_hashed"}
+def test_forms_on_offer_are_those_whose_weights_and_thresholds_are_all_there(monkeypatch):
+    present, calibrated = {"floor", "projector_hashed"}, {"floor", "hashed"}
     monkeypatch.setattr(
         assembling.weights, "find", lambda name, download: name if name in present and not download else None
     )
+    monkeypatch.setattr(assembling, "has_calibration", lambda preset, name: preset == "lab" and name in calibrated)
     assert available_projectors() == ("floor",)
     present.add("kvfa")
     assert sorted(available_projectors()) == ["floor", "hashed"]
     present.update(FORM_WEIGHTS["bits"])
+    assert sorted(available_projectors()) == ["floor", "hashed"]  # no thresholds yet
+    calibrated.add("bits")
     assert sorted(available_projectors()) == sorted(PROJECTORS) and available_projectors()[0] == LAB.projector
 
 
