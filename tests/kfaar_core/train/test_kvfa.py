@@ -63,16 +63,26 @@ def test_a_shaken_view_is_nearly_where_it_was(rng):
     assert min(moved) > 0.01 and max(moved) < 0.3 and len(set(moved)) == 40
 
 
-def test_a_square_keeps_its_shape_when_it_is_shaken():
-    """The view is higher than wide: a turn must not shear it."""
-    x = -torch.ones(200, 3, *INPUT)
-    x[:, :, 34:94, 26:86] = 1
-    sides = []
-    for view in shaken(x, np.random.default_rng(0)).mean(dim=1):
-        inside = view > 0
-        sides.append([inside.any(dim=0).sum(), inside.any(dim=1).sum()])
-    height, width = np.array(sides).T
-    assert np.abs(height - width).max() <= 3 and abs(height.mean() - width.mean()) < 0.3
+class QuarterTurn:
+    """Draws a turn of 90 degrees and nothing else."""
+
+    def normal(self, mean: float, sd: float, size) -> np.ndarray:
+        return np.full(size, 90.0 if sd == 1 else 0.0)
+
+    def uniform(self, low: float, high: float, size) -> np.ndarray:
+        return np.full(size, (low + high) / 2 if low else 0.0)
+
+    def standard_normal(self, size, dtype) -> np.ndarray:
+        return np.zeros(size, dtype)
+
+
+def test_a_turn_does_not_shear_what_it_turns():
+    """The view is higher than wide; 60 x 20 px in its middle become 20 x 60 px."""
+    x = -torch.ones(1, 3, *INPUT)
+    x[:, :, 54:74, 26:86] = 1
+    expected = -torch.ones(*INPUT)
+    expected[34:94, 46:66] = 1
+    torch.testing.assert_close(shaken(x, QuarterTurn())[0, 0], expected, atol=1e-3, rtol=0)
 
 
 # ---- terms

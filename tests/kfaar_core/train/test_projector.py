@@ -182,6 +182,30 @@ def test_three_steps_of_hashed_show_every_term_and_move_p_alone(rng, tmp_path):
     assert all(torch.equal(tensor, before[name]) for name, tensor in proxy.state_dict().items())
 
 
+def test_a_triplet_is_seen_under_one_key_and_x1_under_another_too(rng, tmp_path):
+    """As the first step draws it, where the code stands on the first axes and the look on the others."""
+    asked: list[Tensor] = []
+
+    class Spy(FeatureProxy):
+        def forward(self, v: Tensor) -> Tensor:
+            asked.append(v.detach().flatten(1))
+            return super().forward(v)
+
+    training = replace(QUICK, projector_steps=1)
+    seen, net = channel(random(8, MOVED) / 20, 0.1 * torch.eye(8)), start(4, torch.eye(MOVED), training)
+    train_hashed(crowd(rng), net, Spy(6, hidden=4).requires_grad_(False), seen, training, tmp_path, resume=False)
+    x1, x2, other, y = (v[:, :4] / training.code_size for v in asked)
+    for code in (x1, x2, other, y):
+        torch.testing.assert_close(code.norm(dim=1), torch.full((12,), 2.0))  # sqrt(d)
+    alike = torch.cosine_similarity(x1, x2)
+    assert alike.min() > 0.8 and (alike < 1 - 1e-6).all()  # two photos of one person under one key
+    assert (torch.cosine_similarity(x1, other) < alike).float().mean() > 0.8
+    assert (torch.cosine_similarity(x1, y) < alike).float().mean() > 0.8
+    first, second, third, fourth = (v[:, 4:] for v in asked)
+    assert torch.equal(first, second) and torch.equal(first, fourth) and (first != third).any(dim=1).all()
+    assert len(first.unique(dim=0)) == training.projector_keys == 4  # row n is under key n, modulo the keys
+
+
 def test_hashed_learns(rng, tmp_path):
     """The mean over 40 steps is below the first step's."""
     totals = []

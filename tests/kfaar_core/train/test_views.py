@@ -68,6 +68,14 @@ def test_each_render_is_seen_as_it_is_and_saved(cache):
     np.testing.assert_array_equal(found.payload, found.w[:, 0, :4])
 
 
+def test_the_damaged_view_is_of_the_saved_picture_at_its_own_size(cache, monkeypatch):
+    """Pictures are black and 150 px after saving; the face still stands where the landmarks are."""
+    monkeypatch.setattr(module, "saved", lambda picture, rng: np.zeros((150, 150, 3), dtype=np.uint8))
+    found = views("k", 0, 1)
+    face, black = (found.clean != 128).any(axis=3), (found.damaged == 0).all(axis=3)
+    assert black.any() and (face != black).mean() < 0.05  # the run-time landmarks shift it a little
+
+
 def test_views_by_shard(cache):
     every = views("k")
     np.testing.assert_array_equal(views("k", 1, 2).damaged, every.damaged[EACH : 2 * EACH])
