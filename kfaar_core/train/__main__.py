@@ -211,7 +211,7 @@ def projector(
 
 @app.command()
 def kvfa(
-    form: Annotated[str, typer.Argument(help="styles, draft, hashed (F's three lessons), bits-8, bits-128, bits-256")],
+    form: Annotated[str, typer.Argument(help="styles, draft, hashed (F's lessons), code (h alone), bits-N")],
     data: DataOption = "lfw",
     out: OutOption = ASSETS,
     resume: ResumeOption = False,
@@ -219,7 +219,7 @@ def kvfa(
     threads: Annotated[int, typer.Option(help="of the CPU")] = 1,
 ) -> None:
     """Train KVFA (Eq. 17-24)."""
-    _check_form(form, "styles", "draft", "hashed")
+    _check_form(form, "styles", "draft", "hashed", "code")
     torch.set_num_threads(threads)
     training = with_settings(LAB_TRAINING, settings)
     _print(training)
@@ -232,6 +232,11 @@ def kvfa(
         net, found = road.teach_code(form, folder, resume)
         code, read = road.fit_code(net)
         _save(out / "kvfa.safetensors", {**_under("net.", net.state_dict()), **code}, training, found | read)
+    elif form == "code":
+        net, card = road.reader(out), json.loads((out / "kvfa.card.json").read_text())
+        code, read = road.fit_code(net)
+        found = card["metrics"] | read | {"F was taught by": card["metrics"].get("F was taught by", card["command"])}
+        _save(out / "kvfa.safetensors", {**_under("net.", net.state_dict()), **code}, training, found)
     else:
         keyed, found = road.teach_keyed(road.reader(out), _bits(form), folder, resume)
         _save(out / f"kvfa_{form.replace('-', '_')}.safetensors", dict(keyed.state_dict()), training, found)

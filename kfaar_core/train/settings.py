@@ -59,7 +59,7 @@ class Training:
     code_shards: int = 26  # of 250 renders by the trained P                    [design]
     draft_unseen: int = 12  # further ones that tell how well its codes are read [design]
     unseen_shards: int = 8  # further ones, to which h is fitted               [design]
-    code_ridge: float = 0.01  # of a sight's mean variance                      [dev]
+    code_ridge: float = 0.5  # of a sight's mean variance                      [dev]
     draft_steps: int = 2000  # of F's second lesson                             [design]
     code_steps: int = 1500  # of F's third lesson                               [design]
     styles_share: float = 0.25  # weight of the styles beside the code          [design]
