@@ -46,14 +46,15 @@ class Preset:
 LAB = Preset(name="lab")
 PAPER = replace(LAB, name="paper", encoder="facenet_vggface2", judge="arcface", generator="stylegan2", side=1024)
 TINY = replace(LAB, name="tiny", encoder="tiny", judge="tiny", generator="tiny", side=32, sides=(32, 64), face_min=12)
+PROJECTORS = ("floor", "hashed", "bits")  # forms of P and KVFA
 PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}
 
 
-def get_preset(name: str) -> Preset:
-    """The preset of that name.
+def get_preset(name: str, projector: str | None = None) -> Preset:
+    """The preset of that name, with another projector where one is given.
 
     Raises:
-        BadSetting: an unknown name, or `paper`, whose weights this version does not load yet.
+        BadSetting: an unknown name or projector, or `paper`, whose weights this version does not load yet.
     """
     if name not in PRESETS:
         raise BadSetting(got=f"the preset {name!r}", mend=f"choose one of {', '.join(PRESETS)}")
@@ -62,4 +63,16 @@ def get_preset(name: str) -> Preset:
             got="the preset 'paper' (FaceNet, StyleGAN2, FaceVid2Vid) is declared but its networks are not wired yet",
             mend="use the preset lab, which needs no download",
         )
-    return PRESETS[name]
+    preset = PRESETS[name]
+    return preset if projector is None else replace(preset, projector=check_projector(projector))
+
+
+def check_projector(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        BadSetting: an unknown projector.
+    """
+    if name not in PROJECTORS:
+        raise BadSetting(got=f"the projector {name!r}", mend=f"choose one of {', '.join(PROJECTORS)}")
+    return name

@@ -21,10 +21,10 @@ from kfaar_core.errors import DataMissing, KfaarError
 from kfaar_core.evaluate.results import Result, load_result
 from kfaar_core.metrics import bootstrap, verification
 from kfaar_core.metrics.bands import Band, tar_band
+from kfaar_core.presets import PROJECTORS
 from kfaar_core.records import Scores
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import populations
-from kfaar_core.stages.project import PROJECTORS
 
 log = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from kfaar_core.commands.options import (
     Json,
     Key,
     PresetName,
+    ProjectorName,
     Threads,
     key_of,
     load_stages,
@@ -68,7 +69,7 @@ class Order:
         """Made when the first photo turns out to be one."""
         from kfaar_core.pipeline import AnonymisationServer
 
-        return AnonymisationServer(load_stages(self.preset.name, self.device, self.threads))
+        return AnonymisationServer(load_stages(self.preset, self.device, self.threads))
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def anonymise(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="a .png; a folder for several photos")],
     key: Key = None,
     preset: PresetName = "lab",
+    projector: ProjectorName = None,
     face: Annotated[
         str, typer.Option("--face", metavar="largest|all|N", help="N counts from 0, the largest")
     ] = "largest",
@@ -132,7 +134,7 @@ def anonymise(
     as_json: Json = False,
 ) -> None:
     """Give every photo a virtual face. Without --key a key is made and kept beside the output as OUT.key."""
-    settings, which = get_preset(preset), face_of(face)
+    settings, which = get_preset(preset, projector), face_of(face)
     wanted = places(photos, output)
     check_outputs(wanted, photos, output, key is None, which, force)
     order = Order(settings, None if key is None else key_of(key), which, mode, size, force, device, threads)

@@ -15,6 +15,7 @@ from kfaar_core.commands.options import (
     NeededKey,
     Original,
     PresetName,
+    ProjectorName,
     Threads,
     Virtual,
     key_of,
@@ -37,17 +38,18 @@ def authenticate(
     original: Original,
     key: Key = None,
     preset: PresetName = "lab",
+    projector: ProjectorName = None,
     device: Device = "auto",
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
     """Tell whether the virtual face is the person of the photo; without --key, as far as one can without it."""
-    get_preset(preset)
+    settings = get_preset(preset, projector)
     user_key = None if key is None else key_of(key)
     photos = open_both(virtual, original)
     from kfaar_core.pipeline import AuthenticationServer
 
-    answer = AuthenticationServer(load_stages(preset, device, threads)).authenticate(*photos, user_key)
+    answer = AuthenticationServer(load_stages(settings, device, threads)).authenticate(*photos, user_key)
     if as_json:
         show_json({**asdict(answer), "cosine": float(answer.cosine), "same_person": bool(answer.same_person)})
     else:
@@ -79,18 +81,19 @@ def scenarios(
         typer.Option("--wrong-key", metavar="KEY", help=f"{KEY_FORMS}; a new one is made when none is given"),
     ] = None,
     preset: PresetName = "lab",
+    projector: ProjectorName = None,
     device: Device = "auto",
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
     """The four authentication scenarios of Table VII side by side, for one virtual face and one photo."""
-    get_preset(preset)
+    settings = get_preset(preset, projector)
     right = key_of(key)
     wrong = different_key(right) if wrong_key is None else key_of(wrong_key)
     if wrong == right:
         raise BadKey(got="the wrong key is the right one", mend="give another --wrong-key, or none")
     photos = open_both(virtual, original)
-    found = outcomes(load_stages(preset, device, threads), *photos, right, wrong)
+    found = outcomes(load_stages(settings, device, threads), *photos, right, wrong)
     if as_json:
         show_json([asdict(outcome) for outcome in found])
         return

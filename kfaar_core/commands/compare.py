@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kfaar_core.commands.anonymise import CHUNKS
-from kfaar_core.commands.options import Device, Force, Json, PresetName, Threads, load_stages, show_json, warn
+from kfaar_core.commands.options import (
+    Device,
+    Force,
+    Json,
+    PresetName,
+    ProjectorName,
+    Threads,
+    load_stages,
+    show_json,
+    warn,
+)
 from kfaar_core.commands.places import check_folder, png, refuse_existing
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey
@@ -28,13 +38,14 @@ def compare(
     keys: Annotated[Path, typer.Option("--keys", metavar="FILE", help=f"one HEX key a line, up to {MOST_KEYS}")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="GRID", help="a .png")],
     preset: PresetName = "lab",
+    projector: ProjectorName = None,
     device: Device = "auto",
     threads: Threads = 0,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Draw the virtual faces that several keys give one photo, the original first."""
-    get_preset(preset)
+    settings = get_preset(preset, projector)
     check_folder(png(output).parent)
     if not force:
         refuse_existing([output])
@@ -45,7 +56,7 @@ def compare(
     picture = open_photo(photo)
     for note in picture.notes:
         warn(note)
-    server = AnonymisationServer(load_stages(preset, device, threads))
+    server = AnonymisationServer(load_stages(settings, device, threads))
     faces = [server.anonymise(picture, key) for key in tried]
     names = [f"key {number}" for number in range(1, len(faces) + 1)]
     tiles = [faces[0].crop.picture, *(face.portrait for face in faces)]

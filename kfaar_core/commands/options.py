@@ -12,6 +12,7 @@ import typer
 from kfaar_core.keys import UserKey, read_key, weak_passphrase
 
 if TYPE_CHECKING:
+    from kfaar_core.presets import Preset
     from kfaar_core.records import Photo, Posture
     from kfaar_core.stages.assemble import Stages
 
@@ -20,6 +21,9 @@ KEY_FORMS = "HEX, @FILE, @- (standard input) or pass: (asks)"
 Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help=f"the key: {KEY_FORMS}")]
 NeededKey = Annotated[str, typer.Option("--key", metavar="KEY", help=f"the right key: {KEY_FORMS}")]
 PresetName = Annotated[str, typer.Option("--preset", help="lab, paper or tiny")]
+ProjectorName = Annotated[
+    str | None, typer.Option("--projector", help="form of P and KVFA: floor, hashed or bits; the preset's if not given")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="threads of the CPU; 0 lets the program choose")]
 Json = Annotated[bool, typer.Option("--json", help="answer in JSON, for machines")]
@@ -50,11 +54,12 @@ def key_of(spec: str) -> UserKey:
     return read_key(spec, ask=ask)
 
 
-def load_stages(preset: str, device: str, threads: int) -> Stages:
+def load_stages(preset: Preset, device: str, threads: int) -> Stages:
     """Every network of a preset.
 
     Raises:
-        BadSetting: unknown preset or device. BadWeights: a file is missing or altered.
+        BadSetting: unknown device, or a projector that this version has no networks for.
+        BadWeights: a file is missing or altered.
     """
     import torch
 

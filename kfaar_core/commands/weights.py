@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kfaar_core.commands.options import Device, Json, PresetName, Threads, load_stages, show_json
+from kfaar_core.commands.options import Device, Json, PresetName, ProjectorName, Threads, load_stages, show_json
 from kfaar_core.errors import BadWeights
 from kfaar_core.presets import get_preset
 
@@ -66,9 +66,15 @@ def as_record(status: Any) -> dict[str, Any]:
     }
 
 
-def info(preset: PresetName = "lab", device: Device = "auto", threads: Threads = 0, as_json: Json = False) -> None:
+def info(
+    preset: PresetName = "lab",
+    projector: ProjectorName = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    as_json: Json = False,
+) -> None:
     """Preset, device, weights, versions, thresholds; loads every network, so that what is wrong is said here."""
-    settings = get_preset(preset)
+    settings = get_preset(preset, projector)
     import torch
 
     from kfaar_core import runtime
@@ -85,7 +91,7 @@ def info(preset: PresetName = "lab", device: Device = "auto", threads: Threads =
         "problem": None,
     }
     try:
-        stages = load_stages(preset, device, threads)
+        stages = load_stages(settings, device, threads)
     except BadWeights as error:
         record["problem"] = str(error)
     else:

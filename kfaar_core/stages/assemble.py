@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from kfaar_core import image, runtime, weights
 from kfaar_core.calibration import Calibration, has_calibration, load_calibration
+from kfaar_core.errors import BadSetting
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
-from kfaar_core.presets import LAB, Preset
+from kfaar_core.presets import LAB, PROJECTORS, Preset, check_projector
 from kfaar_core.records import Face, FaceCrop, Photo, Posture
 from kfaar_core.stages import tiny
 from kfaar_core.stages.correct import Corrector, LatentCorrector
@@ -22,13 +23,11 @@ from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
 from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.project import (
-    PROJECTORS,
     BitsProjector,
     FloorProjector,
     HashedProjector,
     IdentityMap,
     Projector,
-    check_projector,
 )
 from kfaar_core.stages.recognise import (
     BitsRecogniser,
@@ -186,7 +185,7 @@ def assemble(
     Args:
         calibration: None takes the committed one; the run that sets the thresholds gives Calibration.unset().
     Raises:
-        BadSetting: an unknown projector or device.
+        BadSetting: an unknown projector or device, or a projector without networks in this version.
         BadWeights: a file is missing or altered.
     """
     device = runtime.device(device_name)
@@ -195,6 +194,12 @@ def assemble(
         boxes = tiny.boxes(preset, device)
         form = form_of(preset.projector, tiny.weights, boxes[4], device)
         return _joined(preset, device, *boxes, form, Calibration.tiny())
+    pinned = weights.read_manifest()
+    if any(f"{name}.safetensors" not in pinned for name in FORM_WEIGHTS[preset.projector]):
+        raise BadSetting(
+            got=f"the projector {preset.projector!r}, whose networks are not part of this version",
+            mend=f"choose one of {', '.join(available_projectors())}",
+        )
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
     if device.type == "cuda":

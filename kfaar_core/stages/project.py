@@ -18,13 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kfaar_core.errors import BadKey, BadSetting
+from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.stages.generate import Generator, part
 from kfaar_core.stages.latent import NaturalSpace
-
-PROJECTORS = ("floor", "hashed", "bits")  # `hashed` and `bits` are trained networks
 
 
 def rotation_of(key: UserKey, dimension: int) -> np.ndarray:
@@ -184,14 +182,3 @@ def checked_bits(key: UserKey, lengths: Iterable[int]) -> Tensor:
             mend="take a key of such a length, or the projector hashed",
         )
     return torch.from_numpy(key.signs())
-
-
-def check_projector(name: str) -> str:
-    """The name itself.
-
-    Raises:
-        BadSetting: an unknown projector.
-    """
-    if name not in PROJECTORS:
-        raise BadSetting(got=f"the projector {name!r}", mend=f"choose one of {', '.join(PROJECTORS)}")
-    return name

@@ -14,11 +14,10 @@ from kfaar_core import image, pipeline
 from kfaar_core.errors import BadKey, BadSetting, NoFaceFound, TooManyTries
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import STEPS, AnonymisationServer, AuthenticationServer, User, look
-from kfaar_core.presets import TINY
+from kfaar_core.presets import PROJECTORS, TINY
 from kfaar_core.records import Face, Photo, VirtualFace
 from kfaar_core.stages.assemble import Stages
 from kfaar_core.stages.detect import Detector
-from kfaar_core.stages.project import PROJECTORS
 from kfaar_core.stages.tiny import TinyDetector
 
 KEY = UserKey.parse("c3" * 32)

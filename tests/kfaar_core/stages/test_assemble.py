@@ -9,12 +9,11 @@ from torch import nn
 
 from kfaar_core.calibration import Calibration
 from kfaar_core.errors import BadSetting, BadWeights
-from kfaar_core.presets import LAB, TINY
+from kfaar_core.presets import LAB, PROJECTORS, TINY
 from kfaar_core.stages import assemble as assembling
 from kfaar_core.stages import tiny as tiny_stages
 from kfaar_core.stages.assemble import FORM_WEIGHTS, assemble, available_projectors, form_of, recogniser
 from kfaar_core.stages.encode import JUDGE
-from kfaar_core.stages.project import PROJECTORS
 
 
 class Affine(nn.Module):
@@ -125,3 +124,9 @@ def test_missing_weights_are_told(monkeypatch):
     monkeypatch.setattr(weights, "load", missing)
     with pytest.raises(BadWeights, match="mobile_stylegan"):
         assemble(LAB, "cpu")
+
+
+def test_a_form_that_this_version_has_no_networks_for_is_told(monkeypatch):
+    monkeypatch.setattr(assembling.weights, "read_manifest", lambda: {"floor.safetensors": None})
+    with pytest.raises(BadSetting, match="'bits', whose networks are not part of this version"):
+        assemble(replace(LAB, projector="bits"), "cpu")

@@ -9,14 +9,13 @@ from kfaar_core.errors import BadKey, BadSetting
 from kfaar_core.keys import UserKey
 from kfaar_core.metrics.random_direction import law_test
 from kfaar_core.nets.projector_net import LEADING, BitsNet, HashedNet
+from kfaar_core.presets import PROJECTORS, check_projector
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.project import (
-    PROJECTORS,
     BitsProjector,
     FloorProjector,
     HashedProjector,
     IdentityMap,
-    check_projector,
     checked_bits,
     rotation_of,
 )
