@@ -171,7 +171,8 @@ def available_projectors() -> tuple[str, ...]:
     """The forms of P whose weights and thresholds are there, the default first."""
 
     def present(name: str) -> bool:
-        trained = all(weights.find(weight, download=False) is not None for weight in FORM_WEIGHTS[name])
+        known = all(weight in weights.WEIGHTS for weight in FORM_WEIGHTS[name])
+        trained = known and all(weights.find(weight, download=False) for weight in FORM_WEIGHTS[name])
         return trained and has_calibration(LAB.name, name)
 
     return tuple(sorted(filter(present, PROJECTORS), key=lambda name: name != LAB.projector))

@@ -97,6 +97,7 @@ def test_forms_on_offer_are_those_whose_weights_and_thresholds_are_all_there(mon
     monkeypatch.setattr(
         assembling.weights, "find", lambda name, download: name if name in present and not download else None
     )
+    monkeypatch.setattr(assembling.weights, "WEIGHTS", {name for form in FORM_WEIGHTS.values() for name in form})
     monkeypatch.setattr(assembling, "has_calibration", lambda preset, name: preset == "lab" and name in calibrated)
     assert available_projectors() == ("floor",)
     present.add("kvfa")
