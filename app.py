@@ -21,8 +21,7 @@ from demo.build import LAUNCH, build
 from demo.core import LocalCore
 from kfaar_core.errors import KfaarError
 from kfaar_core.pipeline import load
-from kfaar_core.presets import PRESETS, get_preset
-from kfaar_core.stages.project import PROJECTORS
+from kfaar_core.presets import PRESETS, PROJECTORS, get_preset
 
 
 def flags() -> argparse.Namespace:
