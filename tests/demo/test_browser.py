@@ -325,6 +325,12 @@ def pick(page, menu: str, option: str) -> None:
     """Choose in one of the menus of the curves."""
     page.locator(f"#curves-{menu} input").click()
     page.get_by_role("option", name=option).click()
+    closed(page)
+
+
+def closed(page) -> None:
+    """Wait until the list of the last menu has faded away."""
+    page.wait_for_function("document.querySelectorAll('[role=option]').length === 0")
 
 
 def options(page, menu: str) -> list[str]:
@@ -332,6 +338,7 @@ def options(page, menu: str) -> list[str]:
     page.locator(f"#curves-{menu} input").click()
     found = [text.strip("✓ \n") for text in page.get_by_role("option").all_inner_texts()]
     page.keyboard.press("Escape")
+    closed(page)
     return found
 
 

@@ -59,7 +59,8 @@ def test_a_form_uses_no_weights_of_the_others():
     assert all({"judge", "mobile_stylegan", "mtcnn_onet"} <= names for names in used.values())
     assert "floor" in used["floor"] and not any("kvfa" in name or "projector" in name for name in used["floor"])
     assert not any("bits" in name or name == "floor" for name in used["hashed"])
-    assert {"projector_hashed", "projector_bits_8"} <= used["bits"]  # whose I(x) is that of `hashed`
+    assert "projector_hashed" in used["bits"] and "floor" not in used["bits"]  # its I(x) is that of `hashed`
+    assert uses(replace(LAB, projector="bits"), "projector_bits_8")
     assert (length_of("kvfa_bits_128"), length_of("kvfa"), length_of("mtcnn_pnet")) == (128, None, None)
 
 
