@@ -29,9 +29,12 @@ weights: $(VENV)/installed-dev
 	$(TRAIN) geometry --tune --resume
 	$(TRAIN) posture
 	$(TRAIN) floor
+	$(TRAIN) projector draft --resume
+	$(TRAIN) renders draft
 	$(TRAIN) kvfa styles --resume
-	for form in draft hashed; do \
-	  $(TRAIN) projector $$form --resume && $(TRAIN) renders $$form && $(TRAIN) kvfa $$form --resume || exit 1; done
+	$(TRAIN) projector hashed --resume
+	$(TRAIN) renders hashed
+	$(TRAIN) kvfa hashed --resume
 	for bits in 8 128 256; do \
 	  $(TRAIN) projector bits-$$bits --resume && $(TRAIN) renders bits-$$bits && $(TRAIN) kvfa bits-$$bits --resume || exit 1; done
 	$(BIN)/python -m kfaar_core.convert manifest

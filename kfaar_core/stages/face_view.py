@@ -1,37 +1,75 @@
-"""What F sees of a picture: the aligned face, everything outside it grey.
+"""What F sees of a picture: the face's shape, and its texture free of shape (Cootes, Edwards and Taylor, 2001).
 
-Identity must show in the face: what stands beside it (hair, clothes, background) can thus neither help nor harm.
+Every triangle between the landmarks is carried to its place in the mean face. Head pose and expression then move no
+part of the texture, and what stands beside the face (hair, clothes, background) can neither help nor harm: identity
+must show in the face.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.spatial
-from PIL import Image, ImageDraw
+import torch
+from torch.nn import functional
 
 from kfaar_core import image
-from kfaar_core.nets.reader_net import INPUT
+from kfaar_core.nets.reader_net import TEXTURE
 from kfaar_core.stages.detect import five_points
 from kfaar_core.stages.encode import JUDGE_TEMPLATE
 
-TEMPLATE = JUDGE_TEMPLATE + 8  # px; the same frame of five points with 8 px more on every side
 GREY = 128  # level outside the face
+FRAME = (160, 180)  # px, width x height of the upright face that texture is taken from
+UPRIGHT = (JUDGE_TEMPLATE + 16) * 1.25  # px, its five points
 
 
-def face_view(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """
-    Args:
-        picture: (H, W, 3) uint8.
-        landmarks: (478, 2+) px.
+@dataclass(frozen=True)
+class FaceView:
+    """One face as F sees it, or N of them."""
 
-    Returns:
-        (128, 112, 3) uint8.
-    """
-    size = INPUT[1], INPUT[0]
-    to_picture = image.similarity(TEMPLATE, five_points(landmarks))
-    view = image.warp(picture, to_picture, size)
-    points = image.apply(image.invert(to_picture), landmarks[:, :2])
-    outline = points[scipy.spatial.ConvexHull(points).vertices]
-    inside = Image.new("L", size)
-    ImageDraw.Draw(inside).polygon([tuple(point) for point in outline], fill=255)
-    return np.where(np.asarray(inside)[:, :, None] > 0, view, np.uint8(GREY))
+    texture: np.ndarray  # (..., 96, 80, 3) uint8, grey outside the mean face
+    shape: np.ndarray  # (..., 478, 2) float32 or float16, landmarks in the upright frame, px
+
+    def __getitem__(self, chosen: slice | np.ndarray) -> FaceView:
+        return FaceView(self.texture[chosen], self.shape[chosen])
+
+
+def upright(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(478, 2+) landmarks in px -> the (2, 3) similarity from the upright frame to the picture, and (478, 2) in it."""
+    to_picture = image.similarity(UPRIGHT, five_points(landmarks))
+    return to_picture, image.apply(image.invert(to_picture), landmarks[:, :2])
+
+
+class MeanFace:
+    """The triangles of the mean face, and where in them each pixel of the texture lies."""
+
+    def __init__(self, shape: np.ndarray) -> None:
+        """shape: (478, 2) px, the mean of upright landmarks."""
+        triangles = scipy.spatial.Delaunay(shape.astype(np.float64))
+        low, high = shape.min(axis=0), shape.max(axis=0)
+        height, width = TEXTURE
+        steps = [(np.arange(count) + 0.5) / count for count in (width, height)]
+        places = low + np.stack(np.meshgrid(*steps), axis=-1).reshape(-1, 2) * (high - low)
+        found = triangles.find_simplex(places)
+        self._inside = found >= 0  # (96 x 80,)
+        found, places = found[self._inside], places[self._inside]
+        affine = triangles.transform[found]  # scipy's: two rows of the map to barycentric coordinates, then the origin
+        two = np.einsum("nij,nj->ni", affine[:, :2], places - affine[:, 2])
+        self._weights = np.concatenate([two, 1 - two.sum(axis=1, keepdims=True)], axis=1)  # (n, 3)
+        self._corners = triangles.simplices[found]  # (n, 3) landmarks
+
+    def view(self, picture: np.ndarray, landmarks: np.ndarray) -> FaceView:
+        """
+        Args:
+            picture: (H, W, 3) uint8.
+            landmarks: (478, 2+) px.
+        """
+        to_picture, shape = upright(landmarks)
+        frame = torch.from_numpy(image.warp(picture, to_picture, FRAME)).permute(2, 0, 1)[None].float()
+        places = np.einsum("nk,nkd->nd", self._weights, shape[self._corners])  # px in the frame
+        grid = torch.from_numpy((places / FRAME * 2 - 1).astype(np.float32))[None, None]
+        seen = functional.grid_sample(frame, grid, padding_mode="border", align_corners=False)[0, :, 0].T
+        texture = np.full((TEXTURE[0] * TEXTURE[1], 3), GREY, dtype=np.uint8)
+        texture[self._inside] = seen.round().numpy().astype(np.uint8)
+        return FaceView(texture.reshape(*TEXTURE, 3), shape.astype(np.float32))

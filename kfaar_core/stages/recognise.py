@@ -19,7 +19,7 @@ from kfaar_core.keys import UserKey
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.records import Verdict
-from kfaar_core.stages.face_view import face_view
+from kfaar_core.stages.face_view import MeanFace
 from kfaar_core.stages.generate import part
 from kfaar_core.stages.project import IdentityMap, checked_bits, rotation_of
 
@@ -42,21 +42,27 @@ class FloorReader:
         return unit((sight - self._mean) @ self._map.T)
 
 
+def reader_net(state: Mapping[str, Tensor]) -> ReaderNet:
+    """F of a state, in evaluation mode."""
+    net = ReaderNet(len(state["last.bias"]))
+    net.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()})
+    return net.eval().requires_grad_(False)
+
+
 class FaceReader:
     """F: what it reads of a face, the styles of the picture first and then the code."""
 
     def __init__(self, state: Mapping[str, Tensor], device: torch.device) -> None:
         """state: `net.*` of ReaderNet."""
-        inner = part(state, "net.")
-        self._net, self._device = ReaderNet(len(inner["last.bias"])), device
-        self._net.load_state_dict(inner)
-        self._net.to(device).eval().requires_grad_(False)
+        self._net, self._device = reader_net(part(state, "net.")).to(device), device
+        self._face = MeanFace(self._net.mean_shape.cpu().numpy())
 
     @torch.inference_mode()
     def __call__(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (192 + d,) float32."""
-        view = image.to_float(face_view(picture, landmarks)).to(self._device)
-        return self._net(view)[0].float().cpu().numpy()
+        view = self._face.view(picture, landmarks)
+        texture, shape = image.to_float(view.texture), torch.from_numpy(view.shape)[None]
+        return self._net(texture.to(self._device), shape.to(self._device))[0].float().cpu().numpy()
 
 
 class CodeReader:

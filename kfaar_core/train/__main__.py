@@ -188,14 +188,14 @@ def projector(
     folder = cache_folder(f"projector/{form}")
     if form in ("draft", "hashed"):
         torch.manual_seed(training.seed)
-        channel = road.channel(road.earlier("styles" if form == "draft" else "draft"))
+        channel = road.channel(None, "mixed") if form == "draft" else road.channel(road.styles_reader(), "draft")
         axes = projector_fit.payload_axes(channel, training.code_dimension)
         hashed = projector_fit.start(training.code_dimension, axes, training)
         projector_fit.train_hashed(road.people, hashed, road.proxy, channel, training, folder, resume)
         state = {**_under("net.", hashed.state_dict()), **road.natural, **road.identity}
         state["look.size"] = torch.tensor(training.look_size)
     else:
-        channel = road.channel(road.reader(out))
+        channel = road.channel(road.reader(out), "mixed")
         lesson = projector_fit.train_bits(
             road.people, _bits(form), road.generator, road.proxy, channel, training, folder, resume
         )
@@ -211,7 +211,7 @@ def projector(
 
 @app.command()
 def kvfa(
-    form: Annotated[str, typer.Argument(help="styles, draft, hashed (F's lessons), code (h alone), bits-N")],
+    form: Annotated[str, typer.Argument(help="styles, hashed (F's lessons), code (h alone), bits-N")],
     data: DataOption = "lfw",
     out: OutOption = ASSETS,
     resume: ResumeOption = False,
@@ -219,17 +219,15 @@ def kvfa(
     threads: Annotated[int, typer.Option(help="of the CPU")] = 1,
 ) -> None:
     """Train KVFA (Eq. 17-24)."""
-    _check_form(form, "styles", "draft", "hashed", "code")
+    _check_form(form, "styles", "hashed", "code")
     torch.set_num_threads(threads)
     training = with_settings(LAB_TRAINING, settings)
     _print(training)
     road, folder = Road(training, locate(data, False)), cache_folder(f"kvfa/{form}")
     if form == "styles":
-        road.teach_styles(folder, resume)
-    elif form == "draft":
-        save_file(road.teach_code(form, folder, resume)[0].state_dict(), folder / "net.safetensors")
+        typer.echo(json.dumps(road.teach_styles(folder, resume), indent=2))
     elif form == "hashed":
-        net, found = road.teach_code(form, folder, resume)
+        net, found = road.teach_code(folder, resume)
         code, read = road.fit_code(net)
         _save(out / "kvfa.safetensors", {**_under("net.", net.state_dict()), **code}, training, found | read)
     elif form == "code":

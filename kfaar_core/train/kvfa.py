@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from kfaar_core.losses.cosine import SAME, cosine_loss
 from kfaar_core.losses.recogniser import Readings, recogniser_terms, recogniser_total
 from kfaar_core.nets.keyed_net import KeyedNet
-from kfaar_core.nets.reader_net import INPUT, ReaderNet
+from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.runtime import stream
+from kfaar_core.stages.face_view import FaceView
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.loop import Plan, train
 from kfaar_core.train.projector import rotations
@@ -28,21 +28,14 @@ STYLES_READ = 64  # leading natural coordinates of each layer group that F is as
 STYLES = 3 * STYLES_READ
 
 
-def seen(views: np.ndarray) -> Tensor:
-    """(N, 128, 112, 3) uint8 -> (N, 3, 128, 112) in [-1, 1]."""
-    return torch.from_numpy(views).permute(0, 3, 1, 2).float() / 127.5 - 1
+def seen(textures: np.ndarray) -> Tensor:
+    """(N, 96, 80, 3) uint8 -> (N, 3, 96, 80) in [-1, 1]."""
+    return torch.from_numpy(textures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def shaken(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Small turns (1 degree), scales (1.5 %) and shifts (1 px) of views, brightness, contrast, noise."""
-    count = len(x)
-    angle, scale = np.deg2rad(rng.normal(0, 1, count)), np.exp(rng.normal(0, 0.015, count))
-    c, s, ratio = scale * np.cos(angle), scale * np.sin(angle), INPUT[0] / INPUT[1]
-    shift = rng.normal(0, 1 / 60, (count, 2))
-    theta = np.stack([c, -s * ratio, shift[:, 0], s / ratio, c, shift[:, 1]], axis=1).reshape(-1, 2, 3)
-    grid = functional.affine_grid(torch.from_numpy(theta.astype(np.float32)), list(x.shape), align_corners=False)
-    x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
-    draw = lambda low, high: torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1)).astype(np.float32))  # noqa: E731
+def lit(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Other contrast, brightness and noise for each of the textures (N, 3, 96, 80)."""
+    draw = lambda low, high: torch.from_numpy(rng.uniform(low, high, (len(x), 1, 1, 1)).astype(np.float32))  # noqa: E731
     noise = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
     return x * draw(0.95, 1.05) + draw(-0.04, 0.04) + noise * draw(0, 0.03)
 
@@ -77,21 +70,25 @@ def learn(
         first = group * np.sort(order[place * count : (place + 1) * count])
         chosen = np.concatenate([first + i for i in range(group)])
         rng = stream(training.seed, f"kvfa batch {step}")
-        worse = rng.random((len(chosen), 1, 1, 1)) < 0.5
-        pictures = np.where(worse, data.damaged[chosen], data.clean[chosen])
-        x = shaken(seen(pictures), rng).to(memory_format=torch.channels_last)
+        worse = rng.random((len(chosen), 1, 1)) < 0.5
+        textures = np.where(worse[..., None], data.damaged.texture[chosen], data.clean.texture[chosen])
+        shapes = np.where(worse, data.damaged.shape[chosen], data.clean.shape[chosen]).astype(np.float32)
+        x = lit(seen(textures), rng).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            answers = net(x)
+            answers = net(x, torch.from_numpy(shapes))
         return terms(answers.float(), targets[chosen])
 
     train(net, losses, plan, folder, resume, objective, training)
 
 
 @torch.inference_mode()
-def read(net: ReaderNet, views: np.ndarray) -> np.ndarray:
-    """(N, outputs) float32 of views (N, 128, 112, 3) uint8, in evaluation mode."""
+def read(net: ReaderNet, faces: FaceView) -> np.ndarray:
+    """(N, outputs) float32 of N faces, in evaluation mode."""
     net.eval()
-    return np.concatenate([net(seen(views[i : i + 64])).numpy() for i in range(0, len(views), 64)])
+    parts = [faces[i : i + 64] for i in range(0, len(faces.shape), 64)]
+    return np.concatenate(
+        [net(seen(part.texture), torch.from_numpy(part.shape.astype(np.float32))).numpy() for part in parts]
+    )
 
 
 def styles_terms(answers: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -140,6 +137,13 @@ def grown(net: ReaderNet, outputs: int) -> ReaderNet:
 def style_targets(space: NaturalSpace, w: np.ndarray) -> Tensor:
     """(N, 192): the leading natural coordinates of each layer group."""
     return space.of_w(torch.from_numpy(w))[:, :, :STYLES_READ].flatten(1)
+
+
+def styles_report(answers: np.ndarray, targets: Tensor) -> dict[str, float]:
+    """Share of the variance of the 32 leading coordinates of each layer group that F tells."""
+    told = 1 - (torch.from_numpy(answers)[:, :STYLES] - targets).square().mean(dim=0) / targets.var(dim=0)
+    groups = told.unflatten(0, (3, STYLES_READ))[:, :32].mean(dim=1)
+    return dict(zip(("coarse_told", "middle_told", "fine_told"), groups.tolist(), strict=True))
 
 
 def cosine_report(answers: np.ndarray, codes: np.ndarray) -> dict[str, float]:

@@ -22,10 +22,13 @@ from kfaar_core.nets.projector_net import LEADING
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.stages.assemble import recogniser
 from kfaar_core.stages.encode import DLIB
+from kfaar_core.stages.face_view import FaceView
 from kfaar_core.stages.generate import OpenVinoGenerator, part
+from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.latent import NaturalSpace, natural_state
 from kfaar_core.stages.project import IdentityMap
-from kfaar_core.train import floor, kvfa
+from kfaar_core.stages.recognise import reader_net
+from kfaar_core.train import floor, kvfa, views
 from kfaar_core.train.features import features
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
@@ -34,7 +37,7 @@ from kfaar_core.train.projector import People, people_of
 from kfaar_core.train.proxy import Channel, FeatureProxy, fit_channel, fit_proxy
 from kfaar_core.train.renders import Renders, load_renders
 from kfaar_core.train.settings import Training
-from kfaar_core.train.views import Views, views
+from kfaar_core.train.views import Views
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +111,18 @@ class Road:
         log.info("proxy: mean cosine with R on unseen renders %.3f", cosine)
         return net
 
+    @cached_property
+    def _geometry(self) -> GeometryReader:
+        return GeometryReader(weights.load("geometry"), torch.device("cpu"))
+
+    @cached_property
+    def mean_shape(self) -> np.ndarray:
+        """(478, 2) px; the first eight shards tell it."""
+        return views.mean_shape(load_renders("mixed", 8).landmarks)
+
+    def _views(self, kind: str, first: int = 0, last: int | None = None) -> Views:
+        return views.views(kind, self.mean_shape, self._geometry, first, last)
+
     def unseen(self, kind: str) -> tuple[int, int]:
         """Shards that F did not learn from: the first and the one after the last."""
         training = self.training
@@ -118,16 +133,20 @@ class Road:
         }[kind]
         return first, first + more
 
-    def channel(self, reader: ReaderNet, kind: str = "mixed") -> Channel:
-        """Posture correction, rendering and what KVFA with this F sees; fitted on renders that F did not learn from."""
+    def channel(self, reader: ReaderNet | None, kind: str) -> Channel:
+        """Posture correction, rendering and what KVFA sees; fitted on renders that F did not learn from.
+
+        Args:
+            reader: F; None leaves E alone.
+        """
         first, last = self.unseen(kind)
-        seen, faces = views(kind, first, last), load_renders(kind, last, first)
-        features = self._features(faces, f"renders-{kind}-unseen")
-        sights = np.concatenate([features, kvfa.read(reader, seen.clean)], axis=1)
-        v = self.space.of_w(torch.from_numpy(seen.w))[..., :LEADING]
+        faces = load_renders(kind, last, first)
+        sights = self._features(faces, f"renders-{kind}-unseen")
+        if reader is not None:
+            sights = np.concatenate([sights, kvfa.read(reader, self._views(kind, first, last).clean)], axis=1)
+        v = self.space.of_w(torch.from_numpy(faces.w))[..., :LEADING]
         fitted = self.fitted
-        readings = torch.from_numpy(sights).float()
-        return fit_channel(self.space, fitted.posture, fitted.gain, fitted.targets, v, readings)
+        return fit_channel(self.space, fitted.posture, fitted.gain, fitted.targets, v, torch.from_numpy(sights).float())
 
     @cached_property
     def blind_channel(self) -> Channel:
@@ -135,66 +154,50 @@ class Road:
         fitted, none = self.fitted, torch.zeros(len(self._mixed_leading), 1)
         return fit_channel(self.space, fitted.posture, fitted.gain, fitted.targets, self._mixed_leading, none)
 
-    def earlier(self, lesson: str) -> ReaderNet:
-        """F after the lesson `styles` or `draft`."""
-        state = load_file(cache_folder(f"kvfa/{lesson}") / "net.safetensors")
-        net = ReaderNet(len(state["last.bias"]))
-        net.load_state_dict(state)
-        return net.eval()
-
     def reader(self, folder: Path) -> ReaderNet:
         """F as committed."""
-        state = part(load_file(folder / "kvfa.safetensors"), "net.")
-        net = ReaderNet(len(state["last.bias"]))
-        net.load_state_dict(state)
-        return net.eval()
+        return reader_net(part(load_file(folder / "kvfa.safetensors"), "net."))
 
-    def teach_styles(self, folder: Path, resume: bool) -> None:
-        """F's first lesson: to read the styles of any face."""
+    def styles_reader(self) -> ReaderNet:
+        """F after its first lesson."""
+        return reader_net(load_file(cache_folder("kvfa/styles") / "net.safetensors"))
+
+    def teach_styles(self, folder: Path, resume: bool) -> dict[str, float]:
+        """F's first lesson: to read the styles of any face, and of faces as P makes them."""
         torch.manual_seed(self.training.seed)
-        net, data = ReaderNet(kvfa.STYLES), views("mixed", 0, self.training.styled_shards)
-        targets = kvfa.style_targets(self.space, data.w)
+        net = ReaderNet(kvfa.STYLES)
+        net.mean_shape.copy_(torch.from_numpy(self.mean_shape))
+        data = joined([self._views(kind, 0, self.unseen(kind)[0]) for kind in ("mixed", "draft")])
         plan = Plan(steps=self.training.styles_steps, rate=self.training.rate, seed=self.training.seed)
-        kvfa.learn(
-            net,
-            cut(data),
-            targets[:-HELD],
-            kvfa.styles_terms,
-            lambda terms: terms["styles"],
-            plan,
-            self.training,
-            folder,
-            resume,
-        )
+        targets = kvfa.style_targets(self.space, data.w)
+        terms, objective = kvfa.styles_terms, lambda found: found["styles"]
+        kvfa.learn(net, data, targets, terms, objective, plan, self.training, folder, resume)
         save_file(net.state_dict(), folder / "net.safetensors")
+        unseen = self._views("draft", *self.unseen("draft"))
+        return kvfa.styles_report(kvfa.read(net, unseen.clean), kvfa.style_targets(self.space, unseen.w))
 
-    def teach_code(self, kind: str, folder: Path, resume: bool) -> tuple[ReaderNet, dict[str, float]]:
-        """F's second and third lesson: to read the code in faces of P, as a draft and as it stays."""
+    def teach_code(self, folder: Path, resume: bool) -> tuple[ReaderNet, dict[str, float]]:
+        """F's second lesson: to read the code in faces of P."""
         training, lambdas = self.training, self.training.recogniser_weights()
-        data = views(kind, 0, self.unseen(kind)[0])
+        data = self._views("hashed", 0, self.unseen("hashed")[0])
         torch.manual_seed(training.seed)
-        before = self.earlier("styles" if kind == "draft" else "draft")
-        net = kvfa.grown(before, kvfa.STYLES + training.code_dimension)
+        net = kvfa.grown(self.styles_reader(), kvfa.STYLES + training.code_dimension)
         targets = torch.cat((kvfa.style_targets(self.space, data.w), torch.from_numpy(data.payload)), dim=1)
         kvfa.learn(
             net,
-            cut(data),
+            data[:-HELD],
             targets[:-HELD],
             lambda answers, aims: kvfa.code_terms(answers, aims, training.margin),
             lambda terms: recogniser_total(terms, lambdas) + training.styles_share * terms["styles"],
-            Plan(
-                steps=training.draft_steps if kind == "draft" else training.code_steps,
-                rate=training.rate,
-                seed=training.seed,
-            ),
+            Plan(steps=training.code_steps, rate=training.code_rate, seed=training.seed),
             training,
             folder,
             resume,
             group=2,
         )
         found: dict[str, float] = {}
-        for name, pictures in (("as_it_is", data.clean), ("saved_small_or_as_jpeg", data.damaged)):
-            answers = kvfa.read(net, pictures[-HELD:])[:, kvfa.STYLES :]
+        for name, faces in (("as_it_is", data.clean), ("saved_small_or_as_jpeg", data.damaged)):
+            answers = kvfa.read(net, faces[-HELD:])[:, kvfa.STYLES :]
             report = kvfa.cosine_report(answers, data.payload[-HELD:])
             found |= {f"{name}_{figure}": value for figure, value in report.items()}
         return net, found
@@ -202,7 +205,7 @@ class Road:
     def fit_code(self, reader: ReaderNet) -> tuple[dict[str, Tensor], dict[str, float]]:
         """h: ridge from whole sights to the code, on renders that F did not learn from; a fifth of them tests it."""
         first, last = self.unseen("hashed")
-        data, faces = views("hashed", first, last), load_renders("hashed", last, first)
+        data, faces = self._views("hashed", first, last), load_renders("hashed", last, first)
         features = self._features(faces, "renders-hashed-unseen")
         sights = [np.concatenate([features, kvfa.read(reader, seen)], axis=1) for seen in (data.clean, data.damaged)]
         held = len(features) // 5
@@ -222,13 +225,21 @@ class Road:
     ) -> tuple[KeyedNet, dict[str, float]]:
         """The keyed MLP of `bits`, on sights of faces of its P; it goes on from P's stand-in for it."""
         kind = f"bits-{bits}"
-        data, faces = views(kind, 0, self.training.bits_shards), load_renders(kind, self.training.bits_shards)
+        data, faces = self._views(kind, 0, self.training.bits_shards), load_renders(kind, self.training.bits_shards)
         sights = np.concatenate([self._features(faces, f"renders-{kind}"), kvfa.read(reader, data.clean)], axis=1)
         worn = np.concatenate([sights[:, : -reader.last.out_features], kvfa.read(reader, data.damaged)], axis=1)
         first = load_file(cache_folder(f"projector/{kind}") / "reader.safetensors")
         return kvfa.teach_keyed(first, np.stack([sights, worn]), data.payload, bits, self.training, folder, resume)
 
 
-def cut(data: Views) -> Views:
-    """Without the last HELD."""
-    return Views(**{name: getattr(data, name)[:-HELD] for name in Views.__annotations__})
+def joined(parts: list[Views]) -> Views:
+    """Views of several kinds of renders, without what they carry."""
+    faces = [
+        FaceView(
+            np.concatenate([getattr(part, name).texture for part in parts]),
+            np.concatenate([getattr(part, name).shape for part in parts]),
+        )
+        for name in ("clean", "damaged")
+    ]
+    w = np.concatenate([part.w for part in parts])
+    return Views(*faces, w, np.zeros((len(w), 0), dtype=np.float32))

@@ -130,13 +130,13 @@ class StandInCore:
     def evaluate(
         self, archive: Path, *, projector: str, people: int, keys: str, progress: Callable[[int, int], None]
     ) -> Result:
-        """Random numbers for as many people as the zip has folders."""
+        """Random numbers for as many people as the zip has folders; long work for a zip of more than `people`."""
         with zipfile.ZipFile(archive) as packed:
             assert packed.testzip() is None
             found = len({Path(name).parent.name for name in packed.namelist()})
         for done in range(min(found, people)):
             progress(done, min(found, people))
-            time.sleep(self.seconds)
+            time.sleep(self.seconds * (20 if found > people else 1))
         return result("yours", keys, min(found, people))
 
 
