@@ -29,6 +29,7 @@ from kfaar_core.stages.latent import NaturalSpace, natural_state
 from kfaar_core.stages.project import IdentityMap
 from kfaar_core.stages.recognise import reader_net
 from kfaar_core.train import floor, kvfa, views
+from kfaar_core.train.appearance import fit_appearance
 from kfaar_core.train.features import features
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
@@ -162,13 +163,17 @@ class Road:
         """F after its first lesson."""
         return reader_net(load_file(cache_folder("kvfa/styles") / "net.safetensors"))
 
+    def _reader_plan(self, steps: int) -> Plan:
+        training = self.training
+        return Plan(steps=steps, rate=training.reader_rate, decay=training.reader_decay, seed=training.seed)
+
     def teach_styles(self, folder: Path, resume: bool) -> dict[str, float]:
         """F's first lesson: to read the styles of any face, and of faces as P makes them."""
         torch.manual_seed(self.training.seed)
         net = ReaderNet(kvfa.STYLES)
-        net.mean_shape.copy_(torch.from_numpy(self.mean_shape))
         data = joined([self._views(kind, 0, self.unseen(kind)[0]) for kind in ("mixed", "draft")])
-        plan = Plan(steps=self.training.styles_steps, rate=self.training.rate, seed=self.training.seed)
+        fit_appearance(net, data.clean, self.mean_shape)
+        plan = self._reader_plan(self.training.styles_steps)
         targets = kvfa.style_targets(self.space, data.w)
         terms, objective = kvfa.styles_terms, lambda found: found["styles"]
         kvfa.learn(net, data, targets, terms, objective, plan, self.training, folder, resume)
@@ -189,7 +194,7 @@ class Road:
             targets[:-HELD],
             lambda answers, aims: kvfa.code_terms(answers, aims, training.margin),
             lambda terms: recogniser_total(terms, lambdas) + training.styles_share * terms["styles"],
-            Plan(steps=training.code_steps, rate=training.code_rate, seed=training.seed),
+            self._reader_plan(training.code_steps),
             training,
             folder,
             resume,
