@@ -62,16 +62,16 @@ def triplets_of(sights: np.ndarray, payload: np.ndarray, people: People) -> Trip
     return Triplets(sights.reshape(2, -1, 3, sights.shape[-1]), payload.reshape(-1, 3, width), owners.reshape(-1, 3))
 
 
-def split(triplets: Triplets, seed: int) -> tuple[Triplets, Triplets]:
-    """Triplets to learn from, and those of x whom the others do not show, neither as x nor as y.
+def split(triplets: Triplets, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which triplets are learned from, and which show an x who is in none of those, sorted by x.
 
     Triplets of a known x and a held-out y are in neither.
     """
     known = np.unique(triplets.people)
     held = stream(seed, "held-out people").permutation(known)[: round(HELD * len(known))]
     hidden = np.isin(triplets.people, held).reshape(-1, 3)  # (T, 3)
-    unseen = triplets[np.flatnonzero(hidden[:, 0])]
-    return triplets[np.flatnonzero(~hidden.any(axis=1))], unseen[np.argsort(unseen.people[:, 0], kind="stable")]
+    unseen = np.flatnonzero(hidden[:, 0])
+    return np.flatnonzero(~hidden.any(axis=1)), unseen[np.argsort(triplets.people[unseen, 0], kind="stable")]
 
 
 def unlearned(scaling: Mapping[str, Tensor], bits: int, dimension: int, seed: int) -> dict[str, Tensor]:
@@ -157,14 +157,15 @@ def table_x(
         scaling: `mean` and `scale` (S,) of sights. fixed: the paper's threshold.
         training: the budget of every variant; its seed is the first one, and chooses who is held out.
     """
-    shown, unseen = split(triplets, training.seed)
-    held, taught = unseen.people[:, 0], len(np.unique(shown.people))
-    counts = f"{taught} people teach in {len(shown)} triplets, {len(np.unique(held))} are held out in {len(unseen)}"
+    taught, tested = split(triplets, training.seed)
+    unseen, both = triplets[tested], triplets[np.concatenate([taught, tested])]
+    held, teachers = unseen.people[:, 0], len(np.unique(triplets.people[taught]))
+    counts = f"{teachers} people teach in {len(taught)} triplets, {len(np.unique(held))} are held out in {len(unseen)}"
     log.info("%s", counts)
     found: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in RECOGNISER}
     for variant, chosen, folder in runs(RECOGNISER, training, seeds, f"kvfa-bits-{bits}"):
         first = unlearned(scaling, bits, triplets.payload.shape[-1] - bits, chosen.seed)
-        net, _ = teach_keyed(first, *shown.flat(), bits, chosen, folder, resume)
+        net, _ = teach_keyed(first, *both.flat(), bits, chosen, folder, resume, held=len(unseen))
         found[variant.name].append(scores(net, unseen, bits, training.seed))
     named = {name: figures(each, held, fixed) for name, each in found.items()}
     about = (

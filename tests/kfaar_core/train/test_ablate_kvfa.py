@@ -23,6 +23,7 @@ from kfaar_core.train.ablate_kvfa import (
 from kfaar_core.train.ablation import RECOGNISER
 from kfaar_core.train.projector import People
 from kfaar_core.train.settings import LAB_TRAINING
+from kfaar_core.weights import load_checkpoint
 from tests.kfaar_core.train.stand_ins import crowd
 
 BITS, D, COUNT = 8, 4, 120
@@ -59,13 +60,13 @@ def test_everybody_is_known_again(people, drawn, triplets):
 
 
 def test_nobody_who_is_held_out_is_shown(triplets):
-    shown, unseen = split(triplets, 0)
+    shown, unseen = (triplets[chosen] for chosen in split(triplets, 0))
     assert not set(unseen.people[:, 0]) & set(shown.people.ravel())
     assert len(shown) > COUNT / 3 and len(unseen) > COUNT / 10
     assert (np.diff(unseen.people[:, 0]) >= 0).all()
-    again, other = split(triplets, 0)[1], split(triplets, 1)[1]
-    np.testing.assert_array_equal(again.people, unseen.people)
-    assert set(other.people[:, 0]) != set(unseen.people[:, 0])
+    again, other = (triplets.people[split(triplets, seed)[1], 0] for seed in (0, 1))
+    np.testing.assert_array_equal(again, unseen.people[:, 0])
+    assert set(other) != set(again)
 
 
 class Honest(torch.nn.Module):
@@ -78,7 +79,7 @@ class Honest(torch.nn.Module):
 
 
 def test_scores_of_a_network_that_does_as_it_should(triplets):
-    _, unseen = split(triplets, 0)
+    unseen = triplets[split(triplets, 0)[1]]
     found = scores(Honest(), unseen, BITS, seed=0)
     assert all(values.shape == (len(unseen),) for values in found.values())
     for name, cosine in {"right key, same photo": 1, "wrong key": -1, "one bit wrong": -1, "no key": 0}.items():
@@ -89,7 +90,7 @@ def test_scores_of_a_network_that_does_as_it_should(triplets):
 
 
 def test_an_impostor_is_somebody_else_who_is_held_out_too(triplets):
-    _, unseen = split(triplets, 0)
+    unseen = triplets[split(triplets, 0)[1]]
     found = scores(Honest(), unseen, BITS, seed=0)[IMPOSTOR]
     u, owners = unseen.payload[:, 0, :D], unseen.people[:, 0]
     cosines = u @ u.T
@@ -145,3 +146,24 @@ def test_a_table_comes_again_without_a_step(triplets, tmp_path, monkeypatch):
     assert len(before) == 2 * len(RECOGNISER)
     assert table_x(triplets, scaling, QUICK, **ask) == table
     assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_what_held_out_people_look_like_teaches_nothing(triplets, tmp_path, monkeypatch):
+    """With other sights of them, every network is the very same; with other sights of the others, it is not."""
+    monkeypatch.setenv("KFAAR_CACHE", str(tmp_path))
+    width = triplets.sights.shape[-1]
+    scaling = {"mean": torch.zeros(width), "scale": torch.ones(width)}
+
+    def nets(changed: np.ndarray) -> list[torch.Tensor]:
+        sights = triplets.sights.copy()
+        sights[:, changed] *= -1
+        ask = {"bits": BITS, "fixed": 0.7, "seeds": 1, "resume": False}
+        table_x(replace(triplets, sights=sights), scaling, QUICK, **ask)
+        saved = (load_checkpoint(path) for path in sorted(tmp_path.rglob("checkpoint.pt")))
+        return [state["net"]["layers.0.weight"] for state in saved]
+
+    taught, tested = split(triplets, QUICK.seed)
+    before, unmoved, moved = nets(np.array([], dtype=int)), nets(tested), nets(taught)
+    assert len(before) == len(RECOGNISER)
+    assert all(torch.equal(one, other) for one, other in zip(before, unmoved, strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(before, moved, strict=True))
