@@ -22,7 +22,7 @@ from kfaar_core.pipeline import AnonymisationServer
 from kfaar_core.scenarios import pairs
 from kfaar_core.stages.project import HashedProjector, IdentityMap
 from kfaar_core.tables import Table
-from kfaar_core.train.ablation import PROJECTOR, Curve, Figure, Share, rows, runs
+from kfaar_core.train.ablation import PROJECTOR, Curve, Figure, Mean, Share, rows, runs
 from kfaar_core.train.projector import People, payload_axes, start, train_hashed
 from kfaar_core.train.proxy import Channel, FeatureProxy
 from kfaar_core.train.road import Road
@@ -134,7 +134,7 @@ def different(cosines: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def figures(real: np.ndarray, virtual: np.ndarray, threshold: float) -> dict[str, Figure]:
-    """The figures of Table IX, and differentiation, which its text speaks of.
+    """The figures of Table IX, differentiation, which its text speaks of, and the cosines that each loss is about.
 
     Args:
         real: (P, 2, D) unit features of the judge; virtual: (S, P, 2, K, D) of S seeds and K >= 2 shared keys.
@@ -142,13 +142,15 @@ def figures(real: np.ndarray, virtual: np.ndarray, threshold: float) -> dict[str
     """
     people, keys = np.arange(len(real)), virtual.shape[3]
 
-    def share(hits: np.ndarray) -> Share:  # (S, P, ...)
-        owners = np.broadcast_to(people.reshape(-1, *[1] * (hits.ndim - 2)), hits.shape[1:])
-        return Share(hits.reshape(len(hits), -1), owners.ravel())
+    def of(kind: type[Mean], values: np.ndarray) -> Mean:  # (S, P, ...)
+        owners = np.broadcast_to(people.reshape(-1, *[1] * (values.ndim - 2)), values.shape[1:])
+        return kind(values.reshape(len(values), -1), owners.ravel())
 
-    own = np.einsum("pfd,spfkd->spfk", real, virtual)  # x and G(x, k)
-    other_key = np.einsum("spfkd,spfkd->spfk", virtual[..., :-1, :], virtual[..., 1:, :])
-    neighbour = np.einsum("spfkd,spfkd->spfk", virtual, np.roll(virtual, -1, axis=1))  # the order of people is random
+    apart = {
+        "anonymity": np.einsum("pfd,spfkd->spfk", real, virtual),  # x and G(x, k)
+        "diversity": np.einsum("spfkd,spfkd->spfk", virtual[..., :-1, :], virtual[..., 1:, :]),  # two keys
+        "differentiation": np.einsum("spfkd,spfkd->spfk", virtual, np.roll(virtual, -1, axis=1)),  # in random order
+    }
     two_photos = np.einsum("spkd,sqkd->spqk", virtual[:, :, 0], virtual[:, :, 1])  # G(x1, k) and G(x2 or y, k)
     same, owner = np.eye(len(people), dtype=bool), np.repeat(people, keys)
     sides = (
@@ -160,10 +162,10 @@ def figures(real: np.ndarray, virtual: np.ndarray, threshold: float) -> dict[str
     return {
         "AUC": Curve(area, *sides),
         "EER": Curve(equal_error, *sides),
-        "detection": share((~np.isnan(virtual[..., 0])).astype(float)),
-        "anonymity": share(different(own, threshold)),
-        "diversity": share(different(other_key, threshold)),
-        "differentiation": share(different(neighbour, threshold)),
+        "detection": of(Share, (~np.isnan(virtual[..., 0])).astype(float)),
+        **{name: of(Share, different(cosines, threshold)) for name, cosines in apart.items()},
+        "cosine: synchronism": Mean(*sides[:2]),
+        **{f"cosine: {name}": of(Mean, cosines) for name, cosines in apart.items()},
     }
 
 
