@@ -142,6 +142,7 @@ def teach_keyed(
     training: Training,
     folder: Path,
     resume: bool,
+    held: int | None = None,
 ) -> tuple[KeyedNet, dict[str, float]]:
     """Eq. 17-24 for `bits`, on sights of renders in triplets (x1, x2 of one person, y of another) under one key.
 
@@ -149,11 +150,12 @@ def teach_keyed(
         first: state to start from.
         sights: (2, N, S) of the faces as they are and saved small or as a JPEG.
         payload: (N, d + bits): u of the photo, then the key's bits.
+        held: triplets at the end that test it; None takes a tenth.
     """
     sight, dimension = sights.shape[2], payload.shape[1] - bits
     net = KeyedNet(sight, bits, dimension)
     net.load_state_dict(first)
-    held = len(payload) // 30 * 3
+    held = len(payload) // 30 if held is None else held
     seen = torch.from_numpy(sights.astype(np.float32)).unflatten(1, (-1, 3))  # (2, N / 3, 3, S)
     truth = torch.from_numpy(payload).unflatten(0, (-1, 3))
     weights = training.recogniser_weights()
@@ -176,7 +178,7 @@ def teach_keyed(
 
     def losses(step: int) -> dict[str, Tensor]:
         rng = stream(training.seed, f"keyed batch {step}")
-        chosen = rng.integers(0, seen.shape[1] - held // 3, training.projector_batch)
+        chosen = rng.integers(0, seen.shape[1] - held, training.projector_batch)
         version = torch.from_numpy(rng.integers(0, 2, len(chosen)))
         x = seen[version, torch.from_numpy(chosen)]
         x = x + 0.3 * net.scale * torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
@@ -185,6 +187,6 @@ def teach_keyed(
     plan = Plan(steps=training.keyed_steps, rate=training.projector_rate, decay=0.05, seed=training.seed)
     train(net, losses, plan, folder, resume, lambda found: recogniser_total(found, weights), training)
     with torch.inference_mode():
-        x, aims = seen[0, -(held // 3) :].flatten(0, 1), truth[-(held // 3) :].flatten(0, 1)
+        x, aims = seen[0, -held:].flatten(0, 1), truth[-held:].flatten(0, 1)
         found = cosine_report(net(x, aims[:, dimension:]).numpy(), aims[:, :dimension].numpy())
     return net, found

@@ -225,16 +225,25 @@ class Road:
         code = {"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy((rows / scale).astype(np.float32))}
         return code, found
 
-    def teach_keyed(
-        self, reader: ReaderNet, bits: int, folder: Path, resume: bool
-    ) -> tuple[KeyedNet, dict[str, float]]:
-        """The keyed MLP of `bits`, on sights of faces of its P; it goes on from P's stand-in for it."""
+    def keyed_sights(self, reader: ReaderNet, bits: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the keyed MLP of `bits` learns from, in triplets of renders of its P.
+
+        Returns:
+            (2, N, S) sights of the faces as they are and saved, and (N, d + bits) what they carry (train.renders).
+        """
         kind = f"bits-{bits}"
         data, faces = self._views(kind, 0, self.training.bits_shards), load_renders(kind, self.training.bits_shards)
         sights = np.concatenate([self._features(faces, f"renders-{kind}"), kvfa.read(reader, data.clean)], axis=1)
         worn = np.concatenate([sights[:, : -reader.last.out_features], kvfa.read(reader, data.damaged)], axis=1)
-        first = load_file(cache_folder(f"projector/{kind}") / "reader.safetensors")
-        return kvfa.teach_keyed(first, np.stack([sights, worn]), data.payload, bits, self.training, folder, resume)
+        return np.stack([sights, worn]), data.payload
+
+    def teach_keyed(
+        self, reader: ReaderNet, bits: int, folder: Path, resume: bool
+    ) -> tuple[KeyedNet, dict[str, float]]:
+        """The keyed MLP of `bits`, on sights of faces of its P; it goes on from P's stand-in for it."""
+        first = load_file(cache_folder(f"projector/bits-{bits}") / "reader.safetensors")
+        sights, payload = self.keyed_sights(reader, bits)
+        return kvfa.teach_keyed(first, sights, payload, bits, self.training, folder, resume)
 
 
 def joined(parts: list[Views]) -> Views:
