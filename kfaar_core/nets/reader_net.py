@@ -30,7 +30,7 @@ class ReaderNet(nn.Module, PyTorchModelHubMixin):
     shape_axes: Tensor
 
     def __init__(
-        self, outputs: int, textures: int = 600, shapes: int = 100, hidden: int = 1024, dropout: float = 0.2
+        self, outputs: int, textures: int = 300, shapes: int = 100, hidden: int = 768, dropout: float = 0.2
     ) -> None:
         super().__init__()
         self.register_buffer("mean_shape", torch.zeros(LANDMARKS, 2))
@@ -47,7 +47,7 @@ class ReaderNet(nn.Module, PyTorchModelHubMixin):
         self.straight = nn.Linear(textures + shapes, outputs)
 
     def appearance(self, texture: Tensor, shape: Tensor) -> Tensor:
-        """(N, 700): where the face lies along the principal axes of texture and of shape."""
+        """(N, 400): where the face lies along the principal axes of texture and of shape."""
         coarse = functional.avg_pool2d(texture, COARSE).flatten(1) - self.mean_texture
         away = (shape - self.mean_shape).flatten(1)
         return torch.cat((coarse @ self.texture_axes, away @ self.shape_axes), dim=1)
@@ -56,5 +56,5 @@ class ReaderNet(nn.Module, PyTorchModelHubMixin):
         return self.of_appearance(self.appearance(texture, shape))
 
     def of_appearance(self, x: Tensor) -> Tensor:
-        """What follows the first hidden layer: (N, 700) -> (N, outputs)."""
+        """What follows the first hidden layer: (N, 400) -> (N, outputs)."""
         return self.straight(x) + self.last(self.hidden(x))

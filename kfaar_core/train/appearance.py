@@ -22,7 +22,7 @@ def seen(textures: np.ndarray) -> Tensor:
 
 
 def coordinates(net: ReaderNet, faces: FaceView, part: int = 1024) -> Tensor:
-    """(N, 700) where each face lies along the axes of a network."""
+    """(N, 400) where each face lies along the axes of a network."""
     parts = [faces[i : i + part] for i in range(0, len(faces.shape), part)]
     shapes = [torch.from_numpy(p.shape.astype(np.float32)) for p in parts]
     return torch.cat([net.appearance(seen(p.texture), shape) for p, shape in zip(parts, shapes, strict=True)])

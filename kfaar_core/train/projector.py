@@ -176,7 +176,7 @@ def train_bits(
     weights = training.projector_weights()
 
     def losses(step: int) -> dict[str, Tensor]:
-        count, keys = training.projector_batch, training.projector_keys
+        count, keys = training.bits_batch, training.projector_keys
         x1, x2, y = people.triplets(count)
         pool = torch.randint(0, 2, (2, keys, bits)).float() * 2 - 1
         same = (pool[0] == pool[1]).all(dim=1)  # one in 256 for 8 bits; L_div would contradict L_syn
@@ -194,7 +194,7 @@ def train_bits(
         terms["read"] = 1 - functional.cosine_similarity(read, people.identity[x1]).mean()
         return terms
 
-    plan = Plan(steps=training.projector_steps, rate=training.projector_rate, decay=0.0, seed=training.seed)
+    plan = Plan(steps=training.bits_steps, rate=training.projector_rate, decay=0.0, seed=training.seed)
     train(lesson, losses, plan, folder, resume, lambda terms: objective(terms, weights), training)
     return lesson
 
