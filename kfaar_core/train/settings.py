@@ -51,7 +51,7 @@ class Training:
     # the trained forms
     styled_shards: int = 64  # mixed renders from which F learns to read styles [design]
     code_dimension: int = 48  # d of `hashed`                                   [dev]
-    code_size: float = 1.25 # sd of the code along each natural coordinate      [dev]
+    code_size: float = 1.25  # sd of the code along each natural coordinate      [dev]
     look_size: float = 0.2  # sd of what the key draws beside it                [dev]
     channel_shards: int = 10  # further ones that tell how well it reads        [design]
     styles_steps: int = 9000  # of F's first lesson                             [design]
