@@ -11,17 +11,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kfaar_core.nets.keyed_net import KeyedNet
-from kfaar_core.nets.reader_net import INPUT, ReaderNet
+from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE, ReaderNet
+from kfaar_core.stages.face_view import FaceView, MeanFace
+from kfaar_core.stages.recognise import FaceReader, reader_net
+from kfaar_core.stages.tiny import weights as tiny_weights
 from kfaar_core.train.kvfa import (
     STYLES,
     code_terms,
     cosine_report,
     grown,
     learn,
+    lit,
     read,
     seen,
-    shaken,
     style_targets,
+    styles_report,
     styles_terms,
     teach_keyed,
 )
@@ -34,55 +38,40 @@ D = 6
 
 
 def pictures(rng: np.random.Generator, count: int) -> np.ndarray:
-    """(count, 128, 112, 3) smooth views."""
-    y, x = np.mgrid[: INPUT[0], : INPUT[1]] / 30
+    """(count, 96, 80, 3) smooth textures."""
+    y, x = np.mgrid[: TEXTURE[0], : TEXTURE[1]] / 30
     waves = rng.uniform(0.5, 2, (count, 3, 2))
     return np.stack([127 + 100 * np.stack([np.sin(a * x + b * y) for a, b in face], axis=-1) for face in waves]).astype(
         np.uint8
     )
 
 
+def faces(rng: np.random.Generator, count: int) -> FaceView:
+    """As train.views keeps them: shapes of half precision."""
+    return FaceView(pictures(rng, count), rng.standard_normal((count, LANDMARKS, 2)).astype(np.float16))
+
+
 # ---- what F sees while it learns
 
 
 def test_levels_become_numbers_around_zero():
-    views = np.zeros((2, *INPUT, 3), dtype=np.uint8)
-    views[1, 5, 7] = (255, 0, 128)
-    x = seen(views)
-    assert x.shape == (2, 3, *INPUT) and x.dtype == torch.float32
+    textures = np.zeros((2, *TEXTURE, 3), dtype=np.uint8)
+    textures[1, 5, 7] = (255, 0, 128)
+    x = seen(textures)
+    assert x.shape == (2, 3, *TEXTURE) and x.dtype == torch.float32
     assert x[0].unique().tolist() == [-1]
     assert x[1, :, 5, 7].tolist() == pytest.approx([1, -1, 1 / 255], abs=1e-6)
 
 
-def test_a_shaken_view_is_nearly_where_it_was(rng):
+def test_other_light_moves_nothing(rng):
     x = seen(pictures(rng, 40))
-    first, again = (shaken(x, np.random.default_rng(3)) for _ in range(2))
-    assert torch.equal(first, again) and not torch.equal(first, shaken(x, np.random.default_rng(4)))
-    assert first.shape == x.shape and first.isfinite().all()
-    moved = [functional.mse_loss(one, other) ** 0.5 for one, other in zip(first, x, strict=True)]
-    assert min(moved) > 0.01 and max(moved) < 0.3 and len(set(moved)) == 40
-
-
-class QuarterTurn:
-    """Draws a turn of 90 degrees and nothing else."""
-
-    def normal(self, mean: float, sd: float, size) -> np.ndarray:
-        return np.full(size, 90.0 if sd == 1 else 0.0)
-
-    def uniform(self, low: float, high: float, size) -> np.ndarray:
-        return np.full(size, (low + high) / 2 if low else 0.0)
-
-    def standard_normal(self, size, dtype) -> np.ndarray:
-        return np.zeros(size, dtype)
-
-
-def test_a_turn_does_not_shear_what_it_turns():
-    """The view is higher than wide; 60 x 20 px in its middle become 20 x 60 px."""
-    x = -torch.ones(1, 3, *INPUT)
-    x[:, :, 54:74, 26:86] = 1
-    expected = -torch.ones(*INPUT)
-    expected[34:94, 46:66] = 1
-    torch.testing.assert_close(shaken(x, QuarterTurn())[0, 0], expected, atol=1e-3, rtol=0)
+    first, again = (lit(x, np.random.default_rng(3)) for _ in range(2))
+    assert torch.equal(first, again) and not torch.equal(first, lit(x, np.random.default_rng(4)))
+    assert first.shape == x.shape and first.dtype == torch.float32
+    for one, other in zip(first, x, strict=True):
+        assert torch.corrcoef(torch.stack((one.flatten(), other.flatten())))[0, 1] > 0.99
+    away = (first - x).square().mean(dim=(1, 2, 3)).sqrt()
+    assert 0.001 < away.min() < away.max() < 0.1 and len(away.unique()) == 40
 
 
 # ---- terms
@@ -159,18 +148,27 @@ def test_the_report_is_a_cosine():
     assert found["code_cosine_sd"] == pytest.approx((1 - 0.5**0.5) / 2)
 
 
+def test_the_styles_report_is_the_share_of_variance_told():
+    """Exact for the coarse layers, nothing but the mean for the middle ones, half the way for the fine ones."""
+    targets = torch.randn(4000, 3, 64, generator=torch.Generator().manual_seed(0))
+    told = targets * torch.tensor([1.0, 0.0, 0.5])[:, None]
+    told[..., 32:] = 9.0  # the report looks at the 32 coordinates that P moves
+    found = styles_report(torch.cat((told.flatten(1), torch.ones(4000, D)), dim=1).numpy(), targets.flatten(1))
+    assert found == pytest.approx({"coarse_told": 1.0, "middle_told": 0.0, "fine_told": 0.75}, abs=0.01)
+
+
 # ---- lessons
 
 
 class Small(nn.Module):
-    """Colours of the view's quarters, then one layer."""
+    """Colours of the texture's quarters and the mean of the shape, then one layer."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
-        self.last = nn.Linear(12, outputs)
+        self.last = nn.Linear(14, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(functional.adaptive_avg_pool2d(x, 2).flatten(1))
+    def forward(self, texture: Tensor, shape: Tensor) -> Tensor:
+        return self.last(torch.cat((functional.adaptive_avg_pool2d(texture, 2).flatten(1), shape.mean(dim=1)), dim=1))
 
 
 class Killed(Exception):
@@ -182,8 +180,9 @@ TRAINING = replace(LAB_TRAINING, batch=4)
 
 
 def data_of(rng: np.random.Generator, count: int) -> Views:
-    clean = pictures(rng, count)
-    return Views(clean, 255 - clean, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
+    clean = faces(rng, count)
+    damaged = FaceView(255 - clean.texture, clean.shape + 1)
+    return Views(clean, damaged, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
 
 
 def taught(folder: Path, data: Views, targets: Tensor, dies_at: int = -1, resume: bool = False, seed: int = 0):
@@ -228,16 +227,18 @@ def test_what_belongs_together_stands_in_both_halves_and_every_group_comes_once(
 
 
 def test_half_of_what_f_sees_was_saved(rng, tmp_path):
-    """Clean views are white here and saved ones black."""
+    """Clean faces are white here with shapes of 1, and saved ones black with shapes of -1."""
     count = 40
-    white = np.full((count, *INPUT, 3), 255, np.uint8)
-    data = Views(white, 0 * white, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
+    white = FaceView(np.full((count, *TEXTURE, 3), 255, np.uint8), np.ones((count, LANDMARKS, 2), np.float16))
+    black = FaceView(0 * white.texture, -white.shape)
+    data = Views(white, black, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
     shades: list[float] = []
 
     class Spy(Small):
-        def forward(self, x: Tensor) -> Tensor:
-            shades.extend(x.mean(dim=(1, 2, 3)).tolist())
-            return super().forward(x)
+        def forward(self, texture: Tensor, shape: Tensor) -> Tensor:
+            shades.extend(texture.mean(dim=(1, 2, 3)).tolist())
+            assert torch.equal(texture.mean(dim=(1, 2, 3)) > 0, (shape == 1).all(dim=(1, 2)))  # of one picture
+            return super().forward(texture, shape)
 
     def of(found: Tensor, aims: Tensor) -> dict[str, Tensor]:
         return {"fit": (found - aims).square().mean()}
@@ -263,6 +264,7 @@ def test_f_itself_learns_a_step(rng, tmp_path):
         tmp_path,
         False,
     )
+    assert all(tensor.is_contiguous() for tensor in net.state_dict().values())  # or it could not be saved
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
     with (tmp_path / "log.csv").open(newline="") as file:
@@ -271,19 +273,29 @@ def test_f_itself_learns_a_step(rng, tmp_path):
 
 
 def test_reading_does_not_depend_on_the_batch(rng):
-    net, views = Small(3), pictures(rng, 70)  # more than a batch
-    found = read(net, views)
+    net, many = Small(3), faces(rng, 70)  # more than a batch
+    found = read(net, many)
     assert found.shape == (70, 3) and found.dtype == np.float32 and not net.training
-    np.testing.assert_allclose(read(net, views[66:]), found[66:], atol=1e-5)
+    np.testing.assert_allclose(read(net, many[66:]), found[66:], atol=1e-5)
+
+
+def test_f_reads_in_training_as_it_does_in_use(photo, tiny):
+    state, landmarks = tiny_weights("kvfa"), tiny.landmarks(photo)
+    net = reader_net({name.removeprefix("net."): tensor for name, tensor in state.items() if name.startswith("net.")})
+    view = MeanFace(net.mean_shape.numpy()).view(photo.pixels, landmarks)
+    (found,) = read(net, FaceView(view.texture[None], view.shape[None]))
+    np.testing.assert_allclose(FaceReader(state, torch.device("cpu"))(photo.pixels, landmarks), found, atol=1e-5)
 
 
 def test_a_grown_f_reads_styles_as_before_and_of_the_code_nearly_nothing():
     torch.manual_seed(0)
     net = ReaderNet(STYLES)
+    net.mean_shape.fill_(80.0)
     larger = grown(net.eval(), STYLES + D).eval()
-    x = torch.randn(2, 3, *INPUT, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(2, 3, *TEXTURE, generator=torch.Generator().manual_seed(1))
+    shape = 80 + 5 * torch.randn(2, LANDMARKS, 2, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        before, after = net(x), larger(x)
+        before, after = net(x, shape), larger(x, shape)
     assert after.shape == (2, STYLES + D)
     torch.testing.assert_close(after[:, :STYLES], before)
     assert 0 < after[:, STYLES:].abs().mean() < 0.3 * before.abs().mean()
