@@ -146,6 +146,7 @@ def test_the_objective_is_the_paper_s_sum_and_our_own_terms():
     ours = {"read": torch.tensor(0.5), "natural": torch.tensor(0.1)}
     assert objective({**paper, **ours}, weights) == pytest.approx(3.4 + 1 + 3)
     assert objective({**paper, "read": torch.tensor(0.5)}, weights) == pytest.approx(4.4)
+    assert objective(paper, weights) == pytest.approx(3.4)
 
 
 # ---- lessons
