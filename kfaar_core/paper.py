@@ -70,6 +70,8 @@ PLACES = (
     Place("Table VI", "tables:table_vi", "recognition accuracy of KVFA"),
     Place("Table VII", "tables:table_vii", "similarity in four authentication scenarios"),
     Place("Table VII", "scenarios.populations:Scenario", "what each scenario compares"),
+    Place("Table IX", "train.ablate_projector:table_ix", "each loss of HPVFG left out"),
+    Place("Table X", "train.ablate_kvfa:table_x", "losses of KVFA left out"),
     Place("Table XII", "plots:flipped_bits", "keys with wrong bits"),
     Place("Section III", "pipeline", "system model"),
     Place("Section III-C-1", "pipeline:AuthenticationServer", "guessing of keys: tries are limited"),

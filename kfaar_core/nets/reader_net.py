@@ -1,7 +1,8 @@
 """F: the feature extractor of KVFA (Section IV-C-2): "input layer, hidden layer, and output layer", four hidden layers.
 
-The four are here a stem and three stages of two residual blocks. F is given nothing but the face: its texture and its
-shape apart (stages.face_view).
+F is given nothing but the face: its texture and its shape apart (stages.face_view). The first hidden layer is their
+appearance model (Cootes, Edwards and Taylor, 2001): principal axes, fitted in closed form (train.appearance). On as few
+faces as a CPU can render, convolutions learned by heart what these layers generalise.
 """
 
 from __future__ import annotations
@@ -11,13 +12,10 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kfaar_core.nets.residual import ResidualStages
-
 TEXTURE = (96, 80)  # px, height x width
+COARSE = 2  # px a side that are averaged before the axes
 LANDMARKS = 478
-WIDTHS = (32, 64, 128, 256)
-NARROW = 48  # channels that keep their place; with all 256 the last layer would weigh as much as the rest
-HIDDEN = 512
+TEXTURE_SIZE = 3 * TEXTURE[0] * TEXTURE[1] // COARSE**2
 
 
 class ReaderNet(nn.Module, PyTorchModelHubMixin):
@@ -27,17 +25,36 @@ class ReaderNet(nn.Module, PyTorchModelHubMixin):
     """
 
     mean_shape: Tensor
+    mean_texture: Tensor
+    texture_axes: Tensor
+    shape_axes: Tensor
 
-    def __init__(self, outputs: int) -> None:
+    def __init__(
+        self, outputs: int, textures: int = 600, shapes: int = 100, hidden: int = 1024, dropout: float = 0.2
+    ) -> None:
         super().__init__()
         self.register_buffer("mean_shape", torch.zeros(LANDMARKS, 2))
-        self.stages = ResidualStages(WIDTHS, depth=2)
-        self.narrow = nn.Sequential(nn.Conv2d(WIDTHS[-1], NARROW, 1, bias=False), nn.BatchNorm2d(NARROW), nn.ReLU())
-        self.hidden = nn.Linear(NARROW * (TEXTURE[0] // 16) * (TEXTURE[1] // 16), HIDDEN)
-        self.bent = nn.Linear(2 * LANDMARKS, HIDDEN)
-        self.last = nn.Linear(HIDDEN, outputs)
+        self.register_buffer("mean_texture", torch.zeros(TEXTURE_SIZE))
+        self.register_buffer("texture_axes", torch.randn(TEXTURE_SIZE, textures) / TEXTURE_SIZE**0.5)
+        self.register_buffer("shape_axes", torch.randn(2 * LANDMARKS, shapes) / (2 * LANDMARKS) ** 0.5)
+        layers: list[nn.Module] = []
+        width = textures + shapes
+        for _ in range(3):
+            layers += [nn.Linear(width, hidden), nn.SiLU(), nn.Dropout(dropout)]
+            width = hidden
+        self.hidden = nn.Sequential(*layers)
+        self.last = nn.Linear(hidden, outputs)
+        self.straight = nn.Linear(textures + shapes, outputs)
+
+    def appearance(self, texture: Tensor, shape: Tensor) -> Tensor:
+        """(N, 700): where the face lies along the principal axes of texture and of shape."""
+        coarse = functional.avg_pool2d(texture, COARSE).flatten(1) - self.mean_texture
+        away = (shape - self.mean_shape).flatten(1)
+        return torch.cat((coarse @ self.texture_axes, away @ self.shape_axes), dim=1)
 
     def forward(self, texture: Tensor, shape: Tensor) -> Tensor:
-        places = self.narrow(self.stages(texture)).flatten(1)
-        away = (shape - self.mean_shape).flatten(1) / 4  # px -> about 1
-        return self.last(functional.relu(self.hidden(places) + self.bent(away)))
+        return self.of_appearance(self.appearance(texture, shape))
+
+    def of_appearance(self, x: Tensor) -> Tensor:
+        """What follows the first hidden layer: (N, 700) -> (N, outputs)."""
+        return self.straight(x) + self.last(self.hidden(x))

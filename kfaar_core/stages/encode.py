@@ -6,6 +6,7 @@ with a mean fitted on training people: raw cosines between strangers are high fo
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,12 @@ class Recogniser:
         self.alignment, self._flip = alignment, flip
         self._net = net.to(device).eval().requires_grad_(False)
         self._mean = mean.to(device)
+
+    def mirrored(self) -> Recogniser:
+        """The same network that adds the feature of the mirrored crop."""
+        twin = copy(self)
+        twin._flip = True
+        return twin
 
     def align(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> the aligned crop (h, w, 3) uint8."""

@@ -48,7 +48,9 @@ class LinearReader:
 
 def reader_net(state: Mapping[str, Tensor]) -> ReaderNet:
     """F of its state, float16 or float32, in evaluation mode."""
-    net = ReaderNet(len(state["last.bias"]))
+    hidden, axes = state["hidden.0.weight"].shape
+    textures = state["texture_axes"].shape[1]
+    net = ReaderNet(len(state["last.bias"]), textures, axes - textures, hidden)
     net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     return net.eval().requires_grad_(False)
 
@@ -63,7 +65,7 @@ class FaceReader:
 
     @torch.inference_mode()
     def __call__(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (192 + d,) float32."""
+        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (96 + d,) float32."""
         view = self._face.view(picture, landmarks)
         texture, shape = image.to_float(view.texture), torch.from_numpy(view.shape)[None]
         return self._net(texture.to(self._device), shape.to(self._device))[0].float().cpu().numpy()

@@ -23,7 +23,7 @@ from kfaar_core.stages.geometry import GeometryReader
 
 FIVE = np.array([[0.375, 0.46], [0.625, 0.46], [0.5, 0.6], [0.41, 0.72], [0.59, 0.72]])  # in portrait sides
 FEATURES, DIMENSION = 12, 8  # of E, and d
-STYLES_READ, LOOK, HIDDEN = 4, 6, 16  # of F beside the code, of what a key draws, of the layers of P and KVFA
+STYLES_READ, LOOK, HIDDEN = 4, 6, 16  # of F beside the code, of what a key draws, of the layers of P, F and KVFA
 
 
 def seeded(name: int) -> torch.Generator:
@@ -133,7 +133,7 @@ def weights(name: str) -> dict[str, Tensor]:
     if name == "kvfa":
         sight = FEATURES + STYLES_READ + DIMENSION
         return {
-            **_drawn(lambda: ReaderNet(STYLES_READ + DIMENSION), 10, prefix="net."),
+            **_drawn(lambda: ReaderNet(STYLES_READ + DIMENSION, 6, 3, HIDDEN), 10, prefix="net."),
             "net.mean_shape": torch.from_numpy(upright(TinyGeometry().points)[1]).float(),
             "code.mean": torch.zeros(sight),
             "code.map": torch.randn(DIMENSION, sight, generator=seeded(11)),

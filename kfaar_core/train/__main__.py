@@ -1,6 +1,6 @@
 """Train what the `lab` preset carries:
 
-python -m kfaar_core.train {renders,recogniser,geometry,posture,floor,projector,kvfa,examples}
+python -m kfaar_core.train {renders,recogniser,geometry,posture,floor,projector,kvfa,examples,ablation}
 
 `make weights` re-makes every weight of ours with them, in order. A command that trains prints its configuration, logs
 each loss with the time left, resumes after a kill, and writes a model card beside the weights.
@@ -13,7 +13,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,14 +26,20 @@ from torch import Tensor
 from kfaar_core import weights
 from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.evaluate.data import locate
+from kfaar_core.evaluate.laboratory import Setup
 from kfaar_core.evaluate.results import safe_command
+from kfaar_core.evaluate.runner import write_table
+from kfaar_core.evaluate.split import TEST
 from kfaar_core.files import cache_folder
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.pipeline import load
+from kfaar_core.presets import LAB
+from kfaar_core.scenarios import pairs
 from kfaar_core.stages.assemble import KEY_LENGTHS
 from kfaar_core.stages.assemble import recogniser as build_recogniser
 from kfaar_core.stages.encode import DLIB
 from kfaar_core.stages.project import bits_net, hashed_net
+from kfaar_core.train import ablate_kvfa, ablate_projector
 from kfaar_core.train import floor as floor_fit
 from kfaar_core.train import geometry as geometry_fit
 from kfaar_core.train import posture as posture_fit
@@ -246,6 +252,45 @@ def examples(out: Annotated[Path, typer.Option("-o", "--out")] = Path("assets/ex
     """Render the synthetic example photos of the app."""
     for path in write_examples(load("lab"), out, LAB_TRAINING.example_seeds):
         typer.echo(path)
+
+
+@app.command()
+def ablation(
+    part: Annotated[str, typer.Argument(help="projector (Table IX) or kvfa (Table X)")],
+    data: DataOption = "lfw",
+    weights_folder: Annotated[Path, typer.Option("--weights", help="folder of the weights, for F")] = ASSETS,
+    out: Annotated[Path, typer.Option("-o", "--out", help="folder of the result")] = Path("assets/scores"),
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoints")] = False,
+    settings: SetOption = [],  # noqa: B006
+    seeds: Annotated[int, typer.Option(min=1, help="trainings of each variant")] = 3,
+    limit: Annotated[int, typer.Option(min=2, metavar="PEOPLE", help="projector: test people")] = 30,
+    keys: Annotated[int, typer.Option(min=2, help="projector: keys that everyone shares")] = 2,
+    bits: Annotated[int, typer.Option(help="kvfa: length of the keys")] = 8,
+    jobs: Annotated[int, typer.Option(min=1, help="projector: processes that make faces")] = 1,
+) -> None:
+    """Leave out each loss of P or of KVFA in turn, train again, and compare."""
+    if part not in ("projector", "kvfa"):
+        raise BadSetting(got=f"the part {part!r} is unknown", mend="choose projector or kvfa")
+    _check_form(f"bits-{bits}")
+    torch.set_num_threads(1)
+    training = with_settings(LAB_TRAINING, settings)
+    _print(training)
+    road = Road(training, locate(data, False))
+    if part == "projector":
+        bench = ablate_projector.bench_of(road)
+        del road  # and all the pictures that it holds
+        laboratory = Setup(replace(LAB, projector="floor"), data, limit, threads=1, jobs=jobs).laboratory()
+        people = pairs.people(laboratory.data.samples, laboratory.data.identities_of(TEST), limit=limit)
+        table = ablate_projector.table_ix(bench, laboratory, people, training, seeds=seeds, keys=keys, resume=resume)
+        stem = f"{LAB.name}-hashed-{laboratory.data.name}-ix-shared"
+    else:
+        triplets = ablate_kvfa.triplets_of(*road.keyed_sights(road.reader(weights_folder), bits), road.people)
+        scaling = load_file(cache_folder(f"projector/bits-{bits}") / "reader.safetensors")  # P's stand-in for KVFA
+        table = ablate_kvfa.table_x(
+            triplets, scaling, training, bits=bits, fixed=LAB.match_threshold, seeds=seeds, resume=resume
+        )
+        stem = f"{LAB.name}-bits-{bits}-renders-x"
+    typer.echo(write_table(out / stem, table))
 
 
 def _bits(form: str) -> int:

@@ -15,29 +15,18 @@ from torch import Tensor
 from kfaar_core.losses.cosine import SAME, cosine_loss
 from kfaar_core.losses.recogniser import Readings, recogniser_terms, recogniser_total
 from kfaar_core.nets.keyed_net import KeyedNet
+from kfaar_core.nets.projector_net import GROUPS, LEADING
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.runtime import stream
 from kfaar_core.stages.face_view import FaceView
 from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.train.appearance import coordinates
 from kfaar_core.train.loop import Plan, train
 from kfaar_core.train.projector import rotations
 from kfaar_core.train.settings import Training
 from kfaar_core.train.views import Views
 
-STYLES_READ = 64  # leading natural coordinates of each layer group that F is asked for
-STYLES = 3 * STYLES_READ
-
-
-def seen(textures: np.ndarray) -> Tensor:
-    """(N, 96, 80, 3) uint8 -> (N, 3, 96, 80) in [-1, 1]."""
-    return torch.from_numpy(textures).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def lit(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Other contrast, brightness and noise for each of the textures (N, 3, 96, 80)."""
-    draw = lambda low, high: torch.from_numpy(rng.uniform(low, high, (len(x), 1, 1, 1)).astype(np.float32))  # noqa: E731
-    noise = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
-    return x * draw(0.95, 1.05) + draw(-0.04, 0.04) + noise * draw(0, 0.03)
+STYLES = GROUPS * LEADING  # what F is asked for: the natural coordinates that P moves
 
 
 def learn(
@@ -52,44 +41,36 @@ def learn(
     resume: bool,
     group: int = 1,
 ) -> None:
-    """Train F; half of every batch was saved small or as a JPEG.
+    """Train F behind its appearance model; half of every batch was saved small or as a JPEG.
 
     Args:
-        group: renders that belong together (train.renders.code_styles) and stand in the batch one part after the other.
         targets: (N, T).
         terms: (answers, targets of the batch) -> named terms.
         objective: what is minimised, from the terms.
+        group: renders that belong together (train.renders.code_styles) and stand in the batch one part after the other.
     """
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
-    groups, count = len(targets) // group, training.batch // group
+    both = torch.stack([coordinates(net, faces) for faces in (data.clean, data.damaged)])
+    groups, count = len(targets) // group, training.reader_batch // group
     per_epoch = groups // count
 
     def losses(step: int) -> dict[str, Tensor]:
         epoch, place = divmod(step, per_epoch)
         order = stream(training.seed, f"kvfa epoch {epoch}").permutation(groups)
         first = group * np.sort(order[place * count : (place + 1) * count])
-        chosen = np.concatenate([first + i for i in range(group)])
+        chosen = torch.from_numpy(np.concatenate([first + i for i in range(group)]))
         rng = stream(training.seed, f"kvfa batch {step}")
-        worse = rng.random((len(chosen), 1, 1)) < 0.5
-        textures = np.where(worse[..., None], data.damaged.texture[chosen], data.clean.texture[chosen])
-        shapes = np.where(worse, data.damaged.shape[chosen], data.clean.shape[chosen]).astype(np.float32)
-        x = lit(seen(textures), rng).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            answers = net(x, torch.from_numpy(shapes))
-        return terms(answers.float(), targets[chosen])
+        x = both[torch.from_numpy(rng.integers(0, 2, len(chosen))), chosen]
+        x = x + training.reader_noise * torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
+        return terms(net.of_appearance(x).float(), targets[chosen])
 
     train(net, losses, plan, folder, resume, objective, training)
-    net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # safetensors takes no other
 
 
 @torch.inference_mode()
 def read(net: ReaderNet, faces: FaceView) -> np.ndarray:
     """(N, outputs) float32 of N faces, in evaluation mode."""
-    net.eval()
-    parts = [faces[i : i + 64] for i in range(0, len(faces.shape), 64)]
-    return np.concatenate(
-        [net(seen(part.texture), torch.from_numpy(part.shape.astype(np.float32))).numpy() for part in parts]
-    )
+    answers: np.ndarray = net.eval().of_appearance(coordinates(net, faces)).numpy()
+    return answers
 
 
 def styles_terms(answers: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -103,7 +84,7 @@ def code_terms(answers: Tensor, targets: Tensor, margin: float) -> dict[str, Ten
     A code is O_k u, whatever the key and the person; so keys are drawn here, and u = O_k^T code follows from them.
 
     Args:
-        answers: (2n, 192 + d). targets: (2n, 192 + d), the same, its code of unit length.
+        answers: (2n, 96 + d). targets: (2n, 96 + d), the same, its code of unit length.
     """
     one, two = answers[:, STYLES:].chunk(2)
     code = targets[: len(one), STYLES:]
@@ -126,7 +107,7 @@ def grown(net: ReaderNet, outputs: int) -> ReaderNet:
     larger = ReaderNet(outputs)
     state = larger.state_dict()
     for name, tensor in net.state_dict().items():
-        if name.startswith("last."):
+        if name.startswith(("last.", "straight.")):
             state[name][:STYLES] = tensor[:STYLES]
             state[name][STYLES:] *= 0.1
         else:
@@ -136,14 +117,14 @@ def grown(net: ReaderNet, outputs: int) -> ReaderNet:
 
 
 def style_targets(space: NaturalSpace, w: np.ndarray) -> Tensor:
-    """(N, 192): the leading natural coordinates of each layer group."""
-    return space.of_w(torch.from_numpy(w))[:, :, :STYLES_READ].flatten(1)
+    """(N, 96): the leading natural coordinates of each layer group."""
+    return space.of_w(torch.from_numpy(w))[:, :, :LEADING].flatten(1)
 
 
 def styles_report(answers: np.ndarray, targets: Tensor) -> dict[str, float]:
-    """Share of the variance of the 32 leading coordinates of each layer group that F tells."""
+    """Share of the variance of the leading coordinates of each layer group that F tells."""
     told = 1 - (torch.from_numpy(answers)[:, :STYLES] - targets).square().mean(dim=0) / targets.var(dim=0)
-    groups = told.unflatten(0, (3, STYLES_READ))[:, :32].mean(dim=1)
+    groups = told.unflatten(0, (GROUPS, LEADING)).mean(dim=1)
     return dict(zip(("coarse_told", "middle_told", "fine_told"), groups.tolist(), strict=True))
 
 
@@ -161,6 +142,7 @@ def teach_keyed(
     training: Training,
     folder: Path,
     resume: bool,
+    held: int | None = None,
 ) -> tuple[KeyedNet, dict[str, float]]:
     """Eq. 17-24 for `bits`, on sights of renders in triplets (x1, x2 of one person, y of another) under one key.
 
@@ -168,11 +150,12 @@ def teach_keyed(
         first: state to start from.
         sights: (2, N, S) of the faces as they are and saved small or as a JPEG.
         payload: (N, d + bits): u of the photo, then the key's bits.
+        held: triplets at the end that test it; None takes a tenth.
     """
     sight, dimension = sights.shape[2], payload.shape[1] - bits
     net = KeyedNet(sight, bits, dimension)
     net.load_state_dict(first)
-    held = len(payload) // 30 * 3
+    held = len(payload) // 30 if held is None else held
     seen = torch.from_numpy(sights.astype(np.float32)).unflatten(1, (-1, 3))  # (2, N / 3, 3, S)
     truth = torch.from_numpy(payload).unflatten(0, (-1, 3))
     weights = training.recogniser_weights()
@@ -195,7 +178,7 @@ def teach_keyed(
 
     def losses(step: int) -> dict[str, Tensor]:
         rng = stream(training.seed, f"keyed batch {step}")
-        chosen = rng.integers(0, seen.shape[1] - held // 3, training.projector_batch)
+        chosen = rng.integers(0, seen.shape[1] - held, training.projector_batch)
         version = torch.from_numpy(rng.integers(0, 2, len(chosen)))
         x = seen[version, torch.from_numpy(chosen)]
         x = x + 0.3 * net.scale * torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
@@ -204,6 +187,6 @@ def teach_keyed(
     plan = Plan(steps=training.keyed_steps, rate=training.projector_rate, decay=0.05, seed=training.seed)
     train(net, losses, plan, folder, resume, lambda found: recogniser_total(found, weights), training)
     with torch.inference_mode():
-        x, aims = seen[0, -(held // 3) :].flatten(0, 1), truth[-(held // 3) :].flatten(0, 1)
+        x, aims = seen[0, -held:].flatten(0, 1), truth[-held:].flatten(0, 1)
         found = cosine_report(net(x, aims[:, dimension:]).numpy(), aims[:, :dimension].numpy())
     return net, found

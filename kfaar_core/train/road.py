@@ -29,6 +29,7 @@ from kfaar_core.stages.latent import NaturalSpace, natural_state
 from kfaar_core.stages.project import IdentityMap
 from kfaar_core.stages.recognise import reader_net
 from kfaar_core.train import floor, kvfa, views
+from kfaar_core.train.appearance import fit_appearance
 from kfaar_core.train.features import features
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
@@ -152,13 +153,17 @@ class Road:
         """F after its first lesson."""
         return reader_net(load_file(cache_folder("kvfa/styles") / "net.safetensors"))
 
+    def _reader_plan(self, steps: int) -> Plan:
+        training = self.training
+        return Plan(steps=steps, rate=training.reader_rate, decay=training.reader_decay, seed=training.seed)
+
     def teach_styles(self, folder: Path, resume: bool) -> dict[str, float]:
         """F's first lesson: to read the styles of any face, and of faces as P makes them."""
         torch.manual_seed(self.training.seed)
         net = ReaderNet(kvfa.STYLES)
-        net.mean_shape.copy_(torch.from_numpy(self.mean_shape))
         data = joined([self._views(kind, 0, self.unseen(kind)[0]) for kind in ("mixed", "draft")])
-        plan = Plan(steps=self.training.styles_steps, rate=self.training.rate, seed=self.training.seed)
+        fit_appearance(net, data.clean, self.mean_shape)
+        plan = self._reader_plan(self.training.styles_steps)
         targets = kvfa.style_targets(self.space, data.w)
         terms, objective = kvfa.styles_terms, lambda found: found["styles"]
         kvfa.learn(net, data, targets, terms, objective, plan, self.training, folder, resume)
@@ -179,7 +184,7 @@ class Road:
             targets[:-HELD],
             lambda answers, aims: kvfa.code_terms(answers, aims, training.margin),
             lambda terms: recogniser_total(terms, lambdas) + training.styles_share * terms["styles"],
-            Plan(steps=training.code_steps, rate=training.code_rate, seed=training.seed),
+            self._reader_plan(training.code_steps),
             training,
             folder,
             resume,
@@ -210,16 +215,25 @@ class Road:
         code = {"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy((rows / scale).astype(np.float32))}
         return code, found
 
-    def teach_keyed(
-        self, reader: ReaderNet, bits: int, folder: Path, resume: bool
-    ) -> tuple[KeyedNet, dict[str, float]]:
-        """The keyed MLP of `bits`, on sights of faces of its P; it goes on from P's stand-in for it."""
+    def keyed_sights(self, reader: ReaderNet, bits: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the keyed MLP of `bits` learns from, in triplets of renders of its P.
+
+        Returns:
+            (2, N, S) sights of the faces as they are and saved, and (N, d + bits) what they carry (train.renders).
+        """
         kind = f"bits-{bits}"
         data, faces = self._views(kind, 0, self.training.bits_shards), load_renders(kind, self.training.bits_shards)
         sights = np.concatenate([self._features(faces, f"renders-{kind}"), kvfa.read(reader, data.clean)], axis=1)
         worn = np.concatenate([sights[:, : -reader.last.out_features], kvfa.read(reader, data.damaged)], axis=1)
-        first = load_file(cache_folder(f"projector/{kind}") / "reader.safetensors")
-        return kvfa.teach_keyed(first, np.stack([sights, worn]), data.payload, bits, self.training, folder, resume)
+        return np.stack([sights, worn]), data.payload
+
+    def teach_keyed(
+        self, reader: ReaderNet, bits: int, folder: Path, resume: bool
+    ) -> tuple[KeyedNet, dict[str, float]]:
+        """The keyed MLP of `bits`, on sights of faces of its P; it goes on from P's stand-in for it."""
+        first = load_file(cache_folder(f"projector/bits-{bits}") / "reader.safetensors")
+        sights, payload = self.keyed_sights(reader, bits)
+        return kvfa.teach_keyed(first, sights, payload, bits, self.training, folder, resume)
 
 
 def joined(parts: list[Views]) -> Views:

@@ -1,69 +1,82 @@
+"""The README and TABLES.md say what the committed score files say."""
+
 from __future__ import annotations
 
+import re
+
 import numpy as np
+import pytest
 
-from benchmarks import readme_tables
-from kfaar_core.evaluate.results import Result, Thresholds, save_result
-from kfaar_core.records import Row, Scores
+from benchmarks import full_tables, readme_tables, score_files
+from benchmarks.readme_tables import ROOT, SCORES, TABLES
+from kfaar_core.metrics import bootstrap
 from kfaar_core.scenarios import populations
-from kfaar_core.tables import Table, to_json
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMITTED = (SCORES / TABLES).read_text(encoding="utf-8")
+AGAIN = "run: python -m benchmarks.readme_tables --write"
+INTERVAL = re.compile(r"-?[\d.]+(?:e-\d+)? to -?[\d.]+(?:e-\d+)?(?=[,)])")
 
 
-def saved(path, table, dev, people=3):
-    owners = np.arange(people)
-    names = populations.names_for(table)
-    values = {name: np.linspace(0.1, 0.2 + 0.1 * place, people) for place, name in enumerate(names)}
-    result = Result(
-        table=table,
-        dataset="lfw",
-        key_mode=populations.SHARED,
-        preset="lab",
-        preset_sha256="0" * 64,
-        data_sha256="1" * 64,
-        weights={},
-        seed=0,
-        people=people,
-        trials=1,
-        dimension=8,
-        command="",
-        thresholds=Thresholds(0.7, dev, "dev", {"FMR 1 %": 0.3}),
-        populations=tuple(Scores(name, found, owners) for name, found in values.items()),
-    )
-    path.parent.mkdir(exist_ok=True)
-    save_result(path, result)
+def without_intervals(text):
+    return INTERVAL.sub("LOW to HIGH", text)
 
 
-def test_rows_of_all_forms_meet_although_their_thresholds_differ(tmp_path):
-    saved(tmp_path / "lab-floor-lfw-vi-shared.json", "VI", 0.25)
-    saved(tmp_path / "8-bit" / "lab-bits-lfw-vi-shared.json", "VI", 0.5, people=4)
-    text = readme_tables.section(tmp_path, "Authentication", "vi", populations.SHARED, "lfw")
-    assert "People: floor 3; bits, 8 4." in text and "floor threshold 0.250 (dev, in force)" in text
-    lines = text.splitlines()
-    assert "| figure | floor | bits, 8 | paper |" in lines
-    line = next(line for line in lines if line.startswith("| AUC, another photo |"))
-    assert line.endswith("| 0.984 |") and " - " not in line
-    assert sum("dev's threshold" in line for line in lines) == 6
+@pytest.fixture
+def few_resamples(monkeypatch):
+    """Intervals cost most of the time; they are then not those that are committed."""
+    score_files.column.cache_clear()
+    monkeypatch.setattr(bootstrap, "draws", lambda people, rng, resamples: np.ones((2, people), dtype=int))
+    yield
+    score_files.column.cache_clear()
 
 
-def test_the_largest_cosine_stands_beside_the_mean(tmp_path):
-    saved(tmp_path / "lab-hashed-lfw-vii-shared.json", "VII", 0.25)
-    text = readme_tables.section(tmp_path, "Scenarios", "vii", populations.SHARED, "lfw")
-    assert "| Scenario 2, another photo: largest cosine | 0.400 (n 3) | - |" in text
-    assert "\n- hashed, Scenario 3 (KVFA, wrong key), another photo: cosine: " in text
+def test_every_figure_and_mark_comes_from_the_committed_files(few_resamples):
+    expected = f"\n{readme_tables.summary(SCORES)}\n"
+    assert without_intervals(readme_tables.part(README)) == without_intervals(expected), AGAIN
+    assert without_intervals(COMMITTED) == without_intervals(full_tables.full(SCORES)), AGAIN
 
 
-def test_tables_without_scores_and_what_is_not_there(tmp_path, capsys):
-    rows = (
-        Row("random key of 256 bits: accepted, threshold 0.300 (dev, in force)", 1e-4, 0.0, 3e-4, 9, None, "1 of 9"),
-        Row("8 bits, 1 wrong: accepted, threshold 0.300 (in force)", 0.5, 0.4, 0.6, 9),
-        Row("random key of 256 bits: largest cosine of 90", 0.5, float("nan"), float("nan"), 90),
-    )
-    (tmp_path / "lab-bits-celeba-keys-shared.json").write_text(
-        to_json(Table("XII", "Keys", "celeba, 9 test people", rows))
-    )
-    readme_tables.main(tmp_path)
-    text = capsys.readouterr().out
-    assert "CelebA. People: bits, 256 9." in text and "LFW-test" not in text
-    assert "| random key of 256 bits: accepted, dev's threshold | 1.0e-04 (0.000 to 3.0e-04) | - |" in text
-    assert "| 8 bits, 1 wrong: accepted, threshold in force | 0.500 (0.400 to 0.600) | - |" in text
-    assert "largest cosine | 0.500 (n 90)" in text and "accepted, dev's threshold: 1 of 9." in text
+def test_the_intervals_of_own_keys_come_from_the_committed_files():
+    """These have few trials, and pass through the same code as those of shared keys."""
+    for entry in full_tables.SECTIONS:
+        for data in score_files.DATA:
+            if entry[2] == populations.OWN:
+                assert full_tables.section(SCORES, *entry, data) in COMMITTED, AGAIN
+
+
+def test_every_interval_of_the_summary_stands_in_the_tables():
+    found = set(INTERVAL.findall(readme_tables.part(README)))
+    assert len(found) > 10 and found <= set(INTERVAL.findall(COMMITTED)), AGAIN
+
+
+@pytest.mark.slow
+def test_every_interval_comes_from_the_committed_files():
+    assert readme_tables.part(README) == f"\n{readme_tables.summary(SCORES)}\n", AGAIN
+    assert full_tables.full(SCORES) == COMMITTED, AGAIN
+
+
+def test_the_readme_leads_to_all_tables():
+    assert f"](assets/scores/{TABLES})" in README
+
+
+def test_written_between_the_marks_and_nowhere_else(tmp_path, saved, monkeypatch, capsys):
+    saved("lab-floor-lfw-vi-shared.json", "VI", 0.25)
+    monkeypatch.setattr(readme_tables, "ROOT", tmp_path)
+    monkeypatch.setattr(readme_tables, "SCORES", tmp_path)
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{readme_tables.BEGIN}before1\n{readme_tables.END}\nafter\n")
+    for _ in range(2):  # a second time changes nothing
+        readme_tables.main([str(tmp_path), "--write"])
+        text = readme.read_text()
+        assert text.startswith("before\n<!-- measured") and text.endswith("\n\n<!-- end -->\nafter\n")
+        assert "before1" not in text and text.count("**LFW-test**") == 1
+    assert (tmp_path / TABLES).read_text() == full_tables.full(tmp_path) and not capsys.readouterr().out
+    readme_tables.main([str(tmp_path), "--full", str(tmp_path / "all.md")])
+    assert (tmp_path / "all.md").read_text() == full_tables.full(tmp_path)
+    assert f"\n{capsys.readouterr().out}\n" == readme_tables.part(text)
+
+
+def test_a_readme_without_marks_is_left_as_it_is():
+    with pytest.raises(SystemExit, match="has 0 generated parts"):
+        readme_tables.replaced("no marks\n", "text")

@@ -8,17 +8,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE
+from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE, ReaderNet
 from kfaar_core.stages.face_view import FaceView
 from kfaar_core.stages.recognise import reader_net
-from kfaar_core.train import kvfa
+from kfaar_core.train import kvfa, road
 from kfaar_core.train.road import Road, joined
 from kfaar_core.train.settings import LAB_TRAINING
 from kfaar_core.train.views import Views
 from tests.kfaar_core.train.stand_ins import SPACE
 
 QUICK = replace(
-    LAB_TRAINING, batch=4, styles_steps=1, styled_shards=3, channel_shards=1, draft_shards=2, draft_unseen=2
+    LAB_TRAINING, reader_batch=4, styles_steps=1, styled_shards=3, channel_shards=1, draft_shards=2, draft_unseen=2
 )
 MEAN = 80 + 20 * np.random.default_rng(0).standard_normal((LANDMARKS, 2))
 
@@ -50,16 +50,24 @@ def test_the_lesson_in_styles_keeps_renders_back_and_writes_f_with_its_mean_face
 ):
     asked = []
 
-    def seen(road: Road, kind: str, first: int = 0, last: int | None = None) -> Views:
+    def seen(_: Road, kind: str, first: int = 0, last: int | None = None) -> Views:
         asked.append((kind, first, last))
         return views_of(rng, 4, 0 if kind == "mixed" else 4)
 
     monkeypatch.setattr(Road, "_views", seen)
     monkeypatch.setattr(Road, "mean_shape", MEAN)
     monkeypatch.setattr(Road, "space", SPACE)
+    fitted = []
+
+    def fit(net: ReaderNet, faces: FaceView, mean: np.ndarray) -> None:  # the axes of so many pixels take a minute
+        fitted.append(len(faces.shape))
+        net.mean_shape.copy_(torch.from_numpy(mean))
+
+    monkeypatch.setattr(road, "fit_appearance", fit)
     report = Road(QUICK, tmp_path).teach_styles(tmp_path, resume=False)
     assert asked == [("mixed", 0, 3), ("draft", 0, 2), ("draft", 2, 4)]  # the last to test, and for the channel
     assert report.keys() == {"coarse_told", "middle_told", "fine_told"} and max(report.values()) < 0.5
+    assert fitted == [8]  # all faces of the lesson
     net = reader_net(load_file(tmp_path / "net.safetensors"))
     assert net.last.out_features == kvfa.STYLES
     torch.testing.assert_close(net.mean_shape, torch.from_numpy(MEAN).float())

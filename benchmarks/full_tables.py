@@ -1,0 +1,91 @@
+"""Every committed figure, one table after the other: assets/scores/TABLES.md.
+
+One column for each form of P and KVFA whose files are there, the paper's beside them. Nothing is computed but means,
+intervals and largest values of the committed scores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from benchmarks.score_files import DATA, columns, interval, markdown, number
+from kfaar_core.records import Row
+from kfaar_core.scenarios.populations import KEY_MODES, OWN, SHARED
+
+SECTIONS = (  # title, table of evaluate, key mode
+    ("Authentication (Table VI)", "vi", SHARED),
+    ("Authentication (Table VI)", "vi", OWN),
+    ("Scenarios (Table VII)", "vii", SHARED),
+    ("Scenarios (Table VII)", "vii", OWN),
+    ("Random keys and wrong bits (Table XII)", "keys", SHARED),
+    ("After damage to the picture", "robustness", SHARED),
+    ("Identity shows in the face", "mask", SHARED),
+    ("Anonymity and synchronism (Tables II and III), by the judge", "anonymity", SHARED),
+    ("Posture (Table IV)", "posture", SHARED),
+    ("E and the judge alone, real photos", "recognisers", SHARED),
+)
+KEYED = ("vi", "vii", "robustness")  # tables that have another outcome in another key mode
+NAMES = (  # numbers that differ between the forms leave the names, so that rows meet
+    (re.compile(r"threshold -?[\d.]+ \((paper|dev)[^)]*\)"), r"\1's threshold"),
+    (re.compile(r"threshold -?[\d.]+ \(in force\)"), "threshold in force"),
+    (re.compile(r"at -?[\d.]+ \(in force\)"), "at the threshold in force"),
+    (re.compile(r"largest cosine of \d+"), "largest cosine"),
+    (re.compile(r"among the first (\d+) of \d+"), r"among the first \1"),
+)
+HEAD = """# Every measured figure
+
+Written by `python -m benchmarks.readme_tables --write` from the files beside it; the README has the summary and says
+how it was measured. In brackets: 95 % bootstrap intervals over people.
+"""
+
+
+def full(folder: Path) -> str:
+    """The whole file: every section that has files."""
+    found = [section(folder, *entry, data) for entry in SECTIONS for data in DATA]
+    return "\n".join([HEAD, *(text for text in found if text)])
+
+
+def section(folder: Path, title: str, table: str, mode: str, data: str) -> str:
+    """One table with a column for each form; empty where there is no file."""
+    found = columns(folder, data, table, mode)
+    if not found:
+        return ""
+    rows = {form: named(column.rows) for form, column in found.items()}
+    lines = []
+    for name in dict.fromkeys(name for forms in rows.values() for name in forms):
+        cells = [forms.get(name) for forms in rows.values()]
+        paper = next((row.paper for row in cells if row is not None and row.paper is not None), None)
+        lines.append([name, *map(cell, cells), "-" if paper is None else f"{paper:.3f}"])
+    words = f"## {title}, {DATA[data]}" + (f", {KEY_MODES[mode]}" if table in KEYED else "")
+    words += f"\n\nPeople: {'; '.join(f'{form} {column.people}' for form, column in found.items())}."
+    dev = [f"{form} {column.thresholds}" for form, column in found.items() if column.thresholds]
+    words += f" {'; '.join(dev)}." if dev else ""
+    below = "\n".join(line for form, named_ in rows.items() for line in remarks(form, named_))
+    return f"{words}\n\n{markdown(['figure', *found, 'paper'], lines)}\n" + (f"\n{below}\n" if below else "")
+
+
+def named(rows: Iterable[Row]) -> dict[str, Row]:
+    """Rows by names without the numbers of one form."""
+    found = {}
+    for row in rows:
+        name = row.name
+        for pattern, words in NAMES:
+            name = pattern.sub(words, name)
+        found[name] = row
+    return found
+
+
+def cell(row: Row | None) -> str:
+    """Value, and interval or n."""
+    if row is None or row.value != row.value:
+        return "-"
+    value = number(row.value, "accepted" in row.name)
+    return f"{value} ({interval(row) or f'n {row.n}'})"
+
+
+def remarks(form: str, rows: Mapping[str, Row]) -> list[str]:
+    """What random and wrong keys are held against: the law of a random direction."""
+    said = [name for name in rows if name.startswith("random key") or re.match(r"Scenario 3.*: cosine", name)]
+    return [f"- {form}, {name}: {rows[name].note}." for name in said if rows[name].note]

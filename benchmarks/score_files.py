@@ -1,0 +1,102 @@
+"""The committed score files as columns of rows: what the README's tables are made from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kfaar_core.evaluate.results import Result, load_result
+from kfaar_core.records import Row
+from kfaar_core.scenarios.populations import SHARED
+from kfaar_core.tables import PHOTO_WORDS, SCHEMA, kvfa_thresholds, table_of
+
+DATA = {"lfw": "LFW-test", "celeba": "CelebA"}
+# column -> where its files are in the folder, up to the data set; forms of 8 and 128 bits are runs with --key-bits,
+# which have a folder of their own
+FORMS = {
+    "floor": "lab-floor",
+    "hashed": "lab-hashed",
+    "bits, 8": "8-bit/lab-bits",
+    "bits, 128": "128-bit/lab-bits",
+    "bits, 256": "lab-bits",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One file. A table without scores does not say its thresholds: they are then empty."""
+
+    people: str
+    rows: tuple[Row, ...]
+    thresholds: str = ""  # dev's, in words
+    in_force: str = ""  # the one in force, in words
+    threshold: float = float("nan")  # in force
+    dimension: int = 0
+
+
+def columns(folder: Path, data: str, table: str, mode: str = SHARED) -> dict[str, Column]:
+    """Form -> its file of that data set, table and key mode; a form without a file is left out.
+
+    Raises:
+        DataMissing: a damaged file.
+    """
+    paths = {form: folder / f"{stem}-{data}-{table}-{mode}.json" for form, stem in FORMS.items()}
+    return {form: column(path, path.stat().st_mtime_ns) for form, path in paths.items() if path.is_file()}
+
+
+@cache
+def column(path: Path, changed: int) -> Column:
+    """The rows of a score or table file; `changed` is the time of its last change, so that a new file is read anew.
+
+    Raises:
+        DataMissing: a damaged file.
+    """
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record.get("schema") == SCHEMA:
+        people = re.search(r"(\d+) (?:test )?people", record["about"])
+        return Column(people[1] if people else "?", tuple(row_of(entry) for entry in record["rows"]))
+    result = load_result(path)
+    rows = (*table_of(result).rows, *largest(result))
+    labels = kvfa_thresholds(result.thresholds)
+    label, threshold = next(entry for entry in labels if "in force" in entry[0])
+    dev = next(label for label, _ in labels if "dev" in label)
+    return Column(str(result.people), rows, dev, label.replace(", in force", ""), threshold, result.dimension)
+
+
+def row_of(entry: Mapping[str, Any]) -> Row:
+    """A row of a table file; a figure that does not exist was null."""
+    numbers = {name: float("nan") if entry[name] is None else entry[name] for name in ("value", "low", "high")}
+    return Row(**{**entry, **numbers})
+
+
+def largest(result: Result) -> list[Row]:
+    """The most similar trial of scenarios 1 to 3, which a mean hides."""
+    found = []
+    for scores in result.populations if result.table == "VII" else ():
+        if scores.name.startswith("scenario") and len(scores.values):
+            number, photo = scores.name.split()[1:3]
+            name = f"Scenario {number}, {PHOTO_WORDS[photo]}: largest cosine"
+            found.append(Row(name, float(scores.values.max()), float("nan"), float("nan"), len(scores.values)))
+    return found
+
+
+def number(value: float, share: bool) -> str:
+    """Three decimals; a small share of accepted keys keeps its first digits."""
+    return f"{value:.1e}" if share and 0 < value < 0.0005 else f"{value:.3f}"
+
+
+def interval(row: Row) -> str:
+    """The 95 % interval, or nothing where a figure has none."""
+    return "" if row.low != row.low else " to ".join(number(end, "accepted" in row.name) for end in (row.low, row.high))
+
+
+def markdown(head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    cells = [list(head), *map(list, lines)]
+    cells.insert(1, ["---"] * len(cells[0]))
+    return "\n".join("| " + " | ".join(word.replace("|", "\\|") for word in line) + " |" for line in cells)

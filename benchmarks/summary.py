@@ -1,0 +1,238 @@
+"""The README's short tables: the figures that have a target, a column a form, the paper and the target beside them.
+
+A mark says whether the figure itself, not its interval, meets the target.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.score_files import DATA, Column, columns, interval, markdown, number
+from kfaar_core.paper_figures import paper_figure
+from kfaar_core.presets import LAB
+from kfaar_core.records import Row
+from kfaar_core.targets import PEOPLE, Target, target
+
+PHOTO = "(another photo|same photo)"
+IN_FORCE = r"threshold -?[\d.]+ \(.*in force\)"
+FMR = r"FMR 1 % \(.*\)"
+
+
+def itself(value: float) -> float:
+    return value
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line. Of several rows that fit, the worst one counts; what the pattern's groups caught is said beside it."""
+
+    words: str
+    name: str  # of its target
+    table: str  # of evaluate
+    pattern: str  # of the row; {bits} is the length of the form's keys
+    paper: tuple[str, str] | None = None  # place in paper_figures
+    worse: Callable[[float], float] = itself  # larger is worse
+
+
+FIGURES = (
+    Figure("KVFA AUC, another photo", "AUC, another photo", "vi", "AUC, another photo", ("VI", "auc")),
+    Figure("KVFA AUC, same photo", "AUC, same photo", "vi", "AUC, same photo", ("VI", "auc")),
+    Figure("CRR, another photo", "CRR, another photo", "vi", f"CRR, another photo, {IN_FORCE}", ("VI", "crr")),
+    Figure("CRR, same photo", "CRR, same photo", "vi", f"CRR, same photo, {IN_FORCE}", ("VI", "crr")),
+    Figure("FAR", "FAR", "vi", f"FAR, another photo, {IN_FORCE}", ("VI", "far")),
+    Figure(
+        "scenario 4 (right key), same photo: mean cosine",
+        "scenario 4, same photo",
+        "vii",
+        r"Scenario 4 .*, same photo: cosine",
+        ("VII", "scenario 4"),
+    ),
+    *(
+        entry
+        for number_, title in ((1, "no KVFA"), (2, "no key"), (3, "wrong key"))
+        for entry in (
+            Figure(
+                f"scenario {number_} ({title}): mean cosine",
+                f"scenario {number_}",
+                "vii",
+                rf"Scenario {number_} .*, {PHOTO}: cosine",
+                ("VII", f"scenario {number_}"),
+                abs,
+            ),
+            Figure(
+                f"scenario {number_} ({title}): largest cosine",
+                f"scenario {number_}, largest",
+                "vii",
+                rf"Scenario {number_}, {PHOTO}: largest cosine",
+            ),
+        )
+        if entry.name != "scenario 1, largest"
+    ),
+    Figure("random key accepted", "random key accepted", "keys", rf"random key of \d+ bits: accepted, {IN_FORCE}"),
+    Figure("d, compared dimensions", "d", "vi", "d"),
+    Figure("1 wrong bit: mean cosine", "1 wrong bit", "keys", "{bits} bits, 1 wrong: cosine", ("XII", "")),
+    Figure("synchronism AUC", "synchronism AUC", "anonymity", "synchronism AUC", ("III", "auc")),
+    Figure("synchronism EER", "synchronism EER", "anonymity", "synchronism EER", ("III", "eer")),
+    *(
+        Figure(f"{name}, FMR 1 %", name, "anonymity", f"{name}: called different, {FMR}", ("II", name))
+        for name in ("anonymity", "diversity", "differentiation")
+    ),
+    Figure(
+        "AUC lost by JPEG 75, 256 px or a 5 % crop",
+        "AUC loss after saving",
+        "robustness",
+        rf"AUC, {PHOTO}, (JPEG \d+|\d+ px|\d+ % crop): loss against PNG",
+    ),
+    Figure("cosine moved by another surrounding", "mask", "mask", rf"{PHOTO}: \|difference\| of the cosine"),
+)
+POSTURE = (
+    *(
+        Figure(f"{axis}, degrees", axis, "posture", rf"{axis}, degrees \(Face Landmarker\)", ("IV", axis))
+        for axis in ("yaw", "pitch", "roll")
+    ),
+    Figure("expression cosine", "emotion", "posture", "expression cosine, raw", ("IV", "emotion")),
+    Figure("virtual face detected", "detection", "posture", r"virtual face detected \(MTCNN\)", ("III", "detection")),
+)
+
+
+def summary(folder: Path) -> str:
+    """One table a data set, then posture and the recognisers; what has no file is left out and named."""
+    parts = [text for data in DATA for text in (measured(folder, data), posture(folder, data), alone(folder, data))]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def measured(folder: Path, data: str) -> str:
+    """The table of a data set; empty where no form has a file."""
+    tables = {name: columns(folder, data, name) for name in dict.fromkeys(figure.table for figure in FIGURES)}
+    forms = by_form(tables)
+    if not forms:
+        return ""
+    lines, missing = [], []
+    for figure in FIGURES:
+        cells = [cell(figure, data, form, files) for form, files in forms.items()]
+        if set(cells) == {"-"}:
+            missing.append(figure.words)
+        else:
+            lines.append([figure.words, *cells, paper_words(figure, data, forms), target_words(figure, data, forms)])
+    head = ["figure", *forms, "paper", f"target ({PEOPLE[data]} people)"]
+    about = "; ".join(f"{form}: {about_words(files)}" for form, files in forms.items())
+    keys = "one key shared by everyone in a trial (random keys, the wrong bit and the surrounding: a key a person)"
+    text = f"**{DATA[data]}**, {keys}. {about}.\n\n{markdown(head, lines)}"
+    return text + (f"\n\nNo score file of {DATA[data]} yet: {'; '.join(missing)}." if missing else "")
+
+
+def by_form(tables: Mapping[str, Mapping[str, Column]]) -> dict[str, dict[str, Column]]:
+    """Table -> form -> file, turned round; forms in the order of columns."""
+    found: dict[str, dict[str, Column]] = {}
+    for name, forms in tables.items():
+        for form, file in forms.items():
+            found.setdefault(form, {})[name] = file
+    return found
+
+
+def about_words(files: Mapping[str, Column]) -> str:
+    """How many people, and the threshold in force where a file says it."""
+    people = sorted({file.people for file in files.values()}, key=lambda words: (len(words), words))
+    force = next((file.in_force for file in files.values() if file.in_force), "")
+    return f"{' or '.join(people)} people" + (f", {force}" if force else "")
+
+
+def bits_of(form: str) -> int:
+    """The length of a form's keys; the preset's where its name does not say it."""
+    return int(form.partition(", ")[2] or LAB.key_bits)
+
+
+def chosen(figure: Figure, form: str, files: Mapping[str, Column]) -> tuple[Row, str] | None:
+    """The worst row that fits, and what the pattern's groups caught of it; None where there is no figure."""
+    file = files.get(figure.table)
+    if file is None:
+        return None
+    if figure.name == "d":
+        return Row("d", file.dimension, float("nan"), float("nan"), 0), ""
+    pattern = re.compile(figure.pattern.replace("{bits}", str(bits_of(form))))
+    fits = [(row, match) for row in file.rows if row.value == row.value and (match := pattern.fullmatch(row.name))]
+    if not fits:
+        return None
+    row, match = max(fits, key=lambda entry: figure.worse(entry[0].value))
+    return row, ", ".join(match.groups()) if len(fits) > 1 else ""
+
+
+def cell(figure: Figure, data: str, form: str, files: Mapping[str, Column]) -> str:
+    """Value and mark; below them interval, n, and which row it is."""
+    found = chosen(figure, form, files)
+    if found is None:
+        return "-"
+    row, detail = found
+    aim = target(figure.name, data, projector_of(form))
+    threshold = next((file.threshold for file in files.values() if file.in_force), float("nan"))
+    mark = "" if aim is None else ", met" if aim.met(row.value, threshold) else ", missed"
+    below = [interval(row), f"n {row.n}" if row.n else "", detail]
+    words = ", ".join(part for part in below if part)
+    return value_words(row, aim, threshold) + mark + (f"<br>{words}" if words else "")
+
+
+def value_words(row: Row, aim: Target | None, threshold: float) -> str:
+    """The value; as many decimals as it takes for the mark beside it to be true of what is printed."""
+    if not row.n:
+        return f"{row.value:g}"
+    text = number(row.value, "accepted" in row.name)
+    for digits in range(4, 9):
+        if aim is None or aim.met(float(text), threshold) == aim.met(row.value, threshold):
+            break
+        text = f"{row.value:.{digits}f}"
+    return text
+
+
+def projector_of(form: str) -> str:
+    return form.partition(",")[0]
+
+
+def paper_words(figure: Figure, data: str, forms: Mapping[str, object]) -> str:
+    """The paper's figure; its wrong bits depend on the length of the key."""
+    if figure.paper is None:
+        return "-"
+    table, name = figure.paper
+    if table != "XII":
+        paper = paper_figure(table, name, data)
+        return "-" if paper is None else f"{paper:.3f}"
+    lengths = {bits_of(form) for form in forms}
+    printed = {bits: paper_figure("XII", f"{bits} bits, 1 wrong", data) for bits in sorted(lengths)}
+    return "; ".join(f"{paper:.3f} ({bits} bits)" for bits, paper in printed.items() if paper is not None) or "-"
+
+
+def target_words(figure: Figure, data: str, forms: Mapping[str, object]) -> str:
+    """The target of the forms that are there; the one of `bits` where it is another."""
+    said = {projector: target(figure.name, data, projector) for projector in dict.fromkeys(map(projector_of, forms))}
+    words = {projector: "-" if aim is None else aim.words() for projector, aim in said.items()}
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    ours = next(text for projector, text in words.items() if projector != "bits")
+    return f"{ours}; bits: {'none' if words['bits'] == '-' else words['bits']}"
+
+
+def posture(folder: Path, data: str) -> str:
+    """Table IV; empty where no form has a file."""
+    forms = by_form({"posture": columns(folder, data, "posture")})
+    if not forms:
+        return ""
+    lines = []
+    for figure in POSTURE:
+        cells = [cell(figure, data, form, files) for form, files in forms.items()]
+        lines.append([figure.words, *cells, paper_words(figure, data, forms)])
+    table = markdown(["figure", *forms, "paper"], lines)
+    return f"**Posture, {DATA[data]}**, a key a person: how far photo and virtual face differ.\n\n{table}"
+
+
+def alone(folder: Path, data: str) -> str:
+    """E and the judge, which no form changes: AUC on pairs of real photos."""
+    for file in columns(folder, data, "recognisers").values():
+        rows = {row.name: row for row in file.rows}
+        found = [(name, rows.get(f"{name}: AUC")) for name in ("E", "judge")]
+        words = [f"{name} {row.value:.3f} ({interval(row)}, n {row.n})" for name, row in found if row is not None]
+        return (
+            f"**E and the judge alone, {DATA[data]}**, real photos of {file.people} people: AUC of {'; '.join(words)}."
+        )
+    return ""

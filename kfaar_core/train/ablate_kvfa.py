@@ -1,0 +1,176 @@
+"""Table X: KVFA's keyed MLP of `bits` with losses left out in turn, tried on renders of people it did not learn from.
+
+The MLP begins from nothing here: P's stand-in for it, where its training usually begins, was taught by everybody.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kfaar_core.losses.cosine import cosines
+from kfaar_core.metrics.verification import area, best_crr_threshold
+from kfaar_core.nets.keyed_net import KeyedNet
+from kfaar_core.runtime import stream
+from kfaar_core.tables import Table
+from kfaar_core.train.ablation import RECOGNISER, Curve, Figure, Mean, Share, rows, runs
+from kfaar_core.train.kvfa import teach_keyed
+from kfaar_core.train.projector import People
+from kfaar_core.train.settings import Training
+
+log = logging.getLogger(__name__)
+
+HELD = 0.2  # of the people                                                    [design]
+
+
+@dataclass(frozen=True)
+class Triplets:
+    """T times two photos x1, x2 of one person and y of another, anonymised under one key (renders.bits_styles)."""
+
+    sights: np.ndarray  # (2, T, 3, S): as they are, and saved small or as a JPEG
+    payload: np.ndarray  # (T, 3, d + bits): u of the photo, then the bits of the key
+    people: np.ndarray  # (T, 3) int: who is in the photo
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, chosen: np.ndarray) -> Triplets:
+        return Triplets(self.sights[:, chosen], self.payload[chosen], self.people[chosen])
+
+    def flat(self) -> tuple[np.ndarray, np.ndarray]:
+        """(2, 3 T, S) sights and (3 T, d + bits) payload, as teach_keyed takes them."""
+        return self.sights.reshape(2, -1, self.sights.shape[-1]), self.payload.reshape(-1, self.payload.shape[-1])
+
+
+def triplets_of(sights: np.ndarray, payload: np.ndarray, people: People) -> Triplets:
+    """Triplets in which everybody is known again: a render carries u of its photo, which no other photo has.
+
+    Args:
+        sights: (2, N, S), payload: (N, d + bits), both of Road.keyed_sights.
+    """
+    persons = np.full(len(people.identity), -1)
+    for person, photos in enumerate(people.pairs):
+        persons[photos.numpy()] = person
+    u = torch.from_numpy(payload[:, : people.identity.shape[1]]).float()
+    owners = persons[(u @ people.identity.T).argmax(dim=1).numpy()]
+    width = payload.shape[1]
+    return Triplets(sights.reshape(2, -1, 3, sights.shape[-1]), payload.reshape(-1, 3, width), owners.reshape(-1, 3))
+
+
+def split(triplets: Triplets, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which triplets are learned from, and which show an x who is in none of those, sorted by x.
+
+    Triplets of a known x and a held-out y are in neither.
+    """
+    known = np.unique(triplets.people)
+    held = stream(seed, "held-out people").permutation(known)[: round(HELD * len(known))]
+    hidden = np.isin(triplets.people, held).reshape(-1, 3)  # (T, 3)
+    unseen = np.flatnonzero(hidden[:, 0])
+    return np.flatnonzero(~hidden.any(axis=1)), unseen[np.argsort(triplets.people[unseen, 0], kind="stable")]
+
+
+def unlearned(scaling: Mapping[str, Tensor], bits: int, dimension: int, seed: int) -> dict[str, Tensor]:
+    """State of a KeyedNet that has learned nothing but the `mean` and `scale` (S,) of sights."""
+    torch.manual_seed(seed)
+    fresh = KeyedNet(len(scaling["mean"]), bits, dimension).state_dict()
+    return fresh | {name: scaling[name] for name in ("mean", "scale")}
+
+
+@torch.inference_mode()
+def scores(net: KeyedNet, unseen: Triplets, bits: int, seed: int) -> dict[str, np.ndarray]:
+    """Cosines (T,) of what KVFA compares for each held-out x; wrong keys follow from the seed."""
+    sights = torch.from_numpy(unseen.sights[0]).float()  # (T, 3, S)
+    payload = torch.from_numpy(unseen.payload).float()
+    u, right = payload[..., :-bits], payload[:, 0, -bits:]
+    rng = stream(seed, "wrong keys of held-out people")
+    wrong = torch.from_numpy(rng.choice([-1.0, 1.0], right.shape)).float()
+    place = torch.from_numpy(rng.integers(bits, size=(len(right), 1)))
+    one_bit = torch.where(torch.arange(bits) == place, -right, right)
+    wrong = torch.where((wrong == right).all(dim=1, keepdim=True), one_bit, wrong)
+    x = net(sights[:, 0], right)
+    compared = {
+        "right key, same photo": (x, u[:, 0]),  # Eq. 14, 21
+        "right key, another photo": (x, u[:, 1]),
+        "right key, another person": (x, u[:, 0].roll(len(u) // 2, dims=0)),  # sorted by person: half-way is another
+        "wrong key": (net(sights[:, 0], wrong), u[:, 0]),  # Eq. 12, 18
+        "one bit wrong": (net(sights[:, 0], one_bit), u[:, 0]),
+        "no key": (net(sights[:, 0], torch.zeros_like(right)), u[:, 0]),  # Eq. 11, 17
+        "two faces of a person": (x, net(sights[:, 1], right)),  # Eq. 16, 22
+        "faces of two people, one key": (x, net(sights[:, 2], right)),  # Eq. 13, 19
+    }
+    return {name: cosines(one, other).double().numpy() for name, (one, other) in compared.items()}
+
+
+GENUINE, IMPOSTOR = "right key, another photo", "right key, another person"
+
+
+def own_thresholds(found: dict[str, np.ndarray], people: np.ndarray) -> np.ndarray:
+    """(T,) the threshold of best CRR among the other half of the people, (T,) int, for each trial."""
+    half = np.unique(people, return_inverse=True)[1] % 2 == 0
+    best = [best_crr_threshold(found[GENUINE][side], found[IMPOSTOR][side]).threshold for side in (~half, half)]
+    return np.where(half, *best)
+
+
+def figures(found: Sequence[dict[str, np.ndarray]], people: np.ndarray, fixed: float) -> dict[str, Figure]:
+    """The figures of Table X and the cosines behind them.
+
+    Args:
+        found: `scores` of each seed. people: (T,) int. fixed: the paper's threshold.
+    """
+    by_name = {name: np.stack([each[name] for each in found]) for name in found[0]}  # (S, T)
+    own = np.stack([own_thresholds(each, people) for each in found])
+    twice = np.tile(people, 2)
+    made: dict[str, Figure] = {
+        "AUC": Curve(area, by_name[GENUINE], people, by_name[IMPOSTOR], people),
+        "AUC, same photo": Curve(area, by_name["right key, same photo"], people, by_name[IMPOSTOR], people),
+    }
+    for words, threshold in (("", own), (f", threshold {fixed}", np.full_like(own, fixed))):
+        accepted = {name: (values >= threshold).astype(float) for name, values in by_name.items()}
+        right = np.concatenate([accepted[GENUINE], 1 - accepted[IMPOSTOR]], axis=1)
+        made |= {
+            f"CRR{words}": Share(right, twice),
+            f"FAR{words}": Share(accepted[IMPOSTOR], people),
+            f"accepted with a wrong key{words}": Share(accepted["wrong key"], people),
+            f"accepted without a key{words}": Share(accepted["no key"], people),
+        }
+    return made | {f"cosine: {name}": Mean(values, people) for name, values in by_name.items()}
+
+
+def table_x(
+    triplets: Triplets,
+    scaling: Mapping[str, Tensor],
+    training: Training,
+    *,
+    bits: int,
+    fixed: float,
+    seeds: int,
+    resume: bool,
+) -> Table:
+    """Table X: train every variant with every seed and compare.
+
+    Args:
+        scaling: `mean` and `scale` (S,) of sights. fixed: the paper's threshold.
+        training: the budget of every variant; its seed is the first one, and chooses who is held out.
+    """
+    taught, tested = split(triplets, training.seed)
+    unseen, both = triplets[tested], triplets[np.concatenate([taught, tested])]
+    held, teachers = unseen.people[:, 0], len(np.unique(triplets.people[taught]))
+    counts = f"{teachers} people teach in {len(taught)} triplets, {len(np.unique(held))} are held out in {len(unseen)}"
+    log.info("%s", counts)
+    found: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in RECOGNISER}
+    for variant, chosen, folder in runs(RECOGNISER, training, seeds, f"kvfa-bits-{bits}"):
+        first = unlearned(scaling, bits, triplets.payload.shape[-1] - bits, chosen.seed)
+        net, _ = teach_keyed(first, *both.flat(), bits, chosen, folder, resume, held=len(unseen))
+        found[variant.name].append(scores(net, unseen, bits, training.seed))
+    named = {name: figures(each, held, fixed) for name, each in found.items()}
+    about = (
+        f"renders of LFW-train people through P of bits, {bits}-bit keys, one posture step: {counts}; {seeds} seeds, "
+        f"{training.keyed_steps} steps a variant from random weights. P and the map to u saw all of them, F nobody; "
+        f"CRR, FAR: {GENUINE} and {IMPOSTOR}, threshold set on the other half of the held-out people unless said"
+    )
+    return Table("X", "Losses of KVFA left out", about, rows("X", named, "lfw", training.seed))
