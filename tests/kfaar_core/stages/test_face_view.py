@@ -132,6 +132,18 @@ def test_a_landmark_comes_to_its_place_in_the_mean_face():
     assert dark.sum() < 60
 
 
+def test_texture_is_taken_to_less_than_a_pixel():
+    """Of the mean face itself, in pictures whose levels are the column and the row; half a level is rounding."""
+    mean = upright(face() * SIDE)[1]
+    low, high = mean.min(axis=0), mean.max(axis=0)
+    rows, columns = np.mgrid[: FRAME[1], : FRAME[0]].astype(np.uint8)
+    texture = MEAN.view(np.stack([columns, rows, rows], axis=-1), mean).texture
+    y, x = np.mgrid[:96, :80] + 0.5
+    places = low + np.stack([x / 80, y / 96], axis=-1) * (high - low)  # px; the first pixel's centre is 0.5
+    core = gaussian_filter(inside(texture).astype(float), 1) > 0.99
+    np.testing.assert_allclose(texture[core][:, :2], (places - 0.5)[core], atol=0.51)
+
+
 def test_pixels_outside_the_face_do_not_matter(view, rng):
     picture, landmarks = painted()
     y, x = np.mgrid[:SIDE, :SIDE] + 0.5
