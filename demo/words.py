@@ -391,9 +391,9 @@ NO_ARCHIVE = ("there are no photos yet", "choose a folder, or give a zip, of per
 
 
 def form(name: str) -> str:
-    """Preset and projector, as "lab-floor", for a visitor."""
-    preset, _, projector_ = name.partition("-")
-    return f"{preset}, {projector_}" if projector_ else preset
+    """Preset, projector and key length, as "lab-bits-8", for a visitor."""
+    parts = name.split("-")
+    return ", ".join([*parts[:2], *(f"{length}-bit keys" for length in parts[2:])])
 
 
 def looked(done: int, of: int) -> str:

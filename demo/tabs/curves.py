@@ -54,22 +54,31 @@ Groups = Mapping[Place, Group]
 
 
 def load_all(folder: Path) -> Groups:
-    """The score files of a folder. One that cannot be read is left out and named in the log."""
+    """The score files of a folder and of those for other key lengths in it (`8-bit`).
+
+    One that cannot be read is left out and named in the log.
+    """
     found: dict[Place, list[Result]] = {}
-    for path in sorted(folder.glob("*.npz")):  # tables without scores have a .json alone
+    # tables without scores have a .json alone
+    for path in sorted([*folder.glob("*.npz"), *folder.glob("*-bit/*.npz")]):
         try:
             result = load_result(path.with_suffix(".json"))
         except KfaarError as error:
             log.warning("%s is not shown: %s", path.stem, error)
             continue
-        found.setdefault(Place(result.dataset, form_of(path.stem, result), result.key_mode), []).append(result)
+        found.setdefault(Place(result.dataset, form_of(path, result), result.key_mode), []).append(result)
     return {place: Group(tuple(results)) for place, results in found.items()}
 
 
-def form_of(stem: str, result: Result) -> str:
-    """Preset and projector; a file is named <preset>-<projector>-<data>-<table>-<keys>, and only there it says it."""
-    projector = stem.removeprefix(f"{result.preset}-").partition("-")[0]
-    return f"{result.preset}-{projector}" if projector in PROJECTORS else result.preset
+def form_of(path: Path, result: Result) -> str:
+    """Preset, projector and, where it is not the usual one, the key length: "lab-bits-8".
+
+    A file is named <preset>-<projector>-<data>-<table>-<keys>, and only there it says it.
+    """
+    projector = path.stem.removeprefix(f"{result.preset}-").partition("-")[0]
+    length, bit, _ = path.parent.name.partition("-bit")
+    form = f"{result.preset}-{projector}" if projector in PROJECTORS else result.preset
+    return f"{form}-{length}" if bit else form
 
 
 @dataclass(frozen=True)
@@ -112,10 +121,10 @@ def _near(asked: str | None, found: Sequence[str]) -> str:
     return asked if asked is not None and asked in found else found[0]
 
 
-def form_order(form: str) -> tuple[str, int]:
-    """Presets by name, their projectors in the order of the core."""
-    preset, _, projector = form.partition("-")
-    return preset, PROJECTORS.index(projector) if projector in PROJECTORS else -1
+def form_order(form: str) -> tuple[str, int, int]:
+    """Presets by name, their projectors in the order of the core, short keys first."""
+    preset, projector, length = (*form.split("-"), "", "")[:3]
+    return preset, PROJECTORS.index(projector) if projector in PROJECTORS else -1, int(length or 10**4)
 
 
 def menus(offer: Offer | None) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -92,6 +93,18 @@ def test_a_menu_offers_only_what_exists(folder):
     assert offers(photos) == (["same"], "same") and "lab, hashed" in source  # the nearest that exists
     (data, forms, *_), (source, *_) = choose(groups, "celeba", "lab-hashed", "shared", "same")
     assert offers(data)[1] == "celeba" and offers(forms) == (["lab-floor"], "lab-floor") and "celeba" in source
+
+
+def test_other_key_lengths_are_forms_of_their_own(folder):
+    for name in ("128-bit", "8-bit"):
+        (folder / name).mkdir()
+        for suffix in (".json", ".npz"):
+            shutil.copy(folder / f"lab-hashed-lfw-vi-own{suffix}", folder / name / f"lab-bits-lfw-vi-own{suffix}")
+    shutil.copy(folder / "8-bit" / "lab-bits-lfw-vi-own.json", folder)
+    shutil.copy(folder / "8-bit" / "lab-bits-lfw-vi-own.npz", folder)
+    (_, forms, *_), (source, *_) = choose(curves.load_all(folder), "lfw", "lab-bits-8", "own", "same")
+    assert offers(forms)[0] == ["lab-floor", "lab-hashed", "lab-bits-8", "lab-bits-128", "lab-bits"]
+    assert "lab, bits, 8-bit keys" in source
 
 
 def test_without_files_the_tab_says_how_to_make_one(tmp_path, core):
