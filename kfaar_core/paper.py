@@ -81,6 +81,7 @@ PLACES = (
     Place("Section IV-B-3", "train.projector", "how P is trained"),
     Place("Section IV-C-2", "stages.recognise", "architecture of KVFA"),
     Place("Section IV-C-2", "nets.reader_net", "F, with four hidden layers"),
+    Place("Section IV-C-2", "stages.face_view", "what F sees: the face's shape and its texture, apart"),
     Place("Section IV-C-2", "nets.keyed_net", "the MLP that joins what F reads with the key"),
     Place("Section IV-C-3", "losses.recogniser", "what KVFA is trained for"),
     Place("Section IV-C-3", "train.kvfa", "how F is trained"),
@@ -143,6 +144,14 @@ DEVIATIONS = (
     ),
     Deviation(
         "Section IV-C-2",
+        "F takes the picture",
+        "F takes the landmarks of the face and its texture, warped to the mean face, as active appearance models do "
+        "(Cootes, Edwards and Taylor, 2001)",
+        "pose and expression move no part of the texture, so that F need not learn to undo them, and nothing beside "
+        "the face can help or harm",
+    ),
+    Deviation(
+        "Section IV-C-2",
         "HPVFG and KVFA are trained with the losses of Eq. 5-10 and 17-24",
         "every map of `floor` is fitted in closed form on training people and renders",
         "the floor to beat: it always works and needs no GPU",
@@ -170,8 +179,8 @@ DEVIATIONS = (
     Deviation(
         "Section IV-C-3",
         "the losses train F and the MLP at once",
-        "F first learns to read styles of any face, then the code of `hashed`; the MLP of `bits` learns over this F, "
-        "which stays as it is, and goes on from the reader that P was trained with",
+        "F first learns to read the styles of any face and of a draft of P's, then the code of `hashed`; the MLP of "
+        "`bits` learns over this F, which stays as it is, and goes on from the reader that P was trained with",
         "renders are what costs a CPU most, and one F serves every form",
     ),
     Deviation(

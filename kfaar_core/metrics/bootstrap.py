@@ -85,15 +85,9 @@ def curve_interval(
         statistic: (..., T) curves -> (...) figures.
         genuine: (N,) scores, genuine_people: (N,) int. impostor: (M,) and impostor_people: (M,), the same numbering.
     """
-    names, person = np.unique(np.concatenate([genuine_people, impostor_people]), return_inverse=True)
-    of_genuine, of_impostor = np.split(person, [len(genuine_people)])
-    count = draws(names.size, rng, resamples)  # (R, P)
-    at_once = max(1, CHUNK // person.size)
-    figures = [
-        statistic(roc(genuine, impostor, some[:, of_genuine], some[:, of_impostor]))
-        for some in np.array_split(count, -(-len(count) // at_once))
-    ]
-    return interval(float(statistic(roc(genuine, impostor))), np.concatenate(figures), person.size, names.size)
+    drawn = _Drawn.of(genuine_people, impostor_people, rng, resamples)
+    figures = drawn.figures(statistic, genuine, impostor)
+    return interval(float(statistic(roc(genuine, impostor))), figures, drawn.trials, drawn.people)
 
 
 def curve_difference(
@@ -112,19 +106,44 @@ def curve_difference(
     Args:
         genuine: (2, N) scores, genuine_people: (N,) int. impostor: (2, M) and impostor_people: (M,).
     """
-    names, person = np.unique(np.concatenate([genuine_people, impostor_people]), return_inverse=True)
-    of_genuine, of_impostor = np.split(person, [len(genuine_people)])
-    count = draws(names.size, rng, resamples)  # (R, P)
-    at_once = max(1, CHUNK // person.size)
-    value, resampled = 0.0, np.zeros(resamples)
-    for sign, right, wrong in zip((1, -1), genuine, impostor, strict=True):
-        value += sign * float(statistic(roc(right, wrong)))
-        figures = [
-            statistic(roc(right, wrong, some[:, of_genuine], some[:, of_impostor]))
-            for some in np.array_split(count, -(-len(count) // at_once))
+    drawn = _Drawn.of(genuine_people, impostor_people, rng, resamples)
+    sides = list(zip(genuine, impostor, strict=True))
+    first, second = (float(statistic(roc(right, wrong))) for right, wrong in sides)
+    one, two = (drawn.figures(statistic, right, wrong) for right, wrong in sides)
+    return interval(first - second, one - two, drawn.trials, drawn.people)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """How often each trial of two populations counts in each resample; both share the draw of people."""
+
+    count: np.ndarray  # (R, P)
+    of_genuine: np.ndarray  # (N,) columns of count
+    of_impostor: np.ndarray  # (M,)
+
+    @classmethod
+    def of(
+        cls, genuine_people: np.ndarray, impostor_people: np.ndarray, rng: np.random.Generator, resamples: int
+    ) -> _Drawn:
+        names, person = np.unique(np.concatenate([genuine_people, impostor_people]), return_inverse=True)
+        return cls(draws(names.size, rng, resamples), *np.split(person, [len(genuine_people)]))
+
+    @property
+    def trials(self) -> int:
+        return self.of_genuine.size + self.of_impostor.size
+
+    @property
+    def people(self) -> int:
+        return self.count.shape[1]
+
+    def figures(self, statistic: Callable[[Roc], np.ndarray], genuine: np.ndarray, impostor: np.ndarray) -> np.ndarray:
+        """(R,) the figure of each resample, as many at once as memory allows."""
+        at_once = max(1, CHUNK // self.trials)
+        parts = [
+            statistic(roc(genuine, impostor, some[:, self.of_genuine], some[:, self.of_impostor]))
+            for some in np.array_split(self.count, -(-len(self.count) // at_once))
         ]
-        resampled += sign * np.concatenate(figures)
-    return interval(value, resampled, person.size, names.size)
+        return np.concatenate(parts)
 
 
 def interval(value: float, resampled: np.ndarray, trials: int, people: int) -> Interval:

@@ -31,11 +31,10 @@ from kfaar_core.stages.project import (
 )
 from kfaar_core.stages.recognise import (
     BitsRecogniser,
-    CodeReader,
     FaceReader,
-    FloorReader,
     Identifier,
     KeyedRecogniser,
+    LinearReader,
 )
 
 
@@ -149,7 +148,7 @@ class Form:
 def floor_form(state: Mapping[str, Tensor]) -> Form:
     """The linear floor."""
     identity = IdentityMap(state)
-    return Form(identity, FloorProjector(state, identity), KeyedRecogniser(identity, FloorReader(state)))
+    return Form(identity, FloorProjector(state, identity), KeyedRecogniser(identity, LinearReader(state, "reader")))
 
 
 def form_of(name: str, load: Callable[[str], Mapping[str, Tensor]], generator: Generator, device: torch.device) -> Form:
@@ -160,20 +159,24 @@ def form_of(name: str, load: Callable[[str], Mapping[str, Tensor]], generator: G
     kvfa = load("kvfa")
     identity, reader = IdentityMap(hashed), FaceReader(kvfa, device)
     if name == "hashed":
-        read = KeyedRecogniser(identity, CodeReader(kvfa))
+        read = KeyedRecogniser(identity, LinearReader(kvfa, "code"))
         return Form(identity, HashedProjector(hashed, identity), read, reader, flip=True)
     projectors = {length: load(f"projector_bits_{length}") for length in KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in KEY_LENGTHS}
     return Form(identity, BitsProjector(projectors, generator), BitsRecogniser(identity, keyed), reader, flip=True)
 
 
+def has_networks(form: str) -> bool:
+    """Whether this version registers the weights of a form of P; their files may still be missing."""
+    return all(name in weights.WEIGHTS for name in FORM_WEIGHTS[form])
+
+
 def available_projectors() -> tuple[str, ...]:
     """The forms of P whose weights and thresholds are there, the default first."""
 
-    def present(name: str) -> bool:
-        known = all(weight in weights.WEIGHTS for weight in FORM_WEIGHTS[name])
-        trained = known and all(weights.find(weight, download=False) for weight in FORM_WEIGHTS[name])
-        return trained and has_calibration(LAB.name, name)
+    def present(form: str) -> bool:
+        there = has_networks(form) and all(weights.find(name, download=False) for name in FORM_WEIGHTS[form])
+        return there and has_calibration(LAB.name, form)
 
     return tuple(sorted(filter(present, PROJECTORS), key=lambda name: name != LAB.projector))
 
@@ -195,8 +198,7 @@ def assemble(
         boxes = tiny.boxes(preset, device)
         form = form_of(preset.projector, tiny.weights, boxes[4], device)
         return _joined(preset, device, *boxes, form, Calibration.tiny())
-    pinned = weights.read_manifest()
-    if any(f"{name}.safetensors" not in pinned for name in FORM_WEIGHTS[preset.projector]):
+    if not has_networks(preset.projector):
         raise BadSetting(
             got=f"the projector {preset.projector!r}, whose networks are not part of this version",
             mend=f"choose one of {', '.join(available_projectors())}",

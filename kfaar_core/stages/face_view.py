@@ -1,8 +1,8 @@
-"""What F sees of a picture: the face's shape, and its texture free of shape (Cootes, Edwards and Taylor, 2001).
+"""What F sees of a picture (Section IV-C-2): the face's shape, and its texture free of shape.
 
-Every triangle between the landmarks is carried to its place in the mean face. Head pose and expression then move no
-part of the texture, and what stands beside the face (hair, clothes, background) can neither help nor harm: identity
-must show in the face.
+Both are those of active appearance models (Cootes, Edwards and Taylor, 2001): every triangle between the landmarks is
+carried to its place in the mean face. Head pose and expression then move no part of the texture, and what stands beside
+the face (hair, clothes, background) can neither help nor harm: identity must show in the face.
 """
 
 from __future__ import annotations

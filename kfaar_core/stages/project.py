@@ -111,10 +111,7 @@ class HashedProjector:
     def __init__(self, state: Mapping[str, Tensor], identity: IdentityMap) -> None:
         """state: `net.*` of HashedNet, `natural.*` of NaturalSpace, `look.size` () sds of what the key draws."""
         self._identity, self._space = identity, NaturalSpace(state)
-        width, hidden = state["net.straight.weight"].shape[1], state["net.bend.0.weight"].shape[0]
-        self._look = width - identity.dimension
-        self._net = HashedNet(identity.dimension, self._look, hidden).eval().requires_grad_(False)
-        self._net.load_state_dict(part(state, "net."))
+        self._net = hashed_net(state, identity.dimension)
         self._size = float(state["look.size"])
 
     @torch.inference_mode()
@@ -123,11 +120,23 @@ class HashedProjector:
         d = self._identity.dimension
         code = np.sqrt(d) * rotation_of(key, d) @ self._identity(feature)  # (d,)
         draw = key.rng("nuisance")
-        look = draw.standard_normal(self._look)
+        look = draw.standard_normal(self._net.look)
         rest = self._size * draw.standard_normal((GROUPS, 512 - LEADING))
         leading = self._net(_row(code), _row(look))[0]  # (3, 32)
         v = torch.cat((leading, torch.from_numpy(rest).float()), dim=-1)  # (3, 512)
         return Projected(latent=self._space.to_w(v), space="w")
+
+
+def hashed_net(state: Mapping[str, Tensor], dimension: int) -> HashedNet:
+    """The network of `hashed` P from its state, `net.*` of HashedNet, in evaluation mode.
+
+    Args:
+        dimension: d, how many of its inputs are the code.
+    """
+    hidden, width = state["net.bend.0.weight"].shape
+    net = HashedNet(dimension, width - dimension, hidden).eval().requires_grad_(False)
+    net.load_state_dict(part(state, "net."))
+    return net
 
 
 def _row(values: np.ndarray) -> Tensor:
@@ -145,7 +154,7 @@ class BitsProjector:
             generator: its M and the mean style.
         """
         self._states, self._generator = states, generator
-        self._nets = {bits: _bits_net(state, bits) for bits, state in states.items()}
+        self._nets = {bits: bits_net(state, bits) for bits, state in states.items()}
 
     @torch.inference_mode()
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
@@ -162,7 +171,8 @@ class BitsProjector:
         return Projected(latent=w.expand(GROUPS, -1).clone(), space="w")
 
 
-def _bits_net(state: Mapping[str, Tensor], bits: int) -> BitsNet:
+def bits_net(state: Mapping[str, Tensor], bits: int) -> BitsNet:
+    """The network of `bits` P for keys of so many bits from its state, `net.*` of BitsNet, in evaluation mode."""
     hidden, width = state["net.layers.0.weight"].shape
     net = BitsNet(width - bits, bits, hidden).eval().requires_grad_(False)
     net.load_state_dict(part(state, "net."))

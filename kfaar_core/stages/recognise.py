@@ -29,25 +29,29 @@ def unit(x: np.ndarray) -> np.ndarray:
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
-class FloorReader:
-    """h of the floor: a linear map from E's feature of the picture to the payload (d,)."""
+class LinearReader:
+    """h: a linear map from a sight to the code; what E and F see of a face, weighed by how well each tells it."""
 
-    def __init__(self, state: Mapping[str, Tensor]) -> None:
-        """state: `reader.mean` (D,), `reader.map` (d, D)."""
-        self._mean = state["reader.mean"].double().numpy()
-        self._map = state["reader.map"].double().numpy()
+    def __init__(self, state: Mapping[str, Tensor], name: str) -> None:
+        """
+        Args:
+            state: `<name>.mean` (S,), `<name>.map` (d, S).
+            name: `reader` of the floor, whose sight is E's raw feature, or `code` of `hashed`.
+        """
+        self._mean = state[f"{name}.mean"].double().numpy()
+        self._map = state[f"{name}.map"].double().numpy()
 
     def __call__(self, sight: np.ndarray) -> np.ndarray:
-        """(..., D) raw features of E -> (..., d) float64, unit length."""
+        """(..., S) -> (..., d) float64, unit length."""
         return unit((sight - self._mean) @ self._map.T)
 
 
 def reader_net(state: Mapping[str, Tensor]) -> ReaderNet:
-    """F of a state, in evaluation mode."""
+    """F of its state, float16 or float32, in evaluation mode."""
     hidden, axes = state["hidden.0.weight"].shape
     textures = state["texture_axes"].shape[1]
     net = ReaderNet(len(state["last.bias"]), textures, axes - textures, hidden)
-    net.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()})
+    net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     return net.eval().requires_grad_(False)
 
 
@@ -65,25 +69,6 @@ class FaceReader:
         view = self._face.view(picture, landmarks)
         texture, shape = image.to_float(view.texture), torch.from_numpy(view.shape)[None]
         return self._net(texture.to(self._device), shape.to(self._device))[0].float().cpu().numpy()
-
-
-class CodeReader:
-    """h of `hashed`: what E and F see of a face together, weighed by how well each tells the code."""
-
-    def __init__(self, state: Mapping[str, Tensor]) -> None:
-        """state: `code.mean` (S,), `code.map` (d, S)."""
-        self._mean = state["code.mean"].double().numpy()
-        self._map = state["code.map"].double().numpy()
-
-    def __call__(self, sight: np.ndarray) -> np.ndarray:
-        """(..., S) -> (..., d) float64, unit length."""
-        return unit((sight - self._mean) @ self._map.T)
-
-
-class Reader(Protocol):
-    """h: what a sight says of the code, (..., S) -> (..., d) of unit length."""
-
-    def __call__(self, sight: np.ndarray) -> np.ndarray: ...
 
 
 class Identifier(Protocol):
@@ -106,7 +91,7 @@ class Identifier(Protocol):
 class KeyedRecogniser:
     """I of the floor and of `hashed`: I(x) = u, and I(x_v, k) = O_k^T h, the code of x_v turned back by the key."""
 
-    def __init__(self, identity: IdentityMap, reader: Reader) -> None:
+    def __init__(self, identity: IdentityMap, reader: LinearReader) -> None:
         self._identity, self._reader = identity, reader
 
     @property

@@ -18,11 +18,12 @@ from kfaar_core.records import Face, Photo, Posture
 from kfaar_core.stages.correct import ANGLE_UNIT
 from kfaar_core.stages.detect import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP, Detector
 from kfaar_core.stages.encode import Alignment, Recogniser
+from kfaar_core.stages.face_view import upright
 from kfaar_core.stages.geometry import GeometryReader
 
 FIVE = np.array([[0.375, 0.46], [0.625, 0.46], [0.5, 0.6], [0.41, 0.72], [0.59, 0.72]])  # in portrait sides
 FEATURES, DIMENSION = 12, 8  # of E, and d
-STYLES_READ, LOOK, HIDDEN = 4, 6, 16  # of F beside the code, of what a key draws, of the layers of P and KVFA
+STYLES_READ, LOOK, HIDDEN = 4, 6, 16  # of F beside the code, of what a key draws, of the layers of P, F and KVFA
 
 
 def seeded(name: int) -> torch.Generator:
@@ -52,7 +53,7 @@ class TinyGeometry(GeometryReader):
             points[list(corners), :2] = eye
         points[NOSE_TIP, :2] = FIVE[2]
         points[list(MOUTH_CORNERS), :2] = FIVE[3:]
-        self._points = points.astype(np.float32)
+        self.points = points.astype(np.float32)  # (478, 3) in portrait sides
 
     @torch.inference_mode()
     def postures(self, portraits: Tensor) -> list[Posture]:
@@ -62,9 +63,7 @@ class TinyGeometry(GeometryReader):
             shapes = np.zeros(52, dtype=np.float32)
             shapes[44:46] = 0.5 + 0.25 * (left + right)
             answers.append(
-                Posture(
-                    yaw=ANGLE_UNIT * (left - right), pitch=0.0, roll=0.0, blendshapes=shapes, landmarks=self._points
-                )
+                Posture(yaw=ANGLE_UNIT * (left - right), pitch=0.0, roll=0.0, blendshapes=shapes, landmarks=self.points)
             )
         return answers
 
@@ -134,7 +133,8 @@ def weights(name: str) -> dict[str, Tensor]:
     if name == "kvfa":
         sight = FEATURES + STYLES_READ + DIMENSION
         return {
-            **_drawn(lambda: ReaderNet(STYLES_READ + DIMENSION), 10, prefix="net."),
+            **_drawn(lambda: ReaderNet(STYLES_READ + DIMENSION, 6, 3, HIDDEN), 10, prefix="net."),
+            "net.mean_shape": torch.from_numpy(upright(TinyGeometry().points)[1]).float(),
             "code.mean": torch.zeros(sight),
             "code.map": torch.randn(DIMENSION, sight, generator=seeded(11)),
         }

@@ -32,14 +32,13 @@ from kfaar_core.evaluate.runner import write_table
 from kfaar_core.evaluate.split import TEST
 from kfaar_core.files import cache_folder
 from kfaar_core.nets.dlib_resnet import DlibResnet
-from kfaar_core.nets.projector_net import BitsNet, HashedNet
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB
 from kfaar_core.scenarios import pairs
 from kfaar_core.stages.assemble import KEY_LENGTHS
 from kfaar_core.stages.assemble import recogniser as build_recogniser
 from kfaar_core.stages.encode import DLIB
-from kfaar_core.stages.generate import part
+from kfaar_core.stages.project import bits_net, hashed_net
 from kfaar_core.train import ablate_kvfa, ablate_projector
 from kfaar_core.train import floor as floor_fit
 from kfaar_core.train import geometry as geometry_fit
@@ -75,7 +74,7 @@ ASSETS = Path("assets/weights")
 @app.command()
 def renders(
     kind: Annotated[
-        str, typer.Argument(help="mixed (any style), posed (as the floor makes them), hashed or bits-N")
+        str, typer.Argument(help="mixed (any style), posed (as the floor makes them), draft, hashed or bits-N")
     ] = "mixed",
     workers: Annotated[int, typer.Option(help="processes that share the work; start each with its own --worker")] = 1,
     worker: int = 0,
@@ -97,16 +96,18 @@ def renders(
 
     def sample(rng: np.random.Generator, count: int) -> Samples:
         if kind in ("draft", "hashed"):
-            trained = _hashed(cache_folder("projector/draft") if kind == "draft" else out)
-            return code_styles(trained, road.space, training.look_size, road.blind_channel, rng, count)
+            folder = cache_folder("projector/draft") if kind == "draft" else out
+            state = load_file(folder / "projector_hashed.safetensors")
+            hashed = hashed_net(state, len(state["identity.map"]))
+            return code_styles(hashed, road.space, training.look_size, road.fitted.step, rng, count)
         if kind.startswith("bits"):
-            net = _bits_net(out, _bits(kind))
-            truncation = training.bits_truncation
-            return bits_styles(net, generator, truncation, road.people, _bits(kind), road.blind_channel, rng, count)
+            bits, truncation = _bits(kind), training.bits_truncation
+            net = bits_net(load_file(out / f"projector_bits_{bits}.safetensors"), bits)
+            return bits_styles(net, generator, truncation, road.people, bits, road.fitted.step, rng, count)
         if kind == "mixed":
             return mixed_styles(generator, rng, count)
         fitted = _fitted(training, data)
-        return posed_styles(fitted.directions, fitted.posture, fitted.gain, fitted.targets, rng, count)
+        return posed_styles(fitted.directions, fitted.step, rng, count)
 
     render_cache(generator, kind, sample, shards.get(kind, training.bits_shards), training.seed, worker, workers)
 
@@ -158,9 +159,9 @@ def geometry(
 def posture(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     """Fit the gain of the latent posture correction."""
     fitted = _fitted(LAB_TRAINING, data)
-    gain = floor_fit.priced_gain(fitted.posture, fitted.noise, LAB_TRAINING.correction)
+    gain = floor_fit.priced_gain(fitted.step.fit, fitted.noise, LAB_TRAINING.correction)
     state = {"gain": torch.from_numpy(gain.astype(np.float32))}
-    _save(out / "posture.safetensors", state, LAB_TRAINING, posture_fit.report(fitted.posture, gain))
+    _save(out / "posture.safetensors", state, LAB_TRAINING, posture_fit.report(fitted.step.fit, gain))
 
 
 @app.command()
@@ -292,14 +293,6 @@ def ablation(
     typer.echo(write_table(out / stem, table))
 
 
-def _hashed(folder: Path) -> HashedNet:
-    state = load_file(folder / "projector_hashed.safetensors")
-    code = len(state["identity.map"])
-    net = HashedNet(code, state["net.straight.weight"].shape[1] - code)
-    net.load_state_dict(part(state, "net."))
-    return net.eval()
-
-
 def _bits(form: str) -> int:
     """`bits-8` -> 8."""
     return int(form.removeprefix("bits-"))
@@ -313,13 +306,6 @@ def _check_form(form: str, *others: str) -> None:
     known = (*others, *(f"bits-{length}" for length in KEY_LENGTHS))
     if form not in known:
         raise BadSetting(got=f"the form {form!r} is unknown", mend=f"choose one of {', '.join(known)}")
-
-
-def _bits_net(folder: Path, bits: int) -> BitsNet:
-    state = part(load_file(folder / f"projector_bits_{bits}.safetensors"), "net.")
-    net = BitsNet(state["layers.0.weight"].shape[1] - bits, bits)
-    net.load_state_dict(state)
-    return net.eval()
 
 
 def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from kfaar_core.errors import DataMissing
 from kfaar_core.runtime import stream
 from kfaar_core.train.directions import Directions, PostureFit
 from kfaar_core.train.photos import LabelledPhotos
-from kfaar_core.train.posture import fit, gain, postures_of, ridge
+from kfaar_core.train.posture import PostureStep, fit, gain, postures_of, ridge
 from kfaar_core.train.renders import SHARD, Renders, posed_styles
 from kfaar_core.train.settings import Correction, Training
 
@@ -112,12 +112,10 @@ def directions_state(found: Directions) -> dict[str, Tensor]:
 class Fitted:
     """Everything that is fitted before the posed renders are made."""
 
-    posture: PostureFit
+    step: PostureStep  # that corrected renders take
     noise: np.ndarray  # (D, D) of E's features of renders around the linear prediction
-    gain: np.ndarray  # (1536, 54) of the one step in posed renders
     directions: Directions
     identity: dict[str, Tensor]
-    targets: np.ndarray  # (N, 54) postures of training photos
 
 
 def priced_gain(found: PostureFit, noise: np.ndarray, price: Correction) -> np.ndarray:
@@ -151,14 +149,12 @@ def fit_all(
     moves = priced_gain(found, noise, training.posed_correction)
     targets = postures_of(photos.rotation, photos.blendshapes)
     return Fitted(
-        posture=found,
+        step=PostureStep(found, moves, targets),
         noise=noise,
-        gain=moves,
         directions=directions(
             found, noise, moves, targets, training.dimension, training.amplitude, training.truncation
         ),
         identity=identity_map(photo_features, photos.people, training.dimension, training.identity_shrink),
-        targets=targets,
     )
 
 
@@ -168,7 +164,7 @@ def check_posed(fitted: Fitted, posed: Renders, seed: int) -> None:
     Raises:
         DataMissing: the cached renders were made with other settings.
     """
-    again = posed_styles(fitted.directions, fitted.posture, fitted.gain, fitted.targets, stream(seed, "posed 0"), SHARD)
+    again = posed_styles(fitted.directions, fitted.step, stream(seed, "posed 0"), SHARD)
     nearest = np.abs(again.w - posed.w[0]).max(axis=(1, 2)).min()  # a face that the teacher missed is not in the cache
     if nearest > 1e-3:
         raise DataMissing(

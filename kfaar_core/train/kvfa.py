@@ -1,6 +1,6 @@
 """Train KVFA's F on generated faces (Section IV-C-3); F never sees a real photo.
 
-F first learns to read the styles of any face (`pretrain`), then the payload of P's faces after posture correction.
+F first learns to read the styles of any face, then the code of P's faces after posture correction (train.road).
 """
 
 from __future__ import annotations

@@ -10,12 +10,43 @@ costing a large move.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from kfaar_core.stages.correct import posture_vector
 from kfaar_core.stages.geometry import euler_degrees
 from kfaar_core.train.directions import PostureFit
+
+
+@dataclass(frozen=True)
+class PostureStep:
+    """One step of posture correction, as every corrected render takes it."""
+
+    fit: PostureFit
+    gain: np.ndarray  # K (1536, 54)
+    targets: np.ndarray  # (M, 54) postures of training photos
+
+    def moved(self, w: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """w + K (y - A w), where y is the posture of a photo.
+
+        Args:
+            w: (N, 3, 512) latents, float32 or float64; gradients go through.
+            chosen: (N,) int64 rows of the targets; None draws them from torch's global stream.
+
+        Returns:
+            (N, 3, 512), of w's dtype.
+        """
+        if chosen is None:
+            chosen = torch.randint(len(self.targets), (len(w),))
+        wanted = torch.from_numpy(self.targets)[chosen]
+        fit = (self.fit.latent_mean, self.fit.posture_mean, self.fit.rows, self.gain)
+        latent_mean, posture_mean, rows, gain = (torch.from_numpy(values).to(w.dtype) for values in fit)
+        flat = w.flatten(1)  # (N, 1536)
+        gap = wanted.to(w.dtype) - posture_mean - (flat - latent_mean) @ rows.T  # (N, 54)
+        return (flat + gap @ gain.T).reshape(w.shape)
 
 
 def postures_of(rotation: np.ndarray, blendshapes: np.ndarray) -> np.ndarray:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kfaar_core.losses.projector import Faces, projector_terms, projector_total
-from kfaar_core.losses.total import weighted_sum
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.stages.generate import Generator
@@ -144,8 +143,8 @@ def train_hashed(
 
 def objective(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     """L_tot (Eq. 10) and our own terms, where there are any."""
-    ours = [name for name in ("read", "natural") if name in terms]
-    return projector_total(terms, weights) + weighted_sum(terms, weights, ours)
+    ours = (weights[name] * terms[name] for name in ("read", "natural") if name in terms)
+    return sum(ours, projector_total(terms, weights))
 
 
 class BitsLesson(nn.Module):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from torch.nn import functional
 
 from kfaar_core.nets.projector_net import GROUPS, LEADING
 from kfaar_core.stages.latent import NaturalSpace
-from kfaar_core.train.directions import PostureFit
+from kfaar_core.train.posture import PostureStep
 
 
 class FeatureProxy(nn.Module):
@@ -62,34 +61,21 @@ class Channel:
     """What happens to styles between P and F: posture correction, rendering, reading; all linear, with noise."""
 
     space: NaturalSpace
-    posture: PostureFit
-    gain: Tensor  # (1536, 54) of the one-step correction
-    targets: Tensor  # (M, 54) postures of training photos
+    step: PostureStep
     rows: Tensor  # (S, 96): F's reading from the leading coordinates of the face it sees
     offset: Tensor  # (S,)
     noise: Tensor  # (S, S) Cholesky factor of what the rows cannot tell
     mean: Tensor  # (S,) of readings
     scale: Tensor  # (S,) sd of readings
 
-    def corrected(self, w: Tensor) -> Tensor:
-        """w (N, 3, 512) -> w after a step towards the posture of a random training photo."""
-        flat = w.flatten(1)
-        rows = torch.from_numpy(self.posture.rows).float()
-        mean = torch.from_numpy(self.posture.latent_mean).float()
-        aim = self.targets[torch.randint(len(self.targets), (len(w),))]
-        gap = aim - torch.from_numpy(self.posture.posture_mean).float() - (flat - mean) @ rows.T
-        return (flat + gap @ self.gain.T).unflatten(1, (GROUPS, 512))
-
     def read(self, w: Tensor) -> Tensor:
         """w (N, 3, 512) as P made it -> F's reading (N, S) of the corrected face."""
-        v = self.space.of_w(self.corrected(w))[..., :LEADING].flatten(1)
+        v = self.space.of_w(self.step.moved(w))[..., :LEADING].flatten(1)
         clean = v @ self.rows.T + self.offset
         return clean + torch.randn(len(w), len(self.offset)) @ self.noise.T
 
 
-def fit_channel(
-    space: NaturalSpace, posture: PostureFit, gain: np.ndarray, targets: np.ndarray, v: Tensor, readings: Tensor
-) -> Channel:
+def fit_channel(space: NaturalSpace, step: PostureStep, v: Tensor, readings: Tensor) -> Channel:
     """
     Args:
         v: (N, 3, 32) of renders that F did not see in training. readings: (N, S) of F.
@@ -104,9 +90,7 @@ def fit_channel(
     noise = spread[:, None] * torch.linalg.cholesky(0.7 * cov + 0.3 * torch.eye(len(cov)))
     return Channel(
         space=space,
-        posture=posture,
-        gain=torch.from_numpy(gain).float(),
-        targets=torch.from_numpy(targets).float(),
+        step=step,
         rows=solved[:, :-1].float(),
         offset=solved[:, -1].float(),
         noise=noise.float(),

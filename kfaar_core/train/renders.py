@@ -22,9 +22,9 @@ from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.runtime import stream
 from kfaar_core.stages.generate import Generator, w_plus
 from kfaar_core.stages.latent import NaturalSpace
-from kfaar_core.train.directions import Directions, PostureFit
-from kfaar_core.train.projector import People, styles_of_bits
-from kfaar_core.train.proxy import Channel
+from kfaar_core.train.directions import Directions
+from kfaar_core.train.posture import PostureStep
+from kfaar_core.train.projector import People, padded, styles_of_bits
 from kfaar_core.train.teachers import Landmarker
 
 log = logging.getLogger(__name__)
@@ -67,22 +67,20 @@ def mixed_styles(generator: Generator, rng: np.random.Generator, count: int) -> 
     return Samples(mean + keep * (w - mean), np.zeros((count, 0), dtype=np.float32))
 
 
-def posed_styles(
-    found: Directions, posture: PostureFit, gain: np.ndarray, targets: np.ndarray, rng: np.random.Generator, count: int
-) -> Samples:
+def posed_styles(found: Directions, step: PostureStep, rng: np.random.Generator, count: int) -> Samples:
     """Faces as the floor makes them: a random payload and look, then a step towards the posture of a training photo."""
     dimension = found.payload.shape[1]
     payload = rng.standard_normal((count, dimension))
     payload /= np.linalg.norm(payload, axis=1, keepdims=True)
     look = rng.standard_normal((count, found.nuisance.shape[1]))
     w = found.mean + np.sqrt(dimension) * payload @ found.payload.T + look @ found.nuisance.T
-    target = targets[rng.integers(0, len(targets), count)]
-    w = w + (target - posture.posture_mean - (w - posture.latent_mean) @ posture.rows.T) @ gain.T
-    return Samples(w.reshape(count, 3, 512).astype(np.float32), payload.astype(np.float32))
+    chosen = torch.from_numpy(rng.integers(0, len(step.targets), count))
+    moved = step.moved(torch.from_numpy(w).unflatten(1, (GROUPS, 512)), chosen)
+    return Samples(moved.float().numpy(), payload.astype(np.float32))
 
 
 def code_styles(
-    net: HashedNet, space: NaturalSpace, look_size: float, channel: Channel, rng: np.random.Generator, count: int
+    net: HashedNet, space: NaturalSpace, look_size: float, step: PostureStep, rng: np.random.Generator, count: int
 ) -> Samples:
     """Faces of the trained `hashed` P, after a step of posture correction; each code twice, as of two photos.
 
@@ -92,8 +90,8 @@ def code_styles(
     code = functional.normalize(torch.randn(count // 2, net.code), dim=1).repeat_interleave(2, dim=0)
     with torch.inference_mode():
         v = net(net.code**0.5 * code, torch.randn(count, net.look))
-        w = space.to_w(torch.cat((v, look_size * torch.randn(count, GROUPS, 512 - LEADING)), dim=-1))
-        w = channel.corrected(w)
+        w = space.to_w(padded(v, look_size * torch.randn(count, GROUPS, 512 - LEADING)))
+        w = step.moved(w)
     return Samples(w.numpy(), code.numpy(), group=2)
 
 
@@ -103,7 +101,7 @@ def bits_styles(
     truncation: float,
     people: People,
     bits: int,
-    channel: Channel,
+    step: PostureStep,
     rng: np.random.Generator,
     count: int,
 ) -> Samples:
@@ -113,7 +111,7 @@ def bits_styles(
     key = (torch.randint(0, 2, (count // 3, bits)).float() * 2 - 1).repeat_interleave(3, dim=0)
     with torch.inference_mode():
         styles = styles_of_bits(net, generator.map, generator.w_mean, people.feature[photos], key, truncation)
-        w = channel.corrected(styles)
+        w = step.moved(styles)
     return Samples(w.numpy(), torch.cat((people.identity[photos], key), dim=1).numpy(), group=3)
 
 

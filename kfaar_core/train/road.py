@@ -102,13 +102,10 @@ class Road:
         return floor.fit_all(self.training, self._mixed, self._mixed_features, self._photos, self._photo_features)
 
     @cached_property
-    def _mixed_leading(self) -> Tensor:
-        return self.space.of_w(torch.from_numpy(self._mixed.w))[..., :LEADING]
-
-    @cached_property
     def proxy(self) -> FeatureProxy:
         away = torch.from_numpy(self._mixed_features - self._photo_features.mean(axis=0)).float()
-        net, cosine = fit_proxy(self._mixed_leading, functional.normalize(away, dim=1), seed=self.training.seed)
+        v = self.space.of_w(torch.from_numpy(self._mixed.w))[..., :LEADING]
+        net, cosine = fit_proxy(v, functional.normalize(away, dim=1), seed=self.training.seed)
         log.info("proxy: mean cosine with R on unseen renders %.3f", cosine)
         return net
 
@@ -146,14 +143,7 @@ class Road:
         if reader is not None:
             sights = np.concatenate([sights, kvfa.read(reader, self._views(kind, first, last).clean)], axis=1)
         v = self.space.of_w(torch.from_numpy(faces.w))[..., :LEADING]
-        fitted = self.fitted
-        return fit_channel(self.space, fitted.posture, fitted.gain, fitted.targets, v, torch.from_numpy(sights).float())
-
-    @cached_property
-    def blind_channel(self) -> Channel:
-        """The posture correction alone, for renders."""
-        fitted, none = self.fitted, torch.zeros(len(self._mixed_leading), 1)
-        return fit_channel(self.space, fitted.posture, fitted.gain, fitted.targets, self._mixed_leading, none)
+        return fit_channel(self.space, self.fitted.step, v, torch.from_numpy(sights).float())
 
     def reader(self, folder: Path) -> ReaderNet:
         """F as committed."""
@@ -248,12 +238,12 @@ class Road:
 
 def joined(parts: list[Views]) -> Views:
     """Views of several kinds of renders, without what they carry."""
-    faces = [
-        FaceView(
-            np.concatenate([getattr(part, name).texture for part in parts]),
-            np.concatenate([getattr(part, name).shape for part in parts]),
+
+    def together(faces: list[FaceView]) -> FaceView:
+        return FaceView(
+            np.concatenate([face.texture for face in faces]), np.concatenate([face.shape for face in faces])
         )
-        for name in ("clean", "damaged")
-    ]
+
     w = np.concatenate([part.w for part in parts])
-    return Views(*faces, w, np.zeros((len(w), 0), dtype=np.float32))
+    clean, damaged = together([part.clean for part in parts]), together([part.damaged for part in parts])
+    return Views(clean, damaged, w, np.zeros((len(w), 0), dtype=np.float32))

@@ -93,9 +93,7 @@ def _kept(path: Path, folder: Path, face: MeanFace, geometry: GeometryReader) ->
 
 def _landmarks(pictures: list[np.ndarray], geometry: GeometryReader) -> np.ndarray:
     """(N, 478, 2) in sides of each square picture."""
-    same = torch.cat(
-        [image.to_float(np.asarray(Image.fromarray(p).resize((2 * INPUT, 2 * INPUT)))) for p in pictures]
+    same = torch.cat([image.to_float(np.asarray(Image.fromarray(p).resize((2 * INPUT, 2 * INPUT)))) for p in pictures])
+    return np.concatenate([[p.landmarks[:, :2] for p in geometry.postures(part)] for part in same.split(50)]).astype(
+        np.float64
     )
-    return np.concatenate(
-        [[p.landmarks[:, :2] for p in geometry.postures(part)] for part in same.split(50)]
-    ).astype(np.float64)

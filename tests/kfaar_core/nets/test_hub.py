@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import BitsNet, HashedNet
-from kfaar_core.nets.reader_net import INPUT, ReaderNet
+from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE, ReaderNet
 
 
 def given(*shapes: tuple[int, ...]) -> list[Tensor]:
@@ -21,7 +21,11 @@ def given(*shapes: tuple[int, ...]) -> list[Tensor]:
 
 
 CASES = {
-    "reader": (ReaderNet, {"outputs": 7}, given((3, *INPUT))),
+    "reader": (
+        ReaderNet,
+        {"outputs": 7, "textures": 5, "shapes": 3, "hidden": 6},
+        given((3, *TEXTURE), (LANDMARKS, 2)),
+    ),
     "hashed": (HashedNet, {"code": 4, "look": 3, "hidden": 6}, given((4,), (3,))),
     "bits": (BitsNet, {"feature": 5, "bits": 8, "hidden": 6}, given((5,), (8,))),
     "keyed": (KeyedNet, {"reading": 5, "bits": 8, "dimension": 4, "hidden": 6}, given((5,), (8,))),
@@ -35,7 +39,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[type, nn.Modul
     net = kind(**sizes)
     with torch.no_grad():
         net(*inputs)  # running statistics, where there are any, are not the initial ones
-        for buffer in (net.get_buffer(name) for name in ("mean", "scale") if name in net.state_dict()):
+        for buffer in (net.get_buffer(name) for name in ("mean", "scale", "mean_shape") if name in net.state_dict()):
             buffer.add_(0.5)
     net.eval().save_pretrained(tmp_path)
     return kind, net, inputs, tmp_path
@@ -56,4 +60,4 @@ def test_weights_are_safetensors_and_sizes_json(case):
     saved = load_file(folder / "model.safetensors")
     assert saved.keys() == net.state_dict().keys()
     sizes = json.loads((folder / "config.json").read_text())
-    assert sizes and all(isinstance(size, int) for size in sizes.values())
+    assert sizes and all(isinstance(size, int | float) for size in sizes.values())

@@ -128,6 +128,6 @@ def test_missing_weights_are_told(monkeypatch):
 
 
 def test_a_form_that_this_version_has_no_networks_for_is_told(monkeypatch):
-    monkeypatch.setattr(assembling.weights, "read_manifest", lambda: {"floor.safetensors": None})
+    monkeypatch.setattr(assembling.weights, "WEIGHTS", {})
     with pytest.raises(BadSetting, match="'bits', whose networks are not part of this version"):
         assemble(replace(LAB, projector="bits"), "cpu")

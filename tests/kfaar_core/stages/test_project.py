@@ -16,7 +16,9 @@ from kfaar_core.stages.project import (
     FloorProjector,
     HashedProjector,
     IdentityMap,
+    bits_net,
     checked_bits,
+    hashed_net,
     rotation_of,
 )
 
@@ -252,3 +254,22 @@ def test_projectors_by_name():
     assert [check_projector(name) for name in ("floor", "hashed", "bits")] == list(PROJECTORS)
     with pytest.raises(BadSetting, match="floor, hashed, bits"):
         check_projector("mlp")
+
+
+@pytest.mark.parametrize("hidden", [8, 16])
+def test_a_trained_network_is_built_from_its_state_alone(rng, hidden):
+    """Its sizes are those of its tensors; as weights are kept, in half precision too."""
+    torch.manual_seed(0)
+    trained = {"hashed": HashedNet(4, 6, hidden), "bits": BitsNet(5, 8, hidden)}
+    state = {
+        name: {f"net.{key}": tensor.half() for key, tensor in net.state_dict().items()} for name, net in trained.items()
+    }
+    found = {"hashed": hashed_net(state["hashed"], 4), "bits": bits_net(state["bits"], 8)}
+    assert (found["hashed"].code, found["hashed"].look) == (4, 6)
+    for name, inputs in (
+        ("hashed", (torch.randn(2, 4), torch.randn(2, 6))),
+        ("bits", (torch.randn(2, 5), torch.ones(2, 8))),
+    ):
+        with torch.no_grad():
+            torch.testing.assert_close(found[name](*inputs), trained[name](*inputs), atol=1e-2, rtol=1e-2)
+        assert not found[name].training and not any(tensor.requires_grad for tensor in found[name].parameters())

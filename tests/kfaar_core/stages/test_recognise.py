@@ -12,10 +12,10 @@ from kfaar_core.stages import tiny as tiny_stages
 from kfaar_core.stages.project import IdentityMap, rotation_of
 from kfaar_core.stages.recognise import (
     BitsRecogniser,
-    CodeReader,
     FaceReader,
-    FloorReader,
     KeyedRecogniser,
+    LinearReader,
+    reader_net,
     unit,
     verdict,
 )
@@ -30,7 +30,9 @@ def recogniser(rng) -> KeyedRecogniser:
         return torch.from_numpy(rng.standard_normal(shape))
 
     identity = IdentityMap({"identity.mean": random(WIDE), "identity.map": random(D, WIDE)})
-    return KeyedRecogniser(identity, FloorReader({"reader.mean": random(WIDE), "reader.map": random(D, WIDE)}))
+    return KeyedRecogniser(
+        identity, LinearReader({"reader.mean": random(WIDE), "reader.map": random(D, WIDE)}, "reader")
+    )
 
 
 @pytest.fixture
@@ -38,7 +40,8 @@ def exact() -> KeyedRecogniser:
     """Reader and identity map pass their feature through: the feature of x_v is what the projector wrote."""
     eye, zero = torch.eye(D), torch.zeros(D)
     return KeyedRecogniser(
-        IdentityMap({"identity.mean": zero, "identity.map": eye}), FloorReader({"reader.mean": zero, "reader.map": eye})
+        IdentityMap({"identity.mean": zero, "identity.map": eye}),
+        LinearReader({"reader.mean": zero, "reader.map": eye}, "reader"),
     )
 
 
@@ -118,7 +121,9 @@ def hashed(rng) -> KeyedRecogniser:
     rows = np.concatenate([np.zeros((CODE, WIDE + STYLES)), np.eye(CODE)], axis=1)
     state = {"code.mean": torch.zeros(rows.shape[1]), "code.map": torch.from_numpy(rows)}
     random = [torch.from_numpy(rng.standard_normal(shape)) for shape in ((WIDE,), (CODE, WIDE))]
-    return KeyedRecogniser(IdentityMap({"identity.mean": random[0], "identity.map": random[1]}), CodeReader(state))
+    return KeyedRecogniser(
+        IdentityMap({"identity.mean": random[0], "identity.map": random[1]}), LinearReader(state, "code")
+    )
 
 
 def test_a_code_that_is_read_exactly_gives_the_identity_back_exactly(hashed, rng):
@@ -169,7 +174,7 @@ def test_without_a_key_the_face_is_read_as_a_photo_and_as_its_code(hashed, rng):
 
 def test_h_weighs_whole_sights_around_their_mean(rng):
     mean, rows = rng.standard_normal(6), rng.standard_normal((3, 6))
-    read = CodeReader({"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy(rows)})
+    read = LinearReader({"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy(rows)}, "code")
     sight = rng.standard_normal((4, 6))
     found = read(sight)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
@@ -250,3 +255,27 @@ def test_f_reads_a_face_and_nothing_beside_it(photo, tiny):
     assert outside.mean() > 0.2
     np.testing.assert_array_equal(reader(beside, landmarks), found)
     assert np.abs(reader(face, landmarks) - found).max() > 1e-3
+
+
+def test_f_reads_the_texture_and_the_shape(photo, tiny):
+    """A net that is deaf to one of the two shows that the other arrives."""
+    landmarks, plain = tiny.landmarks(photo), np.full_like(photo.pixels, 180)  # whose texture no shape changes
+    bent = landmarks.copy()
+    bent[5] += 3  # px: one point of the rim
+    for deaf in ("texture", "shape"):
+        state = tiny_stages.weights("kvfa")
+        state[f"net.{deaf}_axes"].zero_()
+        reader = FaceReader(state, torch.device("cpu"))
+        by_texture = np.abs(reader(photo.pixels, landmarks) - reader(plain, landmarks)).max()
+        by_shape = np.abs(reader(plain, bent) - reader(plain, landmarks)).max()
+        assert (by_texture > 1e-3, by_shape > 1e-4) == (deaf == "shape", deaf == "texture")
+
+
+def test_f_is_loaded_from_half_precision_too():
+    state = {name.removeprefix("net."): t for name, t in tiny_stages.weights("kvfa").items() if name.startswith("net.")}
+    net, half = reader_net(state), reader_net({name: tensor.half() for name, tensor in state.items()})
+    assert not net.training and not any(parameter.requires_grad for parameter in net.parameters())
+    x = torch.randn(2, 3, 96, 80, generator=torch.Generator().manual_seed(0))
+    shape = net.mean_shape + torch.randn(2, 478, 2, generator=torch.Generator().manual_seed(1))
+    assert half.mean_shape.dtype == torch.float32
+    torch.testing.assert_close(half(x, shape), net(x, shape), atol=0.05, rtol=0.05)

@@ -9,6 +9,7 @@ from torch import Tensor
 from kfaar_core.nets.projector_net import GROUPS, LEADING
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.directions import PostureFit
+from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.projector import People, people_of
 from kfaar_core.train.proxy import Channel
 
@@ -17,20 +18,19 @@ LATENT = GROUPS * 512
 MOVED = GROUPS * LEADING  # coordinates that P moves
 
 
-def no_posture() -> PostureFit:
-    """Two postures that nothing in w shows."""
-    wide = np.eye(2, LATENT)
-    return PostureFit(np.zeros(LATENT), np.zeros(2), 0 * wide, 0 * wide, np.zeros((1, 1)))
+def still() -> PostureStep:
+    """Two postures that nothing in w shows: it corrects nothing."""
+    nothing = np.zeros((2, LATENT))
+    posture = PostureFit(np.zeros(LATENT), np.zeros(2), nothing, nothing, np.zeros((1, 1)))
+    return PostureStep(posture, np.zeros((LATENT, 2)), np.zeros((1, 2)))
 
 
-def channel(rows: Tensor, noise: Tensor, posture: PostureFit | None = None, gain: Tensor | None = None) -> Channel:
-    """What reads `rows` (S, MOVED) of a face with noise (S, S); without a gain it corrects nothing."""
+def channel(rows: Tensor, noise: Tensor, step: PostureStep | None = None) -> Channel:
+    """What reads `rows` (S, MOVED) of a face with noise (S, S); without a step it corrects nothing."""
     count = len(rows)
     return Channel(
         space=SPACE,
-        posture=posture or no_posture(),
-        gain=torch.zeros(LATENT, 2) if gain is None else gain,
-        targets=torch.zeros(1, 2),
+        step=step or still(),
         rows=rows,
         offset=torch.zeros(count),
         noise=noise,

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 
 from kfaar_core.keys import UserKey
 from kfaar_core.stages.project import FloorProjector, IdentityMap
-from kfaar_core.stages.recognise import FloorReader
+from kfaar_core.stages.recognise import LinearReader
 from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.floor import directions, directions_state, fit_reader, identity_map, report
 
@@ -159,7 +159,7 @@ def test_the_reader_reads_what_is_linear(rng):
     payload /= np.linalg.norm(payload, axis=1, keepdims=True)
     features = 4 + payload @ rng.standard_normal((D, FEATURE)) + 1e-3 * rng.standard_normal((300, FEATURE))
     state = fit_reader(features, payload, share=1e-8)
-    read = FloorReader(state)(features)
+    read = LinearReader(state, "reader")(features)
     assert (read * payload).sum(axis=1).min() > 0.99
     found = report(state, features, payload)
     assert found["n"] == 300 and found["payload_cosine_mean"] > 0.99 and found["payload_cosine_sd"] < 0.01

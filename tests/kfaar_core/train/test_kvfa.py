@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kfaar_core.nets.keyed_net import KeyedNet
-from kfaar_core.nets.reader_net import INPUT, ReaderNet
+from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE, ReaderNet
+from kfaar_core.stages.face_view import FaceView, MeanFace
+from kfaar_core.stages.recognise import FaceReader, reader_net
+from kfaar_core.stages.tiny import weights as tiny_weights
 from kfaar_core.train.kvfa import (
     STYLES,
     code_terms,
@@ -19,9 +22,8 @@ from kfaar_core.train.kvfa import (
     grown,
     learn,
     read,
-    seen,
-    shaken,
     style_targets,
+    styles_report,
     styles_terms,
     teach_keyed,
 )
@@ -34,55 +36,17 @@ D = 6
 
 
 def pictures(rng: np.random.Generator, count: int) -> np.ndarray:
-    """(count, 128, 112, 3) smooth views."""
-    y, x = np.mgrid[: INPUT[0], : INPUT[1]] / 30
+    """(count, 96, 80, 3) smooth textures."""
+    y, x = np.mgrid[: TEXTURE[0], : TEXTURE[1]] / 30
     waves = rng.uniform(0.5, 2, (count, 3, 2))
     return np.stack([127 + 100 * np.stack([np.sin(a * x + b * y) for a, b in face], axis=-1) for face in waves]).astype(
         np.uint8
     )
 
 
-# ---- what F sees while it learns
-
-
-def test_levels_become_numbers_around_zero():
-    views = np.zeros((2, *INPUT, 3), dtype=np.uint8)
-    views[1, 5, 7] = (255, 0, 128)
-    x = seen(views)
-    assert x.shape == (2, 3, *INPUT) and x.dtype == torch.float32
-    assert x[0].unique().tolist() == [-1]
-    assert x[1, :, 5, 7].tolist() == pytest.approx([1, -1, 1 / 255], abs=1e-6)
-
-
-def test_a_shaken_view_is_nearly_where_it_was(rng):
-    x = seen(pictures(rng, 40))
-    first, again = (shaken(x, np.random.default_rng(3)) for _ in range(2))
-    assert torch.equal(first, again) and not torch.equal(first, shaken(x, np.random.default_rng(4)))
-    assert first.shape == x.shape and first.isfinite().all()
-    moved = [functional.mse_loss(one, other) ** 0.5 for one, other in zip(first, x, strict=True)]
-    assert min(moved) > 0.01 and max(moved) < 0.3 and len(set(moved)) == 40
-
-
-class QuarterTurn:
-    """Draws a turn of 90 degrees and nothing else."""
-
-    def normal(self, mean: float, sd: float, size) -> np.ndarray:
-        return np.full(size, 90.0 if sd == 1 else 0.0)
-
-    def uniform(self, low: float, high: float, size) -> np.ndarray:
-        return np.full(size, (low + high) / 2 if low else 0.0)
-
-    def standard_normal(self, size, dtype) -> np.ndarray:
-        return np.zeros(size, dtype)
-
-
-def test_a_turn_does_not_shear_what_it_turns():
-    """The view is higher than wide; 60 x 20 px in its middle become 20 x 60 px."""
-    x = -torch.ones(1, 3, *INPUT)
-    x[:, :, 54:74, 26:86] = 1
-    expected = -torch.ones(*INPUT)
-    expected[34:94, 46:66] = 1
-    torch.testing.assert_close(shaken(x, QuarterTurn())[0, 0], expected, atol=1e-3, rtol=0)
+def faces(rng: np.random.Generator, count: int) -> FaceView:
+    """As train.views keeps them: shapes of half precision."""
+    return FaceView(pictures(rng, count), rng.standard_normal((count, LANDMARKS, 2)).astype(np.float16))
 
 
 # ---- terms
@@ -148,8 +112,8 @@ def test_styles_are_asked_for_in_sds():
 def test_style_targets_are_the_leading_coordinates_of_each_layer_group():
     v = torch.randn(4, 3, 512, generator=torch.Generator().manual_seed(0))
     found = style_targets(SPACE, SPACE.to_w(v).numpy())
-    assert found.shape == (4, 192)
-    torch.testing.assert_close(found, torch.cat((v[:, 0, :64], v[:, 1, :64], v[:, 2, :64]), dim=1), atol=1e-5, rtol=0)
+    assert found.shape == (4, 96)
+    torch.testing.assert_close(found, torch.cat((v[:, 0, :32], v[:, 1, :32], v[:, 2, :32]), dim=1), atol=1e-5, rtol=0)
 
 
 def test_the_report_is_a_cosine():
@@ -159,18 +123,29 @@ def test_the_report_is_a_cosine():
     assert found["code_cosine_sd"] == pytest.approx((1 - 0.5**0.5) / 2)
 
 
+def test_the_styles_report_is_the_share_of_variance_told():
+    """Exact for the coarse layers, nothing but the mean for the middle ones, half the way for the fine ones."""
+    targets = torch.randn(4000, 3, 32, generator=torch.Generator().manual_seed(0))
+    told = targets * torch.tensor([1.0, 0.0, 0.5])[:, None]
+    found = styles_report(torch.cat((told.flatten(1), torch.ones(4000, D)), dim=1).numpy(), targets.flatten(1))
+    assert found == pytest.approx({"coarse_told": 1.0, "middle_told": 0.0, "fine_told": 0.75}, abs=0.01)
+
+
 # ---- lessons
 
 
 class Small(nn.Module):
-    """Colours of the view's quarters, then one layer."""
+    """The mean colour and the mean of the shape, then one layer."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
-        self.last = nn.Linear(12, outputs)
+        self.last = nn.Linear(5, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(functional.adaptive_avg_pool2d(x, 2).flatten(1))
+    def appearance(self, texture: Tensor, shape: Tensor) -> Tensor:
+        return torch.cat((texture.mean(dim=(2, 3)), shape.mean(dim=1)), dim=1)
+
+    def of_appearance(self, x: Tensor) -> Tensor:
+        return self.last(x)
 
 
 class Killed(Exception):
@@ -178,12 +153,13 @@ class Killed(Exception):
 
 
 PLAN = Plan(steps=6, rate=0.02, log_steps=2, checkpoint_s=0)
-TRAINING = replace(LAB_TRAINING, batch=4)
+TRAINING = replace(LAB_TRAINING, reader_batch=4)
 
 
 def data_of(rng: np.random.Generator, count: int) -> Views:
-    clean = pictures(rng, count)
-    return Views(clean, 255 - clean, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
+    clean = faces(rng, count)
+    damaged = FaceView(255 - clean.texture, clean.shape + 1)
+    return Views(clean, damaged, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
 
 
 def taught(folder: Path, data: Views, targets: Tensor, dies_at: int = -1, resume: bool = False, seed: int = 0):
@@ -228,29 +204,31 @@ def test_what_belongs_together_stands_in_both_halves_and_every_group_comes_once(
 
 
 def test_half_of_what_f_sees_was_saved(rng, tmp_path):
-    """Clean views are white here and saved ones black."""
+    """Clean faces are white here with shapes of 1, and saved ones black with shapes of -1."""
     count = 40
-    white = np.full((count, *INPUT, 3), 255, np.uint8)
-    data = Views(white, 0 * white, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
+    white = FaceView(np.full((count, *TEXTURE, 3), 255, np.uint8), np.ones((count, LANDMARKS, 2), np.float16))
+    black = FaceView(0 * white.texture, -white.shape)
+    data = Views(white, black, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
     shades: list[float] = []
 
     class Spy(Small):
-        def forward(self, x: Tensor) -> Tensor:
-            shades.extend(x.mean(dim=(1, 2, 3)).tolist())
-            return super().forward(x)
+        def of_appearance(self, x: Tensor) -> Tensor:
+            shades.extend(x[:, 0].tolist())
+            assert torch.equal(x[:, :3] > 0, (x[:, 3:4] > 0).expand(-1, 3))  # texture and shape are of one picture
+            return super().of_appearance(x)
 
     def of(found: Tensor, aims: Tensor) -> dict[str, Tensor]:
         return {"fit": (found - aims).square().mean()}
 
-    training, plan = replace(LAB_TRAINING, batch=20), Plan(steps=4)
+    training, plan = replace(LAB_TRAINING, reader_batch=20), Plan(steps=4)
     learn(Spy(1), data, torch.zeros(count, 1), of, lambda found: found["fit"], plan, training, tmp_path, False)
     assert len(shades) == 80 and 0.3 < np.mean(np.array(shades) > 0) < 0.7
 
 
 def test_f_itself_learns_a_step(rng, tmp_path):
-    """bfloat16, batch statistics and the order of its memory: all as in a real run."""
+    """All layers behind the appearance, and what is saved of it is in plain memory."""
     torch.manual_seed(0)
-    net = ReaderNet(STYLES)
+    net = ReaderNet(STYLES, textures=6, shapes=4, hidden=8)
     targets = torch.from_numpy(rng.standard_normal((4, STYLES))).float()
     learn(
         net,
@@ -259,10 +237,11 @@ def test_f_itself_learns_a_step(rng, tmp_path):
         styles_terms,
         lambda found: found["styles"],
         Plan(steps=1),
-        replace(LAB_TRAINING, batch=2),
+        replace(LAB_TRAINING, reader_batch=2),
         tmp_path,
         False,
     )
+    assert all(tensor.is_contiguous() for tensor in net.state_dict().values())  # or it could not be saved
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
     with (tmp_path / "log.csv").open(newline="") as file:
@@ -271,19 +250,29 @@ def test_f_itself_learns_a_step(rng, tmp_path):
 
 
 def test_reading_does_not_depend_on_the_batch(rng):
-    net, views = Small(3), pictures(rng, 70)  # more than a batch
-    found = read(net, views)
+    net, many = Small(3), faces(rng, 70)  # more than a batch
+    found = read(net, many)
     assert found.shape == (70, 3) and found.dtype == np.float32 and not net.training
-    np.testing.assert_allclose(read(net, views[66:]), found[66:], atol=1e-5)
+    np.testing.assert_allclose(read(net, many[66:]), found[66:], atol=1e-5)
+
+
+def test_f_reads_in_training_as_it_does_in_use(photo, tiny):
+    state, landmarks = tiny_weights("kvfa"), tiny.landmarks(photo)
+    net = reader_net({name.removeprefix("net."): tensor for name, tensor in state.items() if name.startswith("net.")})
+    view = MeanFace(net.mean_shape.numpy()).view(photo.pixels, landmarks)
+    (found,) = read(net, FaceView(view.texture[None], view.shape[None]))
+    np.testing.assert_allclose(FaceReader(state, torch.device("cpu"))(photo.pixels, landmarks), found, atol=1e-5)
 
 
 def test_a_grown_f_reads_styles_as_before_and_of_the_code_nearly_nothing():
     torch.manual_seed(0)
     net = ReaderNet(STYLES)
+    net.mean_shape.fill_(80.0)
     larger = grown(net.eval(), STYLES + D).eval()
-    x = torch.randn(2, 3, *INPUT, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(2, 3, *TEXTURE, generator=torch.Generator().manual_seed(1))
+    shape = 80 + 5 * torch.randn(2, LANDMARKS, 2, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        before, after = net(x), larger(x)
+        before, after = net(x, shape), larger(x, shape)
     assert after.shape == (2, STYLES + D)
     torch.testing.assert_close(after[:, :STYLES], before)
     assert 0 < after[:, STYLES:].abs().mean() < 0.3 * before.abs().mean()

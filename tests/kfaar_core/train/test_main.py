@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from kfaar_core.errors import KfaarError
-from kfaar_core.nets.projector_net import BitsNet, HashedNet
+from kfaar_core.nets.projector_net import LEADING, HashedNet
 from kfaar_core.train import __main__ as command
 from kfaar_core.train.settings import LAB_TRAINING, with_settings
+from tests.kfaar_core.train.stand_ins import SPACE, still
 
 
 def run(*words: str) -> Result:
@@ -88,17 +91,68 @@ def test_bits_by_name():
     assert [command._bits(f"bits-{length}") for length in (8, 128, 256)] == [8, 128, 256]
 
 
-def test_the_trained_p_is_found_again_by_its_file(tmp_path):
-    torch.manual_seed(0)
-    hashed, bits = HashedNet(4, 6), BitsNet(5, 8)
-    state = {f"net.{name}": tensor for name, tensor in hashed.state_dict().items()}
-    save_file({**state, "identity.map": torch.zeros(4, 5)}, tmp_path / "projector_hashed.safetensors")
-    state = {f"net.{name}": tensor.half() for name, tensor in bits.state_dict().items()}
-    save_file({**state, "truncation": torch.tensor(0.7)}, tmp_path / "projector_bits_8.safetensors")
-    code, look, z, key = torch.randn(2, 4), torch.randn(2, 6), torch.randn(2, 5), torch.ones(2, 8)
-    with torch.no_grad():
-        torch.testing.assert_close(command._hashed(tmp_path)(code, look), hashed(code, look))
-        torch.testing.assert_close(command._bits_net(tmp_path, 8)(z, key), bits(z, key), atol=1e-2, rtol=1e-2)
+class Channels:
+    """A road that says which channel was asked for."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def styles_reader(self) -> str:
+        return "F after its first lesson"
+
+    def reader(self, folder: Path) -> str:
+        return f"F of {folder.name}"
+
+    def channel(self, reader: str | None, kind: str) -> None:
+        raise Stop(reader, kind)
+
+
+@pytest.mark.parametrize(
+    ("form", "asked"),
+    [
+        ("draft", (None, "mixed")),  # E alone: F learns from faces of this P
+        ("hashed", ("F after its first lesson", "draft")),
+        ("bits-8", ("F of weights", "mixed")),
+    ],
+)
+def test_what_p_is_read_by_while_it_trains(monkeypatch, form, asked):
+    monkeypatch.setattr(command, "Road", Channels)
+    result = run("projector", form, "-o", "weights")
+    assert isinstance(result.exception, Stop) and result.exception.args == asked
+
+
+def test_f_has_no_lesson_on_the_draft_alone(monkeypatch):
+    monkeypatch.setattr(command, "Road", lambda *_: pytest.fail("began to work"))
+    result = run("kvfa", "draft")
+    assert isinstance(result.exception, KfaarError) and "choose one of styles, hashed, code" in result.exception.mend
+
+
+@pytest.mark.parametrize(("kind", "size"), [("draft", 2.0), ("hashed", 3.0)])
+def test_the_draft_of_p_is_found_in_the_cache_and_the_trained_p_in_the_weights(
+    monkeypatch, nothing_is_made, kind, size
+):
+    """P here writes one number into every leading coordinate."""
+    drawn = {}
+    for folder, written in ((nothing_is_made / "cache" / "projector" / "draft", 2.0), (nothing_is_made / "out", 3.0)):
+        net = HashedNet(4, 6)
+        for parameter in net.parameters():
+            torch.nn.init.zeros_(parameter)
+        torch.nn.init.constant_(net.straight.bias, written)
+        state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+        folder.mkdir(parents=True)
+        save_file({**state, "identity.map": torch.zeros(4, 5)}, folder / "projector_hashed.safetensors")
+
+    def render_cache(generator, named, sample, shards, *_):
+        drawn.update(kind=named, samples=sample(np.random.default_rng(0), 6), shards=shards)
+
+    road = SimpleNamespace(
+        generator=None, space=SPACE, fitted=SimpleNamespace(step=still()), unseen=lambda kind: (0, len(kind))
+    )
+    monkeypatch.setattr(command, "Road", lambda *_: road)
+    monkeypatch.setattr(command, "render_cache", render_cache)
+    assert run("renders", kind, "-o", str(nothing_is_made / "out")).exit_code == 0
+    assert drawn["kind"] == kind and drawn["shards"] == len(kind) and drawn["samples"].w.shape == (6, 3, 512)
+    v = SPACE.of_w(torch.from_numpy(drawn["samples"].w))[..., :LEADING]
+    torch.testing.assert_close(v, torch.full_like(v, size))
 
 
 def test_weights_are_saved_small_with_a_card(tmp_path, monkeypatch):

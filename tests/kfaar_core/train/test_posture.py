@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from kfaar_core.train.directions import PostureFit
-from kfaar_core.train.posture import fit, gain, postures_of, ridge
+from kfaar_core.train.posture import PostureStep, fit, gain, postures_of, ridge
 
 LATENT, POSTURE, FEATURE = 30, 5, 4
 EXACT = np.zeros(POSTURE)
@@ -104,3 +105,40 @@ def test_labels_become_posture_vectors():
     found = postures_of(turned, shapes)[0]
     assert found[:3].tolist() == pytest.approx([9.0, 0.0, 0.0])  # 90 degrees in units of ten
     np.testing.assert_allclose(found[3:], np.arange(1, 52) / 100)
+
+
+# ---- the step
+
+TARGETS = np.array([[3.0, 4], [5, 6], [-2, 0]])
+
+
+@pytest.fixture
+def step(rng) -> PostureStep:
+    """Two postures, met exactly by the shortest move."""
+    rows = rng.standard_normal((2, 1536)) / 30
+    posture = PostureFit(rng.standard_normal(1536), np.array([1.0, -1.0]), rows, rows, np.zeros((1, 1)))
+    return PostureStep(posture, np.linalg.pinv(rows), TARGETS)
+
+
+def reached(step: PostureStep, w: torch.Tensor) -> np.ndarray:
+    return step.fit.posture_mean + (w.flatten(1).double().numpy() - step.fit.latent_mean) @ step.fit.rows.T
+
+
+def test_a_step_takes_the_posture_of_a_training_photo(step, rng):
+    torch.manual_seed(0)
+    w = torch.from_numpy(rng.standard_normal((60, 3, 512))).float()
+    after = step.moved(w)
+    assert after.shape == w.shape and after.dtype == torch.float32
+    nearest = np.abs(reached(step, after)[:, None] - TARGETS).max(axis=2)
+    assert nearest.min(axis=1).max() < 1e-3 and set(nearest.argmin(axis=1)) == {0, 1, 2}
+    moved = (after - w).flatten(1).numpy()
+    inside = moved @ step.gain @ step.fit.rows  # the move has no part that changes no posture
+    np.testing.assert_allclose(inside, moved, atol=1e-3)
+
+
+def test_the_photo_can_be_chosen(step, rng):
+    w = torch.from_numpy(rng.standard_normal((4, 3, 512)))
+    after = step.moved(w, torch.tensor([2, 0, 1, 2]))
+    assert after.dtype == torch.float64
+    np.testing.assert_allclose(reached(step, after), TARGETS[[2, 0, 1, 2]], atol=1e-9)
+    torch.testing.assert_close(step.moved(after, torch.tensor([2, 0, 1, 2])), after)  # it is there already

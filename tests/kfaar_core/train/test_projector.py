@@ -14,6 +14,7 @@ from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.stages.project import BitsProjector
 from kfaar_core.train import projector
 from kfaar_core.train.directions import PostureFit
+from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.projector import (
     objective,
     padded,
@@ -103,7 +104,8 @@ def test_what_the_posture_correction_takes_away_carries_nothing():
     row = np.zeros((2, LATENT))
     row[0, 5] = 1.0  # coordinate 5 of the coarse layers is the posture, and is set to the photo's
     posture = PostureFit(np.zeros(LATENT), np.zeros(2), row, row, np.zeros((1, 1)))
-    axes = payload_axes(channel(readers(*PLACES), torch.eye(3), posture, torch.from_numpy(row.T).float()), 3, 3000)
+    step = PostureStep(posture, row.T, np.zeros((1, 2)))
+    axes = payload_axes(channel(readers(*PLACES), torch.eye(3), step), 3, 3000)
     assert axes[:, :2].abs().argmax(dim=0).tolist() == [TWO, THREE]
     assert axes[ONE, :2].abs().max() < 0.2
 
@@ -144,6 +146,7 @@ def test_the_objective_is_the_paper_s_sum_and_our_own_terms():
     ours = {"read": torch.tensor(0.5), "natural": torch.tensor(0.1)}
     assert objective({**paper, **ours}, weights) == pytest.approx(3.4 + 1 + 3)
     assert objective({**paper, "read": torch.tensor(0.5)}, weights) == pytest.approx(4.4)
+    assert objective(paper, weights) == pytest.approx(3.4)
 
 
 # ---- lessons

@@ -8,6 +8,7 @@ from kfaar_core.nets.projector_net import LEADING, BitsNet, HashedNet
 from kfaar_core.runtime import stream
 from kfaar_core.train import renders
 from kfaar_core.train.directions import Directions, PostureFit
+from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.renders import (
     Samples,
     bits_styles,
@@ -19,7 +20,7 @@ from kfaar_core.train.renders import (
     render_shard,
 )
 from kfaar_core.train.teachers import FaceLabels
-from tests.kfaar_core.train.stand_ins import MOVED, SPACE, channel, crowd
+from tests.kfaar_core.train.stand_ins import SPACE, crowd, still
 
 
 class FakeGenerator:
@@ -131,18 +132,13 @@ def test_posed_faces_carry_their_payload_and_take_a_targets_posture(rng):
     gain = np.linalg.pinv(rows)
     posture = PostureFit(np.full(1536, 0.25), np.array([1.0, -1.0]), rows, eye[:2], eye)
     targets = np.array([[3.0, 4.0], [5.0, 6.0]])
-    found = posed_styles(directions, posture, gain, targets, rng, 30)
+    found = posed_styles(directions, PostureStep(posture, gain, targets), rng, 30)
     flat = found.w.reshape(30, 1536) - 0.5
     np.testing.assert_allclose(np.linalg.norm(found.payload, axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(flat[:, :3], 3**0.5 * found.payload, atol=1e-5)
     assert (flat[:, 3:6].std(axis=0) > 0.5).all() and not flat[:, 8:].any()
     reached = posture.posture_mean + (flat + 0.25) @ rows.T
     assert {tuple(row) for row in reached.round(4).tolist()} == {(3.0, 4.0), (5.0, 6.0)}
-
-
-def quiet() -> object:
-    """A channel that corrects nothing."""
-    return channel(torch.zeros(1, MOVED), torch.zeros(1, 1))
 
 
 def test_faces_of_the_hashed_p_carry_each_code_twice():
@@ -152,7 +148,7 @@ def test_faces_of_the_hashed_p_carry_each_code_twice():
         torch.nn.init.zeros_(parameter)
     with torch.no_grad():
         net.straight.weight[:10] = torch.eye(10)
-    found = code_styles(net, SPACE, 0.3, quiet(), np.random.default_rng(0), 30)
+    found = code_styles(net, SPACE, 0.3, still(), np.random.default_rng(0), 30)
     assert found.group == 2 and found.w.shape == (30, 3, 512) and found.w.dtype == np.float32
     np.testing.assert_array_equal(found.payload[::2], found.payload[1::2])
     np.testing.assert_allclose(np.linalg.norm(found.payload, axis=1), 1, rtol=1e-5)
@@ -161,7 +157,7 @@ def test_faces_of_the_hashed_p_carry_each_code_twice():
     np.testing.assert_allclose(v[:, 0, :4], 2 * found.payload, atol=1e-5)  # sqrt(d): one sd a dimension
     assert np.abs(v[::2, 0, 4:10] - v[1::2, 0, 4:10]).max(axis=1).min() > 0.1  # as another key draws the look
     assert 0.25 < v[..., LEADING:].std() < 0.35 and not v[:, 1:, :LEADING].any()
-    again = code_styles(net, SPACE, 0.3, quiet(), np.random.default_rng(0), 30)
+    again = code_styles(net, SPACE, 0.3, still(), np.random.default_rng(0), 30)
     np.testing.assert_array_equal(again.w, found.w)
 
 
@@ -181,7 +177,7 @@ def test_faces_of_the_bits_p_come_as_two_photos_of_a_person_and_one_of_another_u
     people = crowd(rng)
     torch.manual_seed(0)
     net = BitsNet(6, 8, hidden=16).eval()
-    found = bits_styles(net, OneLayer(), 0.7, people, 8, quiet(), np.random.default_rng(0), 250)
+    found = bits_styles(net, OneLayer(), 0.7, people, 8, still(), np.random.default_rng(0), 250)
     assert found.group == 3 and len(found.w) == len(found.payload) == 249  # a multiple of three
     u, key = found.payload[:, :4].reshape(-1, 3, 4), found.payload[:, 4:].reshape(-1, 3, 8)
     assert set(np.unique(key)) == {-1.0, 1.0} and (key == key[:, :1]).all() and len(np.unique(key[:, 0], axis=0)) > 20
