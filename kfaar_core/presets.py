@@ -43,9 +43,19 @@ class Preset:
     tries_per_hour: int = 100  # per client and virtual face                           [design]
 
 
-LAB = Preset(name="lab")
+LAB = Preset(name="lab", projector="hashed")
 PAPER = replace(LAB, name="paper", encoder="facenet_vggface2", judge="arcface", generator="stylegan2", side=1024)
-TINY = replace(LAB, name="tiny", encoder="tiny", judge="tiny", generator="tiny", side=32, sides=(32, 64), face_min=12)
+TINY = replace(
+    LAB,
+    name="tiny",
+    projector="floor",
+    encoder="tiny",
+    judge="tiny",
+    generator="tiny",
+    side=32,
+    sides=(32, 64),
+    face_min=12,
+)
 PROJECTORS = ("floor", "hashed", "bits")  # forms of P and KVFA
 PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}
 

@@ -117,10 +117,7 @@ def _mtcnn(stage: str, sha256: str, size: int) -> Weight:
     )
 
 
-OUR_FORMS = (  # of P and KVFA
-    *("floor", "projector_hashed", "kvfa"),
-    *(f"{network}_bits_{length}" for length in (8, 128, 256) for network in ("projector", "kvfa")),
-)
+OUR_FORMS = ("floor", "projector_hashed", "kvfa")  # of P and KVFA; `bits` joins when its networks are good enough
 WEIGHTS = {
     weight.name: weight
     for weight in (

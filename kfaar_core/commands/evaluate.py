@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from tqdm import tqdm
 
-from kfaar_core.commands.options import Json, PresetName, Threads, show_json
+from kfaar_core.commands.options import Json, PresetName, ProjectorName, Threads, show_json
 from kfaar_core.errors import BadOutput, DataMissing
 from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
@@ -31,7 +31,7 @@ def evaluate(
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="PEOPLE", help="so many people only")] = None,
     shared_key: Annotated[bool, typer.Option("--shared-key/--own-key", help="one key for all, or one for each")] = True,
     preset: PresetName = "lab",
-    projector: Annotated[str, typer.Option("--projector", help="how the key is applied")] = "floor",
+    projector: ProjectorName = None,
     key_bits: Annotated[int | None, typer.Option("--key-bits", help="length of the keys, if not the preset's")] = None,
     trials: Annotated[int, typer.Option("--trials", min=1, metavar="KEYS", help="keys that everyone shares")] = TRIALS,
     threads: Threads = 0,

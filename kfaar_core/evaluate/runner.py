@@ -48,7 +48,7 @@ def run(
     key_mode: str,
     preset: str | Preset,
     out: Path,
-    projector: str = "floor",
+    projector: str | None = None,
     key_bits: int | None = None,
     trials: int = populations.TRIALS,
     threads: int = 0,
@@ -63,6 +63,7 @@ def run(
         data: path, name in KFAAR_DATA or Hub id; None = lfw in KFAAR_DATA; `synthetic` = people who do not exist.
         limit: people at most; None takes all.
         key_mode: `shared` (`trials` keys, each shared by everyone) or `own` (a key a person).
+        projector: form of P and KVFA; None takes the preset's.
         key_bits: length of the keys; None takes the preset's. Results of another length go to `out`/<bits>-bit.
         jobs: processes that make and look at faces.
     Raises:
@@ -73,7 +74,8 @@ def run(
         raise BadSetting(got=f"the table {table!r} is unknown", mend=f"choose one of {', '.join(TABLES)}")
     if key_mode not in populations.KEY_MODES:
         raise BadSetting(got=f"the key mode {key_mode!r} is unknown", mend="choose shared or own")
-    chosen = replace(get_preset(preset) if isinstance(preset, str) else preset, projector=projector)
+    chosen = get_preset(preset) if isinstance(preset, str) else preset
+    chosen = replace(chosen, projector=projector or chosen.projector)
     if key_bits is not None and key_bits != chosen.key_bits:
         chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # which refuses a length that no key has
         out = out / f"{key_bits}-bit"
@@ -84,8 +86,8 @@ def run(
     command = safe_command(["python", "-m", "kfaar_core", *sys.argv[1:]])
     if table == "thresholds":
         found = calibrated(laboratory, people, trials, command)
-        return save_calibration(found, chosen.name, projector, out)
-    stem = out / f"{chosen.name}-{projector}-{laboratory.data.name}-{table.lower()}-{key_mode}"
+        return save_calibration(found, chosen.name, chosen.projector, out)
+    stem = out / f"{chosen.name}-{chosen.projector}-{laboratory.data.name}-{table.lower()}-{key_mode}"
     if table in ROWS:
         return write_table(stem, ROWS[table](laboratory, people, key_mode, trials))
     path = stem.with_suffix(".json")

@@ -166,7 +166,7 @@ def train_bits(
     folder: Path,
     resume: bool,
 ) -> BitsLesson:
-    """The paper's form through M: Eq. 6-10 and `read`, over the proxy."""
+    """The paper's form through M: Eq. 6-10, `read` and `natural`, over the proxy."""
     torch.manual_seed(training.seed)
     lesson = BitsLesson(people.feature.shape[1], bits, len(channel.offset), people.identity.shape[1])
     lesson.reader.mean.copy_(channel.mean)
@@ -185,12 +185,14 @@ def train_bits(
             styles_of_bits(lesson.net, generator.map, generator.w_mean, people.feature[photo], key, truncation)
             for photo, key in ((x1, one), (x2, one), (x1, two), (y, one))
         ]
-        v = [channel.space.of_w(w)[..., :LEADING] for w in styles]
-        seen = [proxy(each) for each in v]
+        v = [channel.space.of_w(w) for w in styles]
+        seen = [proxy(each[..., :LEADING]) for each in v]
         faces = Faces(people.recognised[x1], *seen)
         terms = projector_terms(faces, training.margin)
         read = lesson.reader(channel.read(styles[0]), one)
         terms["read"] = 1 - functional.cosine_similarity(read, people.identity[x1]).mean()
+        # Without it P finds styles that no z of the generator's training leads to: half of the faces were none.
+        terms["natural"] = unnatural(torch.stack(v), training.natural_limit)
         return terms
 
     plan = Plan(steps=training.bits_steps, rate=training.projector_rate, decay=0.0, seed=training.seed)

@@ -31,7 +31,15 @@ from kfaar_core.train.proxy import FeatureProxy
 from kfaar_core.train.settings import LAB_TRAINING
 from tests.kfaar_core.train.stand_ins import LATENT, MOVED, SPACE, channel, crowd
 
-QUICK = replace(LAB_TRAINING, projector_steps=3, projector_batch=12, projector_keys=4, projector_rate=2e-3)
+QUICK = replace(
+    LAB_TRAINING,
+    projector_steps=3,
+    projector_batch=12,
+    projector_keys=4,
+    projector_rate=2e-3,
+    bits_steps=3,
+    bits_batch=12,
+)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -252,7 +260,7 @@ def test_three_steps_of_bits_show_every_term_and_move_p_alone(rng, tmp_path, bit
     before = {name: tensor.clone() for name, tensor in before.items()}
     lesson = train_bits(people, bits, generator, proxy, seen, QUICK, tmp_path, resume=False)
     found = log_of(tmp_path)
-    assert found.keys() == {"step", "ano", "syn", "div", "dif", "read"}
+    assert found.keys() == {"step", "ano", "syn", "div", "dif", "read", "natural"}
     assert all(np.isfinite(value) for value in found.values())
     for name, parameter in lesson.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
