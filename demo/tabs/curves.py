@@ -350,7 +350,9 @@ def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None 
     """Lay out and wire the tab; without score files it says how to make one."""
     groups = committed() if groups is None else groups
     gr.Markdown(words.CURVES_LEAD, elem_classes="lead")
-    first = menus(offered(groups, Choice(None, None, None, controls.PHOTO_CHOICE.start)))
+    facts = core.facts(core.projectors()[0])
+    usual = Choice(None, f"{facts.preset}-{facts.projector}", None, controls.PHOTO_CHOICE.start)
+    first = menus(offered(groups, usual))
     with gr.Row():
         choice = [
             gr.Dropdown(start["choices"], value=start["value"], label=label, elem_id=f"curves-{name}", min_width=220)
@@ -362,7 +364,7 @@ def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None 
             )
         ]
     gr.Markdown(words.OFFERED, elem_classes="hint")
-    wanted, start = controls.CURVE_THRESHOLD, round(core.facts(core.projectors()[0]).threshold, 2)
+    wanted, start = controls.CURVE_THRESHOLD, round(facts.threshold, 2)
     threshold = gr.Slider(
         wanted.low, wanted.high, start, step=wanted.step, label=wanted.label, elem_id="curves-threshold"
     )
