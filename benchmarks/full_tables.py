@@ -21,6 +21,7 @@ SECTIONS = (  # title, table of evaluate, key mode
     ("Scenarios (Table VII)", "vii", OWN),
     ("Random keys and wrong bits (Table XII)", "keys", SHARED),
     ("After damage to the picture", "robustness", SHARED),
+    ("After damage to the picture", "robustness", OWN),
     ("Identity shows in the face", "mask", SHARED),
     ("Anonymity and synchronism (Tables II and III), by the judge", "anonymity", SHARED),
     ("Posture (Table IV)", "posture", SHARED),

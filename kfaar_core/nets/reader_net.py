@@ -18,6 +18,11 @@ LANDMARKS = 478
 TEXTURE_SIZE = 3 * TEXTURE[0] * TEXTURE[1] // COARSE**2
 
 
+def coarse(texture: Tensor) -> Tensor:
+    """(N, 3, 96, 80) -> (N, 5760): what the axes of texture are axes of."""
+    return functional.avg_pool2d(texture, COARSE).flatten(1)
+
+
 class ReaderNet(nn.Module, PyTorchModelHubMixin):
     """F: texture (N, 3, 96, 80) in [-1, 1] and shape (N, 478, 2) in px -> (N, outputs), not normalised.
 
@@ -48,9 +53,9 @@ class ReaderNet(nn.Module, PyTorchModelHubMixin):
 
     def appearance(self, texture: Tensor, shape: Tensor) -> Tensor:
         """(N, 400): where the face lies along the principal axes of texture and of shape."""
-        coarse = functional.avg_pool2d(texture, COARSE).flatten(1) - self.mean_texture
+        levels = coarse(texture) - self.mean_texture
         away = (shape - self.mean_shape).flatten(1)
-        return torch.cat((coarse @ self.texture_axes, away @ self.shape_axes), dim=1)
+        return torch.cat((levels @ self.texture_axes, away @ self.shape_axes), dim=1)
 
     def forward(self, texture: Tensor, shape: Tensor) -> Tensor:
         return self.of_appearance(self.appearance(texture, shape))

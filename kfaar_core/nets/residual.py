@@ -1,4 +1,4 @@
-"""A small residual network for aligned face crops: the trunk of the judge, the geometry network and the reader F.
+"""A small residual network for aligned face crops: the trunk of the judge and of the geometry network.
 
 Dense 3x3 convolutions rather than depthwise ones: on a CPU they cost no more time and train better.
 """
@@ -33,14 +33,16 @@ class Residual(nn.Module):
         return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
-class ResidualStages(nn.Module):
-    """(N, 3, H, W) in [-1, 1] -> (N, C, h, w) >= 0: a strided stem, then one stage a width; each halves the side."""
+class ResidualTrunk(nn.Module):
+    """(N, 3, H, W) in [-1, 1] -> (N, features): a strided stem, a stage a width, a layer that sees every place."""
 
-    def __init__(self, widths: tuple[int, ...], depth: int) -> None:
+    def __init__(self, widths: tuple[int, ...], depth: int, size: tuple[int, int], features: int) -> None:
         """
         Args:
-            widths: channels of the stem and of each stage.
+            widths: channels of the stem and of each stage; each halves the side.
             depth: residual blocks a stage.
+            size: (H, W) of the input; it fixes the last layer.
+            features: length of the answer.
         """
         super().__init__()
         self.stem = nn.Conv2d(3, widths[0], 3, stride=2, padding=1, bias=False)
@@ -49,26 +51,11 @@ class ResidualStages(nn.Module):
         for before, width in pairwise(widths):
             stages += [Residual(before if i == 0 else width, width, 2 if i == 0 else 1) for i in range(depth)]
         self.stages = nn.Sequential(*stages)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.stages(functional.relu(self.norm(self.stem(x))))
-
-
-class ResidualTrunk(ResidualStages):
-    """(N, 3, H, W) in [-1, 1] -> (N, features): the stages and one layer that sees every place of the last."""
-
-    def __init__(self, widths: tuple[int, ...], depth: int, size: tuple[int, int], features: int) -> None:
-        """
-        Args:
-            widths, depth: of the stages.
-            size: (H, W) of the input; it fixes the last layer.
-            features: length of the answer.
-        """
-        super().__init__(widths, depth)
         height, width = size
         for _ in widths:
             height, width = (height + 1) // 2, (width + 1) // 2
         self.last = nn.Linear(widths[-1] * height * width, features)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(super().forward(x).flatten(1))
+        x = self.stages(functional.relu(self.norm(self.stem(x))))
+        return self.last(x.flatten(1))

@@ -10,9 +10,8 @@ import numpy as np
 import scipy.linalg
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from kfaar_core.nets.reader_net import COARSE, ReaderNet
+from kfaar_core.nets.reader_net import ReaderNet, coarse
 from kfaar_core.stages.face_view import FaceView
 
 
@@ -35,16 +34,12 @@ def fit_appearance(net: ReaderNet, faces: FaceView, mean_shape: np.ndarray) -> N
         faces: N more than the network has axes.
         mean_shape: (478, 2) px, what the textures were taken in.
     """
-    coarse = torch.cat(
-        [
-            functional.avg_pool2d(seen(faces.texture[i : i + 1024]), COARSE).flatten(1).half()
-            for i in range(0, len(faces.texture), 1024)
-        ]
-    )
+    parts = range(0, len(faces.texture), 1024)
+    levels = torch.cat([coarse(seen(faces.texture[i : i + 1024])).half() for i in parts])
     away = torch.from_numpy((faces.shape - mean_shape).astype(np.float32)).flatten(1)
     net.mean_shape.copy_(torch.from_numpy(mean_shape))
-    net.mean_texture.copy_(coarse.float().mean(dim=0))
-    net.texture_axes.copy_(principal(coarse, net.mean_texture, net.texture_axes.shape[1]))
+    net.mean_texture.copy_(levels.float().mean(dim=0))
+    net.texture_axes.copy_(principal(levels, net.mean_texture, net.texture_axes.shape[1]))
     net.shape_axes.copy_(principal(away, torch.zeros(away.shape[1]), net.shape_axes.shape[1]))
 
 
