@@ -27,13 +27,13 @@ weights: $(VENV)/installed-dev
 	$(TRAIN) geometry --resume
 	$(TRAIN) renders posed
 	$(TRAIN) geometry --tune --resume
-	$(TRAIN) posture
 	$(TRAIN) floor
 	$(TRAIN) projector draft --resume
 	$(TRAIN) renders draft
 	$(TRAIN) kvfa styles --resume
 	$(TRAIN) projector hashed --resume
 	$(TRAIN) renders hashed
+	$(TRAIN) posture
 	$(TRAIN) kvfa hashed --resume
 	for bits in 8 128 256; do \
 	  $(TRAIN) projector bits-$$bits --resume && $(TRAIN) renders bits-$$bits && $(TRAIN) kvfa bits-$$bits --resume || exit 1; done

@@ -69,5 +69,6 @@ def synthetic_people(
         "generator": [stages.preset.generator, generator_sha256, stages.preset.precision],
         "truncation": examples.TRUNCATION,
         "steps": stages.preset.correct_steps,
+        "turns": stages.preset.turn_steps,
     }
     return Dataset(SYNTHETIC, SyntheticSource(stages, cache, seed, people or PEOPLE, recipe))

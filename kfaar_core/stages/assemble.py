@@ -246,7 +246,7 @@ def _joined(
         identity=form.identity,
         projector=form.projector,
         generator=generator,
-        corrector=LatentCorrector(posture, generator, geometry, preset.correct_steps),
+        corrector=LatentCorrector(posture, generator, geometry, preset.correct_steps, preset.turn_steps),
         recogniser=form.recogniser,
         reader=form.reader,
         calibration=calibration,

@@ -21,6 +21,8 @@ from kfaar_core.stages.generate import Generator, w_plus
 from kfaar_core.stages.geometry import GeometryReader
 
 ANGLE_UNIT = 10.0  # degrees that weigh as much as a whole blendshape in a posture vector
+ANGLES = slice(3)  # of a posture vector
+ANGLES_MET = 0.1  # distance of two heads, in units of 10 degrees, that no further render is worth
 
 
 def posture_vector(angles: np.ndarray, blendshapes: np.ndarray) -> np.ndarray:
@@ -67,34 +69,41 @@ class Corrector(Protocol):
 class LatentCorrector:
     """Moves of w, priced so that identity stays; needs a draft with its latent."""
 
-    def __init__(self, state: Mapping[str, Tensor], generator: Generator, geometry: GeometryReader, steps: int) -> None:
+    def __init__(
+        self, state: Mapping[str, Tensor], generator: Generator, geometry: GeometryReader, steps: int, turns: int = 0
+    ) -> None:
         """
         Args:
             state: `gain` (1536, 54), from train.posture.
             steps: renders at most; each closes the gap that the last one measured.
+            turns: further ones at most that close the gap of the three angles alone. Angles are nearly free, where
+                each further step towards an expression costs identity.
         """
         self._gain = state["gain"].double().numpy()
-        self._generator, self._geometry, self._steps = generator, geometry, steps
+        self._generator, self._geometry = generator, geometry
+        self._rounds = ((steps, slice(None), 0.0), (turns, ANGLES, ANGLES_MET))
 
     def correct(self, draft: Draft, original: Posture, side: int) -> Corrected:
         if draft.latent is None:
             raise ValueError("the latent corrector needs the draft's latent")
-        latent = draft.latent
-        target, found = vector_of(original), Corrected(draft.picture, latent, draft.posture)
-        for _ in range(self._steps):
-            move = self._gain @ (target - vector_of(found.posture))
-            latent = latent + torch.from_numpy(move.astype(np.float32)).reshape(3, 512)
-            picture = self._generator.render(w_plus(latent[None]), side)
-            posture = self._geometry.postures(picture)[0]
-            better = distance(vector_of(posture), target) < distance(vector_of(found.posture), target)
-            if not better:
-                break
-            found = Corrected(picture[0], latent, posture)
-        if found.picture.shape[-1] != side and found.latent is not None:  # no step was better than the draft
-            found = replace(found, picture=self._generator.render(w_plus(found.latent[None]), side)[0])
+        target, latent = vector_of(original), draft.latent
+        found = Corrected(draft.picture, latent, draft.posture)
+        for steps, entries, enough in self._rounds:
+            for _ in range(steps):
+                gap = target - vector_of(found.posture)
+                if np.linalg.norm(gap[entries]) <= enough:
+                    break
+                move = self._gain[:, entries] @ gap[entries]  # (1536,)
+                shifted = latent + torch.from_numpy(move.astype(np.float32)).reshape(3, 512)
+                moved = self._rendered(shifted, side)
+                if np.linalg.norm((target - vector_of(moved.posture))[entries]) >= np.linalg.norm(gap[entries]):
+                    break
+                found, latent = moved, shifted
+        if found.picture.shape[-1] != side:  # no step was better than the draft
+            found = replace(found, picture=self._rendered(latent, side).picture)
         return found
 
-
-def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """How far two posture vectors are apart."""
-    return float(np.linalg.norm(a - b))
+    def _rendered(self, latent: Tensor, side: int) -> Corrected:
+        """The face of a latent (3, 512), measured."""
+        picture = self._generator.render(w_plus(latent[None]), side)
+        return Corrected(picture[0], latent, self._geometry.postures(picture)[0])

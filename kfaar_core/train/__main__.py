@@ -158,10 +158,9 @@ def geometry(
 @app.command()
 def posture(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     """Fit the gain of the latent posture correction."""
-    fitted = _fitted(LAB_TRAINING, data)
-    gain = floor_fit.priced_gain(fitted.step.fit, fitted.noise, LAB_TRAINING.correction)
+    found, gain = Road(LAB_TRAINING, locate(data, False)).run_time_gain()
     state = {"gain": torch.from_numpy(gain.astype(np.float32))}
-    _save(out / "posture.safetensors", state, LAB_TRAINING, posture_fit.report(fitted.step.fit, gain))
+    _save(out / "posture.safetensors", state, LAB_TRAINING, posture_fit.report(found, gain))
 
 
 @app.command()

@@ -135,6 +135,19 @@ def priced_gain(found: PostureFit, noise: np.ndarray, price: Correction) -> np.n
     )
 
 
+def fit_posture(
+    w: np.ndarray, postures: np.ndarray, features: np.ndarray, training: Training
+) -> tuple[PostureFit, np.ndarray]:
+    """The rows from w, and the (D, D) covariance of E's features around what the rows tell.
+
+    Args:
+        w: (N, 3, 512). postures: (N, 54). features: (N, D) raw of E.
+    """
+    found = fit(w, postures, features, training.latent_ridge)
+    away = w.reshape(len(w), -1) - found.latent_mean
+    return found, np.cov((features - features.mean(axis=0) - away @ found.identity_rows.T).T)
+
+
 def fit_all(
     training: Training, faces: Renders, face_features: np.ndarray, photos: LabelledPhotos, photo_features: np.ndarray
 ) -> Fitted:
@@ -143,9 +156,7 @@ def fit_all(
     Args:
         face_features: (N, D) raw features of E of the renders. photo_features: the same of the photos.
     """
-    found = fit(faces.w, postures_of(faces.rotation, faces.blendshapes), face_features, training.latent_ridge)
-    away = faces.w.reshape(len(faces.w), -1) - found.latent_mean
-    noise = np.cov((face_features - face_features.mean(axis=0) - away @ found.identity_rows.T).T)
+    found, noise = fit_posture(faces.w, postures_of(faces.rotation, faces.blendshapes), face_features, training)
     moves = priced_gain(found, noise, training.posed_correction)
     targets = postures_of(photos.rotation, photos.blendshapes)
     return Fitted(

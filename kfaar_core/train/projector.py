@@ -181,18 +181,19 @@ def train_bits(
         same = (pool[0] == pool[1]).all(dim=1)  # one in 256 for 8 bits; L_div would contradict L_syn
         pool[1, :, 0] = torch.where(same, -pool[1, :, 0], pool[1, :, 0])
         one, two = pool[:, torch.arange(count) % keys]
-        styles = [
-            styles_of_bits(lesson.net, generator.map, generator.w_mean, people.feature[photo], key, truncation)
+        whole = [
+            generator.map(lesson.net(people.feature[photo], key))
             for photo, key in ((x1, one), (x2, one), (x1, two), (y, one))
         ]
-        v = [channel.space.of_w(w) for w in styles]
-        seen = [proxy(each[..., :LEADING]) for each in v]
+        styles = [truncated(w, generator.w_mean, truncation) for w in whole]
+        seen = [proxy(channel.space.of_w(w)[..., :LEADING]) for w in styles]
         faces = Faces(people.recognised[x1], *seen)
         terms = projector_terms(faces, training.margin)
         read = lesson.reader(channel.read(styles[0]), one)
         terms["read"] = 1 - functional.cosine_similarity(read, people.identity[x1]).mean()
-        # Without it P finds styles that no z of the generator's training leads to: half of the faces were none.
-        terms["natural"] = unnatural(torch.stack(v), training.natural_limit)
+        # Without it P finds styles that no z of the generator's training leads to: half of the faces were none. Before
+        # truncation, because a truncated style is not M's and has no natural coordinates of its own.
+        terms["natural"] = unnatural(channel.space.of_w(torch.stack(whole)), training.natural_limit / truncation)
         return terms
 
     plan = Plan(steps=training.bits_steps, rate=training.projector_rate, decay=0.0, seed=training.seed)
@@ -204,7 +205,11 @@ def styles_of_bits(
     net: BitsNet, mapping: Callable[[Tensor], Tensor], w_mean: Tensor, z: Tensor, bits: Tensor, truncation: float
 ) -> Tensor:
     """w (N, 3, 512), the same for every layer group: z' = P(z, k), then M, then towards the mean face."""
-    w = mapping(net(z, bits))
+    return truncated(mapping(net(z, bits)), w_mean, truncation)
+
+
+def truncated(w: Tensor, w_mean: Tensor, truncation: float) -> Tensor:
+    """w (N, 512) of M -> (N, 3, 512), nearer to the mean face and the same for every layer group."""
     return (w_mean + truncation * (w - w_mean))[:, None].expand(-1, GROUPS, -1)
 
 

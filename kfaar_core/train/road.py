@@ -30,10 +30,11 @@ from kfaar_core.stages.project import IdentityMap
 from kfaar_core.stages.recognise import reader_net
 from kfaar_core.train import floor, kvfa, views
 from kfaar_core.train.appearance import fit_appearance
+from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.features import features
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
-from kfaar_core.train.posture import ridge
+from kfaar_core.train.posture import postures_of, ridge
 from kfaar_core.train.projector import People, people_of
 from kfaar_core.train.proxy import Channel, FeatureProxy, fit_channel, fit_proxy
 from kfaar_core.train.renders import Renders, load_renders
@@ -100,6 +101,23 @@ class Road:
     @cached_property
     def fitted(self) -> floor.Fitted:
         return floor.fit_all(self.training, self._mixed, self._mixed_features, self._photos, self._photo_features)
+
+    def run_time_gain(self) -> tuple[PostureFit, np.ndarray]:
+        """The gain of the correction at run time and its rows, from any face and from faces as `hashed` P makes them.
+
+        Far from the mean face the same move turns a head further: with a gain from mixed renders alone one face of P in
+        twelve ended more than six degrees away.
+        """
+        kinds = {"mixed": (0, self.training.mixed_shards), **{k: self.unseen(k) for k in ("draft", "hashed")}}
+        faces = {kind: load_renders(kind, last, first) for kind, (first, last) in kinds.items()}
+        features = [
+            self._mixed_features if kind == "mixed" else self._features(each, f"renders-{kind}-unseen")
+            for kind, each in faces.items()
+        ]
+        w = np.concatenate([each.w for each in faces.values()])
+        postures = np.concatenate([postures_of(each.rotation, each.blendshapes) for each in faces.values()])
+        found, noise = floor.fit_posture(w, postures, np.concatenate(features), self.training)
+        return found, floor.priced_gain(found, noise, self.training.correction)
 
     @cached_property
     def proxy(self) -> FeatureProxy:

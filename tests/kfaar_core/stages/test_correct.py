@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kfaar_core.records import Posture
-from kfaar_core.stages.correct import Draft, LatentCorrector, distance, posture_vector, vector_of
+from kfaar_core.stages.correct import Corrected, Draft, LatentCorrector, posture_vector, vector_of
 
 ROWS = np.random.default_rng(0).standard_normal((54, 1536)) / 40  # a face whose posture is linear in w
 EXACT = torch.from_numpy(np.linalg.pinv(ROWS))
@@ -36,9 +36,17 @@ class World:
         return [self.measured(self.rendered[int(pictures[0, 0, 0, 0]) - 1])]
 
 
-def corrected(world: World, gain: torch.Tensor, target: np.ndarray, steps: int, side: int = 8):
+def corrected(
+    world: World, gain: torch.Tensor, target: np.ndarray, steps: int, turns: int = 0, side: int = 8
+) -> Corrected:
     draft = Draft(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)))
-    return LatentCorrector({"gain": gain}, world, world, steps).correct(draft, as_posture(target), side)
+    return LatentCorrector({"gain": gain}, world, world, steps, turns).correct(draft, as_posture(target), side)
+
+
+def away(found: Corrected, target: np.ndarray) -> np.ndarray:
+    """(2,) what is left of the gap, in the angles and in the shapes."""
+    gap = vector_of(found.posture) - target
+    return np.array([np.linalg.norm(gap[:3]), np.linalg.norm(gap[3:])])
 
 
 @pytest.fixture
@@ -50,7 +58,6 @@ def test_the_posture_vector_by_hand():
     posture = Posture(5.0, -10.0, 20.0, np.arange(52) / 100, np.zeros((478, 3)))
     assert vector_of(posture)[:5].tolist() == pytest.approx([0.5, -1.0, 2.0, 0.01, 0.02])
     assert posture_vector(np.zeros((7, 3)), np.zeros((7, 52))).shape == (7, 54)
-    assert distance(np.array([3.0, 0]), np.array([0, -4.0])) == 5
 
 
 def test_one_step_meets_the_posture_where_it_is_linear(target):
@@ -62,8 +69,27 @@ def test_one_step_meets_the_posture_where_it_is_linear(target):
 
 
 def test_a_second_step_closes_what_the_first_one_measured(target):
-    first, second = (distance(vector_of(corrected(World(0.3), EXACT, target, n).posture), target) for n in (1, 2))
+    first, second = (np.linalg.norm(away(corrected(World(0.3), EXACT, target, n), target)) for n in (1, 2))
     assert second < 0.5 * first
+
+
+def test_a_turn_closes_the_angles_and_leaves_the_shapes_as_they_are(target):
+    world = World()
+    found = corrected(world, EXACT, target, steps=0, turns=2)
+    assert len(world.rendered) == 1  # the first one met the angles
+    angles, shapes = away(found, target)
+    assert angles < 1e-5
+    assert vector_of(found.posture)[3:] == pytest.approx(np.zeros(51), abs=1e-5)
+    assert shapes == pytest.approx(np.linalg.norm(target[3:]))
+
+
+def test_turns_go_on_from_the_best_step_and_stop_where_they_are_no_better(target):
+    target[:3] = 0.8  # where the bend leaves a gap behind one step
+    step = corrected(World(0.3), EXACT, target, steps=1)
+    turned = corrected(World(0.3), EXACT, target, steps=1, turns=4)
+    assert away(turned, target)[0] < 0.1 < away(step, target)[0]
+    worse = corrected(World(), 3 * EXACT, target, steps=1, turns=3)
+    np.testing.assert_array_equal(worse.latent, 0)
 
 
 def test_it_stops_when_a_step_is_no_better_and_keeps_the_best(target):

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.stages.project import BitsProjector
-from kfaar_core.train import projector
 from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.projector import (
@@ -274,13 +273,13 @@ def test_three_steps_of_bits_show_every_term_and_move_p_alone(rng, tmp_path, bit
 def test_the_two_keys_of_a_triplet_always_differ(rng, tmp_path, monkeypatch):
     """Of keys of one bit, half would be alike: L_div would ask for two faces and L_syn for one."""
     asked: list[Tensor] = []
-    draw = projector.styles_of_bits
+    forward = BitsNet.forward
 
-    def spied(net, mapping, w_mean, z, bits, truncation):
+    def spied(net, z, bits):
         asked.append(bits)
-        return draw(net, mapping, w_mean, z, bits, truncation)
+        return forward(net, z, bits)
 
-    monkeypatch.setattr(projector, "styles_of_bits", spied)
+    monkeypatch.setattr(BitsNet, "forward", spied)
     seen = channel(random(8, MOVED) / 20, 0.1 * torch.eye(8))
     train_bits(crowd(rng), 1, FrozenM(), frozen_proxy(), seen, QUICK, tmp_path, resume=False)
     assert len(asked) == 4 * 3
