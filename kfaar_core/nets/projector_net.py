@@ -41,6 +41,7 @@ class BitsNet(nn.Module, PyTorchModelHubMixin):
 
     def __init__(self, feature: int, bits: int, hidden: int = 256) -> None:
         super().__init__()
+        self.bits = bits
         self.layers = nn.Sequential(
             nn.Linear(feature + bits, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 512)
         )

@@ -242,7 +242,7 @@ def kvfa(
         found = card["metrics"] | read | {"F was taught by": card["metrics"].get("F was taught by", card["command"])}
         _save(out / "kvfa.safetensors", {**_under("net.", net.state_dict()), **code}, training, found)
     else:
-        keyed, found = road.teach_keyed(road.reader(out), _bits(form), folder, resume)
+        keyed, found = road.teach_keyed(out, _bits(form), folder, resume)
         _save(out / f"kvfa_{form.replace('-', '_')}.safetensors", dict(keyed.state_dict()), training, found)
 
 
@@ -283,10 +283,11 @@ def ablation(
         table = ablate_projector.table_ix(bench, laboratory, people, training, seeds=seeds, keys=keys, resume=resume)
         stem = f"{LAB.name}-hashed-{laboratory.data.name}-ix-shared"
     else:
-        triplets = ablate_kvfa.triplets_of(*road.keyed_sights(road.reader(weights_folder), bits), road.people)
-        scaling = load_file(cache_folder(f"projector/bits-{bits}") / "reader.safetensors")  # P's stand-in for KVFA
+        sights, payload = road.keyed_sights(road.reader(weights_folder), bits)
+        held, triplets = ablate_kvfa.split(ablate_kvfa.triplets_of(sights, payload, road.people), training.seed)
+        draw = road.keyed_draw(sights, bits, weights_folder, road.people.without(held))
         table = ablate_kvfa.table_x(
-            triplets, scaling, training, bits=bits, fixed=LAB.match_threshold, seeds=seeds, resume=resume
+            triplets, draw, road.stand_in(bits), training, fixed=LAB.match_threshold, seeds=seeds, resume=resume
         )
         stem = f"{LAB.name}-bits-{bits}-renders-x"
     typer.echo(write_table(out / stem, table))

@@ -5,7 +5,6 @@ The MLP begins from nothing here: P's stand-in for it, where its training usuall
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,11 +18,9 @@ from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.runtime import stream
 from kfaar_core.tables import Table
 from kfaar_core.train.ablation import RECOGNISER, Curve, Figure, Mean, Share, rows, runs
-from kfaar_core.train.kvfa import teach_keyed
+from kfaar_core.train.kvfa import Draw, teach_keyed
 from kfaar_core.train.projector import People
 from kfaar_core.train.settings import Training
-
-log = logging.getLogger(__name__)
 
 HELD = 0.2  # of the people                                                    [design]
 
@@ -42,10 +39,6 @@ class Triplets:
     def __getitem__(self, chosen: np.ndarray) -> Triplets:
         return Triplets(self.sights[:, chosen], self.payload[chosen], self.people[chosen])
 
-    def flat(self) -> tuple[np.ndarray, np.ndarray]:
-        """(2, 3 T, S) sights and (3 T, d + bits) payload, as teach_keyed takes them."""
-        return self.sights.reshape(2, -1, self.sights.shape[-1]), self.payload.reshape(-1, self.payload.shape[-1])
-
 
 def triplets_of(sights: np.ndarray, payload: np.ndarray, people: People) -> Triplets:
     """Triplets in which everybody is known again: a render carries u of its photo, which no other photo has.
@@ -62,23 +55,21 @@ def triplets_of(sights: np.ndarray, payload: np.ndarray, people: People) -> Trip
     return Triplets(sights.reshape(2, -1, 3, sights.shape[-1]), payload.reshape(-1, 3, width), owners.reshape(-1, 3))
 
 
-def split(triplets: Triplets, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which triplets are learned from, and which show an x who is in none of those, sorted by x.
-
-    Triplets of a known x and a held-out y are in neither.
-    """
+def split(triplets: Triplets, seed: int) -> tuple[np.ndarray, Triplets]:
+    """Who is held out, and the triplets that show one of them as x, sorted by x."""
     known = np.unique(triplets.people)
     held = stream(seed, "held-out people").permutation(known)[: round(HELD * len(known))]
-    hidden = np.isin(triplets.people, held).reshape(-1, 3)  # (T, 3)
-    unseen = np.flatnonzero(hidden[:, 0])
-    return np.flatnonzero(~hidden.any(axis=1)), unseen[np.argsort(triplets.people[unseen, 0], kind="stable")]
+    unseen = np.flatnonzero(np.isin(triplets.people[:, 0], held))
+    return held, triplets[unseen[np.argsort(triplets.people[unseen, 0], kind="stable")]]
 
 
-def unlearned(scaling: Mapping[str, Tensor], bits: int, dimension: int, seed: int) -> dict[str, Tensor]:
-    """State of a KeyedNet that has learned nothing but the `mean` and `scale` (S,) of sights."""
+def unlearned(scaling: Mapping[str, Tensor], bits: int, dimension: int, seed: int) -> KeyedNet:
+    """A network that has learned nothing but the `mean` and `scale` (S,) of sights."""
     torch.manual_seed(seed)
-    fresh = KeyedNet(len(scaling["mean"]), bits, dimension).state_dict()
-    return fresh | {name: scaling[name] for name in ("mean", "scale")}
+    net = KeyedNet(len(scaling["mean"]), bits, dimension)
+    net.mean.copy_(scaling["mean"])
+    net.scale.copy_(scaling["scale"])
+    return net
 
 
 @torch.inference_mode()
@@ -142,11 +133,11 @@ def figures(found: Sequence[dict[str, np.ndarray]], people: np.ndarray, fixed: f
 
 
 def table_x(
-    triplets: Triplets,
+    unseen: Triplets,
+    draw: Draw,
     scaling: Mapping[str, Tensor],
     training: Training,
     *,
-    bits: int,
     fixed: float,
     seeds: int,
     resume: bool,
@@ -154,23 +145,21 @@ def table_x(
     """Table X: train every variant with every seed and compare.
 
     Args:
+        unseen: triplets whose x nobody learns from, sorted by x. draw: what is learned from.
         scaling: `mean` and `scale` (S,) of sights. fixed: the paper's threshold.
-        training: the budget of every variant; its seed is the first one, and chooses who is held out.
+        training: the budget of every variant; its seed is the first one.
     """
-    taught, tested = split(triplets, training.seed)
-    unseen, both = triplets[tested], triplets[np.concatenate([taught, tested])]
-    held, teachers = unseen.people[:, 0], len(np.unique(triplets.people[taught]))
-    counts = f"{teachers} people teach in {len(taught)} triplets, {len(np.unique(held))} are held out in {len(unseen)}"
-    log.info("%s", counts)
+    bits, held = draw(2)[2].shape[1], unseen.people[:, 0]
     found: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in RECOGNISER}
     for variant, chosen, folder in runs(RECOGNISER, training, seeds, f"kvfa-bits-{bits}"):
-        first = unlearned(scaling, bits, triplets.payload.shape[-1] - bits, chosen.seed)
-        net, _ = teach_keyed(first, *both.flat(), bits, chosen, folder, resume, held=len(unseen))
+        net = unlearned(scaling, bits, unseen.payload.shape[-1] - bits, chosen.seed)
+        teach_keyed(net, draw, chosen, folder, resume)
         found[variant.name].append(scores(net, unseen, bits, training.seed))
     named = {name: figures(each, held, fixed) for name, each in found.items()}
     about = (
-        f"renders of LFW-train people through P of bits, {bits}-bit keys, one posture step: {counts}; {seeds} seeds, "
-        f"{training.keyed_steps} steps a variant from random weights. P and the map to u saw all of them, F nobody; "
+        f"renders of LFW-train people through P of bits, {bits}-bit keys, one posture step: {len(np.unique(held))} "
+        f"people of whom KVFA learned nothing, {len(unseen)} triplets; {seeds} seeds, {training.keyed_steps} steps a "
+        f"variant from random weights, on the other people through the channel. P and the map to u saw all, F nobody; "
         f"CRR, FAR: {GENUINE} and {IMPOSTOR}, threshold set on the other half of the held-out people unless said"
     )
     return Table("X", "Losses of KVFA left out", about, rows("X", named, "lfw", training.seed))

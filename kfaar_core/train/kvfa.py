@@ -1,6 +1,7 @@
 """Train KVFA's F on generated faces (Section IV-C-3); F never sees a real photo.
 
-F first learns to read the styles of any face, then the code of P's faces after posture correction (train.road).
+F first learns to read the styles of any face, then the code of P's faces after posture correction (train.road). The
+keyed MLP of `bits` learns behind the finished F.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from torch import Tensor
 from kfaar_core.losses.cosine import SAME, cosine_loss
 from kfaar_core.losses.recogniser import Readings, recogniser_terms, recogniser_total
 from kfaar_core.nets.keyed_net import KeyedNet
-from kfaar_core.nets.projector_net import GROUPS, LEADING
+from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.runtime import stream
 from kfaar_core.stages.face_view import FaceView
+from kfaar_core.stages.generate import Generator
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.appearance import coordinates
 from kfaar_core.train.loop import Plan, train
-from kfaar_core.train.projector import rotations
+from kfaar_core.train.projector import People, rotations, styles_of_bits, wrong_keys
+from kfaar_core.train.proxy import Channel
 from kfaar_core.train.settings import Training
 from kfaar_core.train.views import Views
 
@@ -134,59 +137,62 @@ def cosine_report(answers: np.ndarray, codes: np.ndarray) -> dict[str, float]:
     return {"n": len(cosines), "code_cosine_mean": float(cosines.mean()), "code_cosine_sd": float(cosines.std())}
 
 
-def teach_keyed(
-    first: Mapping[str, Tensor],
-    sights: np.ndarray,
-    payload: np.ndarray,
-    bits: int,
-    training: Training,
-    folder: Path,
-    resume: bool,
-    held: int | None = None,
-) -> tuple[KeyedNet, dict[str, float]]:
-    """Eq. 17-24 for `bits`, on sights of renders in triplets (x1, x2 of one person, y of another) under one key.
+Draw = Callable[[int], tuple[Tensor, Tensor, Tensor]]  # count -> (N, 3, S) sights of x1, x2, y; (N, d) u; (N, b) key
 
-    Args:
-        first: state to start from.
-        sights: (2, N, S) of the faces as they are and saved small or as a JPEG.
-        payload: (N, d + bits): u of the photo, then the key's bits.
-        held: triplets at the end that test it; None takes a tenth.
+
+def keyed_draw(net: BitsNet, generator: Generator, truncation: float, people: People, channel: Channel) -> Draw:
+    """Triplets (x1, x2 of one person, y of another) under a fresh key each, as P makes them and the channel shows them.
+
+    There is no end of them. Of as many renders as a CPU can make, the keyed MLP learned the people by heart.
     """
-    sight, dimension = sights.shape[2], payload.shape[1] - bits
-    net = KeyedNet(sight, bits, dimension)
-    net.load_state_dict(first)
-    held = len(payload) // 30 if held is None else held
-    seen = torch.from_numpy(sights.astype(np.float32)).unflatten(1, (-1, 3))  # (2, N / 3, 3, S)
-    truth = torch.from_numpy(payload).unflatten(0, (-1, 3))
+    @torch.no_grad()
+    def draw(count: int) -> tuple[Tensor, Tensor, Tensor]:
+        photos = people.triplets(count)
+        key = torch.randint(0, 2, (count, net.bits)).float() * 2 - 1
+        styles = [
+            styles_of_bits(net, generator.map, generator.w_mean, people.feature[photo], key, truncation)
+            for photo in photos
+        ]
+        return torch.stack([channel.read(w) for w in styles], dim=1), people.identity[photos[0]], key
+
+    return draw
+
+
+def teach_keyed(net: KeyedNet, draw: Draw, training: Training, folder: Path, resume: bool) -> None:
+    """Eq. 17-24 for `bits`; in place."""
     weights = training.recogniser_weights()
 
-    def terms(x: Tensor, aims: Tensor) -> dict[str, Tensor]:
-        u, right = aims[:, 0, :dimension], aims[:, 0, dimension:]
-        wrong = torch.randint(0, 2, right.shape).float() * 2 - 1
-        near = torch.where(torch.arange(bits) == torch.randint(bits, (len(x), 1)), -right, right)  # one bit over
-        same = (wrong == right).all(dim=1, keepdim=True)
-        wrong = torch.where((torch.rand(len(x), 1) < 0.3) | same, near, wrong)
+    def losses(step: int) -> dict[str, Tensor]:
+        sights, u, right = draw(training.bits_batch)
+        x1, x2, y = sights.unbind(dim=1)
         readings = Readings(
             x1=u,
-            x1_none=net(x[:, 0], torch.zeros_like(right)),
-            x1_k2=net(x[:, 0], wrong),
-            x1_k1=net(x[:, 0], right),
-            x2_k1=net(x[:, 1], right),
-            y_k1=net(x[:, 2], right),
+            x1_none=net(x1, torch.zeros_like(right)),
+            x1_k2=net(x1, wrong_keys(right)),
+            x1_k1=net(x1, right),
+            x2_k1=net(x2, right),
+            y_k1=net(y, right),
         )
         return recogniser_terms(readings, training.margin)
 
-    def losses(step: int) -> dict[str, Tensor]:
-        rng = stream(training.seed, f"keyed batch {step}")
-        chosen = rng.integers(0, seen.shape[1] - held, training.projector_batch)
-        version = torch.from_numpy(rng.integers(0, 2, len(chosen)))
-        x = seen[version, torch.from_numpy(chosen)]
-        x = x + 0.3 * net.scale * torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
-        return terms(x, truth[chosen])
-
     plan = Plan(steps=training.keyed_steps, rate=training.projector_rate, decay=0.05, seed=training.seed)
     train(net, losses, plan, folder, resume, lambda found: recogniser_total(found, weights), training)
-    with torch.inference_mode():
-        x, aims = seen[0, -held:].flatten(0, 1), truth[-held:].flatten(0, 1)
-        found = cosine_report(net(x, aims[:, dimension:]).numpy(), aims[:, :dimension].numpy())
-    return net, found
+
+
+@torch.inference_mode()
+def keyed_report(net: KeyedNet, sights: np.ndarray, payload: np.ndarray) -> dict[str, float]:
+    """How well the keyed MLP reads unseen renders with the right key, with another and with none.
+
+    Args:
+        sights: (N, S). payload: (N, d + bits): u of the photo, then the bits of the key.
+    """
+    torch.manual_seed(0)
+    dimension = net.layers[-1].out_features
+    x, u, right = torch.from_numpy(sights).float(), payload[:, :dimension], torch.from_numpy(payload[:, dimension:])
+    keys = {"": right, "wrong_": wrong_keys(right), "no_": torch.zeros_like(right)}
+    reports = {name: cosine_report(net(x, key).numpy(), u) for name, key in keys.items()}
+    return {"n": len(x)} | {
+        f"{name}key_cosine_{figure}": report[f"code_cosine_{figure}"]
+        for name, report in reports.items()
+        for figure in ("mean", "sd")
+    }

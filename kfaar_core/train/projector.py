@@ -1,13 +1,14 @@
 """Train P (Section IV-B-3): Eq. 6-10 on people of LFW-train with keys drawn afresh at every step; only P learns.
 
-Without a GPU, R(G(w)) is a proxy (train.proxy). Two terms of ours stand beside the paper's: `read`, that the corrected
-face still tells its code, and `natural`, that no coordinate of a style goes beyond what faces show.
+Without a GPU, R(G(w)) is a proxy (train.proxy). Terms of ours stand beside the paper's: `read`, that the corrected face
+still tells its code, and `natural`, that no coordinate of a style goes beyond what faces show; for `bits` also `wrong`,
+that it does not tell it to another key. A rotation does that by itself; a network finds it easier to ignore the key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kfaar_core.losses.misidentification import wrong_key
 from kfaar_core.losses.projector import Faces, projector_terms, projector_total
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
@@ -43,6 +45,11 @@ class People:
         y = [self.pairs[other][torch.randint(len(self.pairs[other]), (1,))] for other in others]
         first, second = torch.stack(two).T
         return first, second, torch.cat(y)
+
+    def without(self, persons: np.ndarray) -> People:
+        """Nobody of these numbers in `pairs` any more."""
+        gone = set(persons.tolist())
+        return replace(self, pairs=[photos for person, photos in enumerate(self.pairs) if person not in gone])
 
 
 def rotations(count: int, dimension: int) -> Tensor:
@@ -143,7 +150,7 @@ def train_hashed(
 
 def objective(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     """L_tot (Eq. 10) and our own terms, where there are any."""
-    ours = (weights[name] * terms[name] for name in ("read", "natural") if name in terms)
+    ours = (weights[name] * terms[name] for name in ("read", "wrong", "natural") if name in terms)
     return sum(ours, projector_total(terms, weights))
 
 
@@ -166,7 +173,7 @@ def train_bits(
     folder: Path,
     resume: bool,
 ) -> BitsLesson:
-    """The paper's form through M: Eq. 6-10, `read` and `natural`, over the proxy."""
+    """The paper's form through M: Eq. 6-10, `read`, `wrong` and `natural`, over the proxy."""
     torch.manual_seed(training.seed)
     lesson = BitsLesson(people.feature.shape[1], bits, len(channel.offset), people.identity.shape[1])
     lesson.reader.mean.copy_(channel.mean)
@@ -189,8 +196,9 @@ def train_bits(
         seen = [proxy(channel.space.of_w(w)[..., :LEADING]) for w in styles]
         faces = Faces(people.recognised[x1], *seen)
         terms = projector_terms(faces, training.margin)
-        read = lesson.reader(channel.read(styles[0]), one)
-        terms["read"] = 1 - functional.cosine_similarity(read, people.identity[x1]).mean()
+        sight, u = channel.read(styles[0]), people.identity[x1]
+        terms["read"] = 1 - functional.cosine_similarity(lesson.reader(sight, one), u).mean()
+        terms["wrong"] = wrong_key(lesson.reader(sight, wrong_keys(one)), u, training.margin)
         # Without it P finds styles that no z of the generator's training leads to: half of the faces were none. Before
         # truncation, because a truncated style is not M's and has no natural coordinates of its own.
         terms["natural"] = unnatural(channel.space.of_w(torch.stack(whole)), training.natural_limit / truncation)
@@ -199,6 +207,15 @@ def train_bits(
     plan = Plan(steps=training.bits_steps, rate=training.projector_rate, decay=0.0, seed=training.seed)
     train(lesson, losses, plan, folder, resume, lambda terms: objective(terms, weights), training)
     return lesson
+
+
+def wrong_keys(right: Tensor) -> Tensor:
+    """Another key for each of (N, b) bits as +-1: three in ten differ by one bit, the others are drawn anew."""
+    count, bits = right.shape
+    one_bit = torch.where(torch.arange(bits) == torch.randint(bits, (count, 1)), -right, right)
+    drawn = torch.randint(0, 2, right.shape).float() * 2 - 1
+    same = (drawn == right).all(dim=1, keepdim=True)
+    return torch.where((torch.rand(count, 1) < 0.3) | same, one_bit, drawn)
 
 
 def styles_of_bits(

@@ -26,7 +26,7 @@ from kfaar_core.stages.face_view import FaceView
 from kfaar_core.stages.generate import OpenVinoGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.latent import NaturalSpace, natural_state
-from kfaar_core.stages.project import IdentityMap
+from kfaar_core.stages.project import IdentityMap, bits_net
 from kfaar_core.stages.recognise import reader_net
 from kfaar_core.train import floor, kvfa, views
 from kfaar_core.train.appearance import fit_appearance
@@ -234,7 +234,7 @@ class Road:
         return code, found
 
     def keyed_sights(self, reader: ReaderNet, bits: int) -> tuple[np.ndarray, np.ndarray]:
-        """What the keyed MLP of `bits` learns from, in triplets of renders of its P.
+        """What KVFA sees of renders of `bits` P, in triplets.
 
         Returns:
             (2, N, S) sights of the faces as they are and saved, and (N, d + bits) what they carry (train.renders).
@@ -245,13 +245,37 @@ class Road:
         worn = np.concatenate([sights[:, : -reader.last.out_features], kvfa.read(reader, data.damaged)], axis=1)
         return np.stack([sights, worn]), data.payload
 
+    def keyed_draw(self, sights: np.ndarray, bits: int, folder: Path, people: People) -> kvfa.Draw:
+        """Triplets without end as the keyed MLP of `bits` learns from them.
+
+        Args:
+            sights: (2, n, S) of the first n renders of `bits` P, to which the channel is fitted.
+            folder: of P's weights.
+            people: who may be in them.
+        """
+        state = load_file(folder / f"projector_bits_{bits}.safetensors")
+        w = load_renders(f"bits-{bits}", self.training.bits_shards).w[: sights.shape[1]]
+        v = self.space.of_w(torch.from_numpy(w))[..., :LEADING]
+        channel = fit_channel(
+            self.space, self.fitted.step, torch.cat((v, v)), torch.from_numpy(np.concatenate(sights)).float()
+        )
+        return kvfa.keyed_draw(bits_net(state, bits), self.generator, float(state["truncation"]), people, channel)
+
+    def stand_in(self, bits: int) -> dict[str, Tensor]:
+        """State of the KeyedNet that stood in for KVFA while P of `bits` learned."""
+        return load_file(cache_folder(f"projector/bits-{bits}") / "reader.safetensors")
+
     def teach_keyed(
-        self, reader: ReaderNet, bits: int, folder: Path, resume: bool
+        self, weights_folder: Path, bits: int, folder: Path, resume: bool
     ) -> tuple[KeyedNet, dict[str, float]]:
-        """The keyed MLP of `bits`, on sights of faces of its P; it goes on from P's stand-in for it."""
-        first = load_file(cache_folder(f"projector/bits-{bits}") / "reader.safetensors")
-        sights, payload = self.keyed_sights(reader, bits)
-        return kvfa.teach_keyed(first, sights, payload, bits, self.training, folder, resume)
+        """The keyed MLP of `bits`; it goes on from P's stand-in for it, and a fifth of the renders tests it."""
+        sights, payload = self.keyed_sights(self.reader(weights_folder), bits)
+        held = len(payload) // 15 * 3
+        net = KeyedNet(sights.shape[2], bits, self.training.code_dimension)
+        net.load_state_dict(self.stand_in(bits))
+        draw = self.keyed_draw(sights[:, :-held], bits, weights_folder, self.people)
+        kvfa.teach_keyed(net, draw, self.training, folder, resume)
+        return net, kvfa.keyed_report(net, sights[0, -held:], payload[-held:])
 
 
 def joined(parts: list[Views]) -> Views:

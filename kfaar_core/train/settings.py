@@ -69,8 +69,8 @@ class Training:
     reliable_shrink: float = 1.0  # of the within-class scatter, for u          [dev]
     bits_steps: int = 1500  # of each P of `bits`, through M                     [design]
     bits_batch: int = 128  # triplets                                           [design]
-    bits_shards: int = 16  # of 250 renders by each P of `bits`                 [design]
-    keyed_steps: int = 500  # of the keyed MLP of `bits`                       [design]
+    bits_shards: int = 8  # of 250 renders by each P of `bits`                 [design]
+    keyed_steps: int = 1500  # of the keyed MLP of `bits`                       [design]
     bits_truncation: float = 0.7  # of w in `bits`                              [design]
     natural_limit: float = 1.35  # sds of a natural coordinate                   [design]
     projector_steps: int = 1500  #                                              [design]
@@ -89,11 +89,14 @@ class Training:
     lambda_per1: float = 1.0  #                                                 [paper, V-A]
     lambda_per2: float = 1.0  #                                                 [paper, V-A]
     lambda_read: float = 2.0  # that the corrected face tells its code          [dev]
+    # That a wrong key is not told it. At half of `read` and more the two cancel while P still ignores the key, and
+    # nothing is ever learned.
+    lambda_wrong: float = 1.0  # in `bits`                                       [dev]
     lambda_natural: float = 30.0  # that no coordinate is unusual                [dev]
 
     def projector_weights(self) -> dict[str, float]:
         """Weight of each term that P is trained with, by its name: the paper's four and ours."""
-        return self._weights("ano", "syn", "div", "dif", "read", "natural")
+        return self._weights("ano", "syn", "div", "dif", "read", "wrong", "natural")
 
     def recogniser_weights(self) -> dict[str, float]:
         """Weight of each term that KVFA is trained with, by its name."""

@@ -65,10 +65,10 @@ def p_after(folder, training):
 def keyed_after(folder, training):
     folder.mkdir()
     torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    payload = np.concatenate([rng.standard_normal((60, 4)), rng.choice([-1, 1], (60, 8))], axis=1)
-    sights, first = rng.standard_normal((2, 60, 5)), KeyedNet(5, 8, 4).state_dict()
-    net, _ = teach_keyed(first, sights, payload.astype(np.float32), 8, training, folder, resume=False)
+    net = KeyedNet(5, 8, 4)
+    teach_keyed(
+        net, lambda n: (torch.randn(n, 3, 5), torch.randn(n, 4), torch.randn(n, 8).sign()), training, folder, False
+    )
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 

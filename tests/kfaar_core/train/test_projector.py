@@ -25,6 +25,7 @@ from kfaar_core.train.projector import (
     train_bits,
     train_hashed,
     unnatural,
+    wrong_keys,
 )
 from kfaar_core.train.proxy import FeatureProxy
 from kfaar_core.train.settings import LAB_TRAINING
@@ -259,7 +260,7 @@ def test_three_steps_of_bits_show_every_term_and_move_p_alone(rng, tmp_path, bit
     before = {name: tensor.clone() for name, tensor in before.items()}
     lesson = train_bits(people, bits, generator, proxy, seen, QUICK, tmp_path, resume=False)
     found = log_of(tmp_path)
-    assert found.keys() == {"step", "ano", "syn", "div", "dif", "read", "natural"}
+    assert found.keys() == {"step", "ano", "syn", "div", "dif", "read", "wrong", "natural"}
     assert all(np.isfinite(value) for value in found.values())
     for name, parameter in lesson.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
@@ -312,3 +313,12 @@ def test_natural_coordinates_are_those_of_the_space():
     w = SPACE.to_w(v)
     assert (w != 0).nonzero().tolist() == [[0, 1, 0]]
     assert isinstance(start(4, torch.eye(MOVED), QUICK), HashedNet)
+
+
+def test_a_wrong_key_is_never_the_right_one_and_often_nearly():
+    torch.manual_seed(0)
+    right = torch.randint(0, 2, (400, 8)).float() * 2 - 1
+    away = (wrong_keys(right) != right).sum(dim=1)
+    assert away.min() == 1 and away.max() > 5
+    assert 0.2 < (away == 1).float().mean() < 0.5
+    assert (wrong_keys(right[:, :1]) == -right[:, :1]).all()  # of one bit, there is one other key
