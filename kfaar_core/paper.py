@@ -165,9 +165,10 @@ DEVIATIONS = (
     Deviation(
         "Section IV-B-3",
         "L_tot has four terms",
-        "a fifth asks that the corrected face still tells its code or identity, and in `hashed` a sixth that no "
-        "coordinate of a style is unusual",
-        "P is trained before F; without them it may hide the identity where no reader finds it, or leave the faces",
+        "a fifth asks that the corrected face still tells its code or identity, a sixth that no coordinate of a style "
+        "is unusual, and in `bits` a seventh (Eq. 18 over a stand-in for KVFA) that it tells nothing to a wrong key",
+        "P is trained before F; without them it may hide the identity where no reader finds it, leave the faces, or "
+        "show one identity whatever the key",
     ),
     Deviation(
         "Section IV-B-3",
@@ -180,8 +181,9 @@ DEVIATIONS = (
         "Section IV-C-3",
         "the losses train F and the MLP at once",
         "F first learns to read the styles of any face and of a draft of P's, then the code of `hashed`; the MLP of "
-        "`bits` learns over this F, which stays as it is, and goes on from the reader that P was trained with",
-        "renders are what costs a CPU most, and one F serves every form",
+        "`bits` learns over this F, which stays as it is, goes on from the reader that P was trained with, and sees "
+        "what F would read of P's faces through a stand-in fitted on renders",
+        "renders are what costs a CPU most, one F serves every form, and on as few renders the MLP learned by heart",
     ),
     Deviation(
         "Eq. 11",

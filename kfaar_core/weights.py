@@ -117,7 +117,13 @@ def _mtcnn(stage: str, sha256: str, size: int) -> Weight:
     )
 
 
-OUR_FORMS = ("floor", "projector_hashed", "kvfa")  # of P and KVFA; `bits` joins when its networks are good enough
+KEY_LENGTHS = (8, 128, 256)  # bits, for which `bits` has networks  [paper, Table XI]
+OUR_FORMS = (  # of P and KVFA
+    "floor",
+    "projector_hashed",
+    "kvfa",
+    *(f"{network}_bits_{length}" for length in KEY_LENGTHS for network in ("projector", "kvfa")),
+)
 WEIGHTS = {
     weight.name: weight
     for weight in (

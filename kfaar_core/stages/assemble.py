@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from kfaar_core import image, runtime, weights
 from kfaar_core.calibration import Calibration, has_calibration, load_calibration
-from kfaar_core.errors import BadSetting
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.presets import LAB, PROJECTORS, Preset, check_projector
@@ -121,15 +120,14 @@ class Stages:
         return cosines
 
 
-KEY_LENGTHS = (8, 128, 256)  # bits, for which `bits` has networks
 FORM_WEIGHTS = {
     "floor": ("floor",),
     "hashed": ("projector_hashed", "kvfa"),
     "bits": (
         "projector_hashed",
         "kvfa",
-        *(f"projector_bits_{length}" for length in KEY_LENGTHS),
-        *(f"kvfa_bits_{length}" for length in KEY_LENGTHS),
+        *(f"projector_bits_{length}" for length in weights.KEY_LENGTHS),
+        *(f"kvfa_bits_{length}" for length in weights.KEY_LENGTHS),
     ),
 }
 
@@ -161,21 +159,16 @@ def form_of(name: str, load: Callable[[str], Mapping[str, Tensor]], generator: G
     if name == "hashed":
         read = KeyedRecogniser(identity, LinearReader(kvfa, "code"))
         return Form(identity, HashedProjector(hashed, identity), read, reader, flip=True)
-    projectors = {length: load(f"projector_bits_{length}") for length in KEY_LENGTHS}
-    keyed = {length: load(f"kvfa_bits_{length}") for length in KEY_LENGTHS}
+    projectors = {length: load(f"projector_bits_{length}") for length in weights.KEY_LENGTHS}
+    keyed = {length: load(f"kvfa_bits_{length}") for length in weights.KEY_LENGTHS}
     return Form(identity, BitsProjector(projectors, generator), BitsRecogniser(identity, keyed), reader, flip=True)
-
-
-def has_networks(form: str) -> bool:
-    """Whether this version registers the weights of a form of P; their files may still be missing."""
-    return all(name in weights.WEIGHTS for name in FORM_WEIGHTS[form])
 
 
 def available_projectors() -> tuple[str, ...]:
     """The forms of P whose weights and thresholds are there, the default first."""
 
     def present(form: str) -> bool:
-        there = has_networks(form) and all(weights.find(name, download=False) for name in FORM_WEIGHTS[form])
+        there = all(weights.find(name, download=False) for name in FORM_WEIGHTS[form])
         return there and has_calibration(LAB.name, form)
 
     return tuple(sorted(filter(present, PROJECTORS), key=lambda name: name != LAB.projector))
@@ -189,7 +182,7 @@ def assemble(
     Args:
         calibration: None takes the committed one; the run that sets the thresholds gives Calibration.unset().
     Raises:
-        BadSetting: an unknown projector or device, or a projector without networks in this version.
+        BadSetting: an unknown projector or device.
         BadWeights: a file is missing or altered.
     """
     device = runtime.device(device_name)
@@ -198,11 +191,6 @@ def assemble(
         boxes = tiny.boxes(preset, device)
         form = form_of(preset.projector, tiny.weights, boxes[4], device)
         return _joined(preset, device, *boxes, form, Calibration.tiny())
-    if not has_networks(preset.projector):
-        raise BadSetting(
-            got=f"the projector {preset.projector!r}, whose networks are not part of this version",
-            mend=f"choose one of {', '.join(available_projectors())}",
-        )
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
     if device.type == "cuda":

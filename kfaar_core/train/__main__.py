@@ -35,7 +35,6 @@ from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB
 from kfaar_core.scenarios import pairs
-from kfaar_core.stages.assemble import KEY_LENGTHS
 from kfaar_core.stages.assemble import recogniser as build_recogniser
 from kfaar_core.stages.encode import DLIB
 from kfaar_core.stages.project import bits_net, hashed_net
@@ -303,7 +302,7 @@ def _check_form(form: str, *others: str) -> None:
     Raises:
         BadSetting: neither one of the others nor `bits` for a key length that has networks.
     """
-    known = (*others, *(f"bits-{length}" for length in KEY_LENGTHS))
+    known = (*others, *(f"bits-{length}" for length in weights.KEY_LENGTHS))
     if form not in known:
         raise BadSetting(got=f"the form {form!r} is unknown", mend=f"choose one of {', '.join(known)}")
 

@@ -145,6 +145,7 @@ def keyed_draw(net: BitsNet, generator: Generator, truncation: float, people: Pe
 
     There is no end of them. Of as many renders as a CPU can make, the keyed MLP learned the people by heart.
     """
+
     @torch.no_grad()
     def draw(count: int) -> tuple[Tensor, Tensor, Tensor]:
         photos = people.triplets(count)

@@ -204,7 +204,7 @@ def train_bits(
         terms["natural"] = unnatural(channel.space.of_w(torch.stack(whole)), training.natural_limit / truncation)
         return terms
 
-    plan = Plan(steps=training.bits_steps, rate=training.projector_rate, decay=0.0, seed=training.seed)
+    plan = Plan(steps=training.bits_steps, rate=training.bits_rate, decay=0.0, seed=training.seed)
     train(lesson, losses, plan, folder, resume, lambda terms: objective(terms, weights), training)
     return lesson
 

@@ -68,6 +68,7 @@ class Training:
     styles_share: float = 0.25  # weight of the styles beside the code          [design]
     reliable_shrink: float = 1.0  # of the within-class scatter, for u          [dev]
     bits_steps: int = 1500  # of each P of `bits`, through M                     [design]
+    bits_rate: float = 1e-3  #                                                  [dev]
     bits_batch: int = 128  # triplets                                           [design]
     bits_shards: int = 8  # of 250 renders by each P of `bits`                 [design]
     keyed_steps: int = 1500  # of the keyed MLP of `bits`                       [design]
@@ -89,9 +90,9 @@ class Training:
     lambda_per1: float = 1.0  #                                                 [paper, V-A]
     lambda_per2: float = 1.0  #                                                 [paper, V-A]
     lambda_read: float = 2.0  # that the corrected face tells its code          [dev]
-    # That a wrong key is not told it. At half of `read` and more the two cancel while P still ignores the key, and
-    # nothing is ever learned.
-    lambda_wrong: float = 1.0  # in `bits`                                       [dev]
+    # That a wrong key is not told it. As much as `read`, the two cancel while P still ignores the key, and nothing is
+    # ever learned.
+    lambda_wrong: float = 1.5  # in `bits`                                       [dev]
     lambda_natural: float = 30.0  # that no coordinate is unusual                [dev]
 
     def projector_weights(self) -> dict[str, float]:

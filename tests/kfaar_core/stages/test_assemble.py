@@ -125,9 +125,3 @@ def test_missing_weights_are_told(monkeypatch):
     monkeypatch.setattr(weights, "load", missing)
     with pytest.raises(BadWeights, match="mobile_stylegan"):
         assemble(LAB, "cpu")
-
-
-def test_a_form_that_this_version_has_no_networks_for_is_told(monkeypatch):
-    monkeypatch.setattr(assembling.weights, "WEIGHTS", {})
-    with pytest.raises(BadSetting, match="'bits', whose networks are not part of this version"):
-        assemble(replace(LAB, projector="bits"), "cpu")
