@@ -312,17 +312,17 @@ class Readout:
     """The features of one virtual and one original face; keys can be tried on it without looking at pictures again."""
 
     recogniser: Identifier
-    threshold: float
+    threshold_for: Callable[[UserKey | None], float] = field(repr=False)
     virtual: np.ndarray = field(repr=False)  # (S,) what KVFA reads
     original: np.ndarray = field(repr=False)
 
     def with_key(self, key: UserKey) -> Verdict:
         """Condition 2: I(x) with I(x_v, k)."""
-        return verdict(self.recogniser, self.virtual, self.original, key, self.threshold)
+        return verdict(self.recogniser, self.virtual, self.original, key, self.threshold_for(key))
 
     def without_key(self) -> Verdict:
         """Condition 1: I(x) with the most similar key-less read-out of x_v."""
-        return verdict(self.recogniser, self.virtual, self.original, None, self.threshold)
+        return verdict(self.recogniser, self.virtual, self.original, None, self.threshold_for(None))
 
     def with_keys(self, keys: Sequence[UserKey]) -> np.ndarray:
         """(K,) cosines of I(x) and I(x_v, k)."""
@@ -355,7 +355,7 @@ class AuthenticationServer:
     def readout(self, virtual: Photo, original: Photo) -> Readout:
         """Look at both pictures once; the verdicts follow from the features."""
         sights = [self._stages.sight_of(photo) for photo in (virtual, original)]
-        return Readout(self._stages.recogniser, self._stages.kvfa_threshold, *sights)
+        return Readout(self._stages.recogniser, self._stages.kvfa_threshold_for, *sights)
 
     def _count(self, virtual: Photo, client: str) -> None:
         now, limit = self._clock(), self._stages.preset.tries_per_hour

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kfaar_core import image, runtime, weights
 from kfaar_core.calibration import Calibration, has_calibration, load_calibration
+from kfaar_core.keys import UserKey
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.presets import LAB, PROJECTORS, Preset, check_projector
@@ -54,6 +55,7 @@ class Stages:
     recogniser: Identifier  # I
     reader: FaceReader | None  # F, where it is trained
     calibration: Calibration
+    own_thresholds: Mapping[int, float]  # dev's by key length, where each length has networks of its own
 
     @property
     def judge_threshold(self) -> float:
@@ -63,7 +65,13 @@ class Stages:
     @property
     def kvfa_threshold(self) -> float:
         """Cosine from which KVFA does; the preset says whether the paper's or dev's is in force."""
-        return self.preset.match_threshold if self.preset.threshold_in_force == "paper" else self.calibration.kvfa_dev
+        return self.kvfa_threshold_for(None)
+
+    def kvfa_threshold_for(self, key: UserKey | None) -> float:
+        """The same for one key; None is a key of the preset's length."""
+        if self.preset.threshold_in_force == "paper":
+            return self.preset.match_threshold
+        return self.own_thresholds.get(key.bits if key else self.preset.key_bits, self.calibration.kvfa_dev)
 
     @property
     def marks(self) -> dict[str, float]:
@@ -190,7 +198,7 @@ def assemble(
     if preset.name == "tiny":
         boxes = tiny.boxes(preset, device)
         form = form_of(preset.projector, tiny.weights, boxes[4], device)
-        return _joined(preset, device, *boxes, form, Calibration.tiny())
+        return _joined(preset, device, *boxes, form, Calibration.tiny(), {})
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
     if device.type == "cuda":
@@ -209,7 +217,14 @@ def assemble(
         weights.load("posture"),
         form,
         calibration or load_calibration(preset.name, preset.projector, preset.key_bits),
+        {} if calibration else _own_thresholds(preset),
     )
+
+
+def _own_thresholds(preset: Preset) -> dict[int, float]:
+    if preset.projector != "bits":
+        return {}
+    return {bits: load_calibration(preset.name, "bits", bits).kvfa_dev for bits in weights.KEY_LENGTHS}
 
 
 def _joined(
@@ -223,6 +238,7 @@ def _joined(
     posture: Mapping[str, Tensor],
     form: Form,
     calibration: Calibration,
+    own_thresholds: Mapping[int, float],
 ) -> Stages:
     return Stages(
         preset=preset,
@@ -238,6 +254,7 @@ def _joined(
         recogniser=form.recogniser,
         reader=form.reader,
         calibration=calibration,
+        own_thresholds=own_thresholds,
     )
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from kfaar_core.calibration import Calibration
 from kfaar_core.errors import BadSetting, BadWeights
+from kfaar_core.keys import UserKey
 from kfaar_core.presets import LAB, PROJECTORS, TINY
 from kfaar_core.stages import assemble as assembling
 from kfaar_core.stages import tiny as tiny_stages
@@ -43,6 +44,10 @@ def test_thresholds_in_force(tiny):
     assert marked.judge_threshold == 0.2 and marked.kvfa_threshold == 0.4 and marked.marks == {"strangers": 0.0}
     paper = replace(marked, preset=replace(tiny.preset, threshold_in_force="paper"))
     assert paper.kvfa_threshold == 0.7
+    lengths = replace(marked, own_thresholds={8: 0.6})  # a form with networks of its own for each length
+    assert lengths.kvfa_threshold_for(UserKey(b"\x01")) == 0.6
+    assert lengths.kvfa_threshold_for(UserKey(bytes(32))) == lengths.kvfa_threshold_for(None) == 0.4
+    assert replace(paper, own_thresholds={8: 0.6}).kvfa_threshold_for(UserKey(b"\x01")) == 0.7
 
 
 def test_pictures_become_tensors_on_the_device(tiny):
