@@ -33,7 +33,7 @@ class Preset:
     precision: str = "bf16"  # of the CPU runtime, where the CPU has it; PSNR 45 dB to f32   [dev]
     # correct
     correct_steps: int = 2  # renders after x': correct, measure, correct           [dev]
-    turn_steps: int = 2  # further ones that correct the head's angles alone       [dev]
+    turn_steps: int = 4  # further ones that correct the head's angles alone       [dev]
     # recognise
     match_threshold: float = 0.7  # accept when cosine >= this; the paper's          [paper, V-C]
     threshold_in_force: str = "dev"  # dev: the calibrated one; paper: match_threshold    [dev]

@@ -89,16 +89,18 @@ class LatentCorrector:
         target, latent = vector_of(original), draft.latent
         found = Corrected(draft.picture, latent, draft.posture)
         for steps, entries, enough in self._rounds:
+            share = 1.0  # of the move; far from the mean face some moves turn a head twice as far as elsewhere
             for _ in range(steps):
                 gap = target - vector_of(found.posture)
                 if np.linalg.norm(gap[entries]) <= enough:
                     break
-                move = self._gain[:, entries] @ gap[entries]  # (1536,)
+                move = share * self._gain[:, entries] @ gap[entries]  # (1536,)
                 shifted = latent + torch.from_numpy(move.astype(np.float32)).reshape(3, 512)
                 moved = self._rendered(shifted, side)
                 if np.linalg.norm((target - vector_of(moved.posture))[entries]) >= np.linalg.norm(gap[entries]):
-                    break
-                found, latent = moved, shifted
+                    share /= 2
+                else:
+                    found, latent = moved, shifted
         if found.picture.shape[-1] != side:  # no step was better than the draft
             found = replace(found, picture=self._rendered(latent, side).picture)
         return found
