@@ -58,7 +58,7 @@ def load_stages(preset: Preset, device: str, threads: int) -> Stages:
     """Every network of a preset.
 
     Raises:
-        BadSetting: unknown device, or a projector that this version has no networks for.
+        BadSetting: unknown device or projector.
         BadWeights: a file is missing or altered.
     """
     import torch
