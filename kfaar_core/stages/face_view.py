@@ -52,12 +52,21 @@ class MeanFace:
         steps = [(np.arange(count) + 0.5) / count for count in (width, height)]
         places = low + np.stack(np.meshgrid(*steps), axis=-1).reshape(-1, 2) * (high - low)
         found = triangles.find_simplex(places)
-        self._inside = found >= 0  # (96 x 80,)
-        found, places = found[self._inside], places[self._inside]
+        self.inside = found >= 0  # (96 x 80,)
+        found, places = found[self.inside], places[self.inside]
         affine = triangles.transform[found]  # scipy's: two rows of the map to barycentric coordinates, then the origin
         two = np.einsum("nij,nj->ni", affine[:, :2], places - affine[:, 2])
         self._weights = np.concatenate([two, 1 - two.sum(axis=1, keepdims=True)], axis=1)  # (n, 3)
         self._corners = triangles.simplices[found]  # (n, 3) landmarks
+
+    def grid(self, shape: np.ndarray) -> np.ndarray:
+        """Where the pixels inside the mean face lie in a face: (n, 2) float32 in [-1, 1] of the upright frame.
+
+        Args:
+            shape: (478, 2) px in that frame.
+        """
+        places = np.einsum("nk,nkd->nd", self._weights, shape[self._corners])  # px in the frame
+        return (places / FRAME * 2 - 1).astype(np.float32)
 
     def view(self, picture: np.ndarray, landmarks: np.ndarray) -> FaceView:
         """
@@ -67,9 +76,8 @@ class MeanFace:
         """
         to_picture, shape = upright(landmarks)
         frame = torch.from_numpy(image.warp(picture, to_picture, FRAME)).permute(2, 0, 1)[None].float()
-        places = np.einsum("nk,nkd->nd", self._weights, shape[self._corners])  # px in the frame
-        grid = torch.from_numpy((places / FRAME * 2 - 1).astype(np.float32))[None, None]
+        grid = torch.from_numpy(self.grid(shape))[None, None]
         seen = functional.grid_sample(frame, grid, padding_mode="border", align_corners=False)[0, :, 0].T
         texture = np.full((TEXTURE[0] * TEXTURE[1], 3), GREY, dtype=np.uint8)
-        texture[self._inside] = seen.round().numpy().astype(np.uint8)
+        texture[self.inside] = seen.round().numpy().astype(np.uint8)
         return FaceView(texture.reshape(*TEXTURE, 3), shape.astype(np.float32))

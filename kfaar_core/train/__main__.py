@@ -23,7 +23,7 @@ import typer
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from kfaar_core import weights
+from kfaar_core import runtime, weights
 from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.evaluate.data import locate
 from kfaar_core.evaluate.laboratory import Setup
@@ -33,7 +33,7 @@ from kfaar_core.evaluate.split import TEST
 from kfaar_core.files import cache_folder
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.pipeline import load
-from kfaar_core.presets import LAB
+from kfaar_core.presets import LAB, get_preset
 from kfaar_core.scenarios import pairs
 from kfaar_core.stages.assemble import recogniser as build_recogniser
 from kfaar_core.stages.encode import DLIB
@@ -46,6 +46,7 @@ from kfaar_core.train import projector as projector_fit
 from kfaar_core.train import recogniser as recogniser_fit
 from kfaar_core.train.examples import write_examples
 from kfaar_core.train.features import features
+from kfaar_core.train.live import LiveRoad
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
 from kfaar_core.train.renders import (
@@ -66,6 +67,8 @@ DataOption = Annotated[str, typer.Option("--data", help="LFW: a parquet file, or
 OutOption = Annotated[Path, typer.Option("-o", "--out", help="folder of the weights")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="go on from the checkpoint")]
 SetOption = Annotated[list[str], typer.Option("--set", help="name=value, for any number of train.settings")]
+PresetOption = Annotated[str, typer.Option("--preset", help="only lab has networks to train")]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu (stand-ins), cuda (through the generator) or auto")]
 CPU = torch.device("cpu")
 ASSETS = Path("assets/weights")
 
@@ -80,11 +83,14 @@ def renders(
     data: DataOption = "lfw",
     out: OutOption = ASSETS,
     settings: SetOption = [],  # noqa: B006
+    device: DeviceOption = "cpu",
+    preset: PresetOption = LAB.name,
 ) -> None:
     """Render and label faces into the cache."""
     _check_form(kind, "mixed", "posed", "draft", "hashed")
+    place = _device(device, preset)
     training = with_settings(LAB_TRAINING, settings)
-    road = Road(training, locate(data, False))
+    road = _road(training, data, place)
     generator = road.generator
     torch.set_num_threads(1)
     shards = {
@@ -112,14 +118,21 @@ def renders(
 
 
 @app.command()
-def recogniser(data: DataOption = "lfw", out: OutOption = ASSETS, resume: ResumeOption = False) -> None:
+def recogniser(
+    data: DataOption = "lfw",
+    out: OutOption = ASSETS,
+    resume: ResumeOption = False,
+    device: DeviceOption = "cpu",
+    preset: PresetOption = LAB.name,
+) -> None:
     """Distil the judge."""
+    place = _device(device, preset)
     training = LAB_TRAINING
     _print(training)
     lesson = recogniser_fit.prepare(locate(data, False), "train", training.mixed_shards)
     plan = Plan(steps=training.judge_steps, rate=training.rate, decay=training.judge_decay)
     folder = cache_folder("judge/run")
-    net = recogniser_fit.distil(lesson, plan, training.batch, training.seed, folder, resume)
+    net = recogniser_fit.distil(lesson, plan, training.batch, training.seed, folder, resume, place)
     photos = len(load_photos(locate(data, False), "train").pictures)
     state = {f"net.{name}": tensor.contiguous() for name, tensor in net.state_dict().items()}
     state["mean"] = recogniser_fit.mean_feature(net, lesson.crops[:photos])
@@ -184,25 +197,28 @@ def projector(
     out: OutOption = ASSETS,
     resume: ResumeOption = False,
     settings: SetOption = [],  # noqa: B006
+    device: DeviceOption = "cpu",
+    preset: PresetOption = LAB.name,
 ) -> None:
     """Train P (Eq. 6-10)."""
     _check_form(form, "draft", "hashed")
+    place = _device(device, preset)
     training = with_settings(LAB_TRAINING, settings)
     _print(training)
-    road = Road(training, locate(data, False))
+    road = _road(training, data, place)
     folder = cache_folder(f"projector/{form}")
     if form in ("draft", "hashed"):
         torch.manual_seed(training.seed)
         channel = road.channel(None, "mixed") if form == "draft" else road.channel(road.styles_reader(), "draft")
         axes = projector_fit.payload_axes(channel, training.code_dimension)
         hashed = projector_fit.start(training.code_dimension, axes, training)
-        projector_fit.train_hashed(road.people, hashed, road.proxy, channel, training, folder, resume)
+        projector_fit.train_hashed(road.people, hashed, road.proxy, channel, training, folder, resume, place.type)
         state = {**_under("net.", hashed.state_dict()), **road.natural, **road.identity}
         state["look.size"] = torch.tensor(training.look_size)
     else:
         channel = road.channel(road.reader(out), "mixed")
         lesson = projector_fit.train_bits(
-            road.people, _bits(form), road.generator, road.proxy, channel, training, folder, resume
+            road.people, _bits(form), road.generator, road.proxy, channel, training, folder, resume, place.type
         )
         save_file(lesson.reader.state_dict(), folder / "reader.safetensors")
         net, people = lesson.net, road.people
@@ -290,6 +306,25 @@ def ablation(
         )
         stem = f"{LAB.name}-bits-{bits}-renders-x"
     typer.echo(write_table(out / stem, table))
+
+
+def _device(name: str, preset: str) -> torch.device:
+    """Where to train: `cpu` is the road of train.road, `cuda` that of train.live.
+
+    Raises:
+        BadSetting: an unknown device or preset, `cuda` where there is none, or a preset that is not trained here.
+    """
+    if get_preset(preset).name != LAB.name:
+        raise BadSetting(got=f"the preset {preset!r} has nothing to train", mend=f"use {LAB.name}")
+    found = runtime.device(name)
+    if name == "auto":  # the roads differ, so the choice must be seen
+        typer.echo(f"device: {found.type}", err=True)
+    return found
+
+
+def _road(training: Training, data: str, device: torch.device) -> Road:
+    lfw = locate(data, False)
+    return Road(training, lfw) if device.type == "cpu" else LiveRoad(training, lfw, device)
 
 
 def _bits(form: str) -> int:

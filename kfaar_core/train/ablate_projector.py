@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from kfaar_core.stages.project import HashedProjector, IdentityMap
 from kfaar_core.tables import Table
 from kfaar_core.train.ablation import PROJECTOR, Curve, Figure, Mean, Share, rows, runs
 from kfaar_core.train.projector import People, payload_axes, start, train_hashed
-from kfaar_core.train.proxy import Channel, FeatureProxy
+from kfaar_core.train.proxy import Reading
 from kfaar_core.train.road import Road
 from kfaar_core.train.settings import Training
 
@@ -38,8 +38,8 @@ class Bench:
     """What every variant learns from; made once, with the first seed."""
 
     people: People
-    proxy: FeatureProxy
-    channel: Channel
+    proxy: Callable[[Tensor], Tensor]
+    channel: Reading
     axes: Tensor  # (96, 96), see payload_axes
     state: dict[str, Tensor]  # of HashedProjector, without its network
 

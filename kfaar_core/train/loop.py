@@ -41,7 +41,8 @@ class Plan:
     decay: float = 1e-4  # AdamW weight decay
     warm: float = 0.1  # share of the steps in which the rate rises
     seed: int = 0  # of what `losses` draws from torch
-    bfloat16: bool = False  # autocast inside `losses`
+    bfloat16: bool = False  # autocast inside `losses`, on `device`
+    device: str = "cpu"  # where frozen networks stand; what is trained may be small enough for the CPU
     log_steps: int = 100  # steps between lines of the log
     checkpoint_s: float = 120.0  # seconds between checkpoints; the last step always makes one
 
@@ -117,12 +118,11 @@ def train(
         first, curve = saved["step"], Curve(**saved["curve"])
         log.info("resumed at step %d of %d", first, plan.steps)
     curve.write(folder / "log.csv")  # what an earlier run wrote after its last checkpoint comes again
-    device = next(net.parameters()).device.type
     net.train()
     started = saved_at = monotonic()
     for step in range(first, plan.steps):
         torch.manual_seed(SEED_STRIDE * plan.seed + step)
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=plan.bfloat16):
+        with torch.autocast(plan.device, dtype=torch.bfloat16, enabled=plan.bfloat16):
             terms = losses(step)
         optimiser.zero_grad(set_to_none=True)
         objective(terms).backward()
@@ -158,7 +158,7 @@ def keep_settings(path: Path, plan: Plan, training: Training | None, resumed: bo
             name
             for group, values in now.items()
             for name, value in values.items()
-            if name != "checkpoint_s" and then.get(group, {}).get(name) != value
+            if name not in ("checkpoint_s", "device") and then.get(group, {}).get(name) != value
         ]
         if changed:
             raise BadSetting(

@@ -1,8 +1,9 @@
 """Train P (Section IV-B-3): Eq. 6-10 on people of LFW-train with keys drawn afresh at every step; only P learns.
 
-Without a GPU, R(G(w)) is a proxy (train.proxy). Terms of ours stand beside the paper's: `read`, that the corrected face
-still tells its code, and `natural`, that no coordinate of a style goes beyond what faces show; for `bits` also `wrong`,
-that it does not tell it to another key. A rotation does that by itself; a network finds it easier to ignore the key.
+Without a GPU, R(G(w)) is a proxy (train.proxy); with one, it is R(G(w)) itself (train.through). Terms of ours stand
+beside the paper's: `read`, that the corrected face still tells its code, and `natural`, that no coordinate of a style
+goes beyond what faces show; for `bits` also `wrong`, that it does not tell it to another key. A rotation does that by
+itself; a network finds it easier to ignore the key.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.stages.generate import Generator
 from kfaar_core.train.loop import Plan, train
-from kfaar_core.train.proxy import Channel, FeatureProxy
+from kfaar_core.train.proxy import Reading
 from kfaar_core.train.settings import Training
 
 
@@ -58,7 +59,7 @@ def rotations(count: int, dimension: int) -> Tensor:
     return q * torch.sign(torch.diagonal(r, dim1=1, dim2=2))[:, None]
 
 
-def payload_axes(channel: Channel, dimension: int, draws: int = 20_000) -> Tensor:
+def payload_axes(channel: Reading, dimension: int, draws: int = 20_000) -> Tensor:
     """(96, 96) orthonormal columns of natural coordinates, the best-read first, after correction and rendering.
 
     Reading = T v + noise of covariance S, fitted on draws through the channel; the right singular vectors of S^-1/2 T.
@@ -111,15 +112,16 @@ def unnatural(v: Tensor, limit: float) -> Tensor:
 def train_hashed(
     people: People,
     net: HashedNet,
-    proxy: FeatureProxy,
-    channel: Channel,
+    proxy: Callable[[Tensor], Tensor],
+    channel: Reading,
     training: Training,
     folder: Path,
     resume: bool,
+    device: str = "cpu",
 ) -> HashedLesson:
-    """Eq. 6-10 and the two terms of ours, over the proxy."""
+    """Eq. 6-10 and the two terms of ours, over the proxy or, on the GPU road, through the generator (train.through)."""
     dimension = people.identity.shape[1]
-    lesson = HashedLesson(net, len(channel.offset), dimension)
+    lesson = HashedLesson(net, len(channel.mean), dimension)
     weights, looks = training.projector_weights(), net.straight.in_features - dimension
 
     def losses(step: int) -> dict[str, Tensor]:
@@ -135,7 +137,8 @@ def train_hashed(
 
         codes = [code(x1, turn), code(x2, turn), code(x1, other), code(y, turn)]
         v = [net(c, n) for c, n in zip(codes, (look, look, other_look, look), strict=True)]
-        seen = [proxy(each) for each in v]
+        others = (rest, rest, rest.roll(1, dims=0), rest)  # a key draws the rest too; the next one's is another's
+        seen = [proxy(padded(*each)) for each in zip(v, others, strict=True)]
         faces = Faces(people.recognised[x1], *seen)
         terms = projector_terms(faces, training.margin)
         read = lesson.reader(lesson.norm(channel.read(channel.space.to_w(padded(v[0], rest)))))
@@ -143,9 +146,14 @@ def train_hashed(
         terms["natural"] = unnatural(torch.stack(v), training.natural_limit)
         return terms
 
-    plan = Plan(steps=training.projector_steps, rate=training.projector_rate, decay=0.0, seed=training.seed)
+    plan = projector_plan(training.projector_steps, training.projector_rate, training.seed, device)
     train(lesson, losses, plan, folder, resume, lambda terms: objective(terms, weights), training)
     return lesson
+
+
+def projector_plan(steps: int, rate: float, seed: int, device: str) -> Plan:
+    """device: where faces are rendered while P learns; on a GPU in bfloat16."""
+    return Plan(steps=steps, rate=rate, decay=0.0, seed=seed, bfloat16=device == "cuda", device=device)
 
 
 def objective(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
@@ -167,15 +175,16 @@ def train_bits(
     people: People,
     bits: int,
     generator: Generator,
-    proxy: FeatureProxy,
-    channel: Channel,
+    proxy: Callable[[Tensor], Tensor],
+    channel: Reading,
     training: Training,
     folder: Path,
     resume: bool,
+    device: str = "cpu",
 ) -> BitsLesson:
     """The paper's form through M: Eq. 6-10, `read`, `wrong` and `natural`, over the proxy."""
     torch.manual_seed(training.seed)
-    lesson = BitsLesson(people.feature.shape[1], bits, len(channel.offset), people.identity.shape[1])
+    lesson = BitsLesson(people.feature.shape[1], bits, len(channel.mean), people.identity.shape[1])
     lesson.reader.mean.copy_(channel.mean)
     lesson.reader.scale.copy_(channel.scale)
     truncation = training.bits_truncation
@@ -193,7 +202,7 @@ def train_bits(
             for photo, key in ((x1, one), (x2, one), (x1, two), (y, one))
         ]
         styles = [truncated(w, generator.w_mean, truncation) for w in whole]
-        seen = [proxy(channel.space.of_w(w)[..., :LEADING]) for w in styles]
+        seen = [proxy(channel.space.of_w(w)) for w in styles]
         faces = Faces(people.recognised[x1], *seen)
         terms = projector_terms(faces, training.margin)
         sight, u = channel.read(styles[0]), people.identity[x1]
@@ -204,7 +213,7 @@ def train_bits(
         terms["natural"] = unnatural(channel.space.of_w(torch.stack(whole)), training.natural_limit / truncation)
         return terms
 
-    plan = Plan(steps=training.bits_steps, rate=training.bits_rate, decay=0.0, seed=training.seed)
+    plan = projector_plan(training.bits_steps, training.bits_rate, training.seed, device)
     train(lesson, losses, plan, folder, resume, lambda terms: objective(terms, weights), training)
     return lesson
 

@@ -7,6 +7,7 @@ cannot tell is kept as noise, so that P trusts them only as far as they go.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from sklearn.covariance import ledoit_wolf
@@ -19,7 +20,7 @@ from kfaar_core.train.posture import PostureStep
 
 
 class FeatureProxy(nn.Module):
-    """R(G(w)) from the leading natural coordinates: (N, 3, 32) -> (N, D), of unit length."""
+    """R(G(w)) from the leading natural coordinates: (N, 3, 32 or more) -> (N, D), of unit length."""
 
     def __init__(self, features: int, hidden: int = 768) -> None:
         super().__init__()
@@ -29,7 +30,7 @@ class FeatureProxy(nn.Module):
         )
 
     def forward(self, v: Tensor) -> Tensor:
-        x = v.flatten(1)
+        x = v[..., :LEADING].flatten(1)
         return functional.normalize(self.straight(x) + self.bend(x), dim=1)
 
 
@@ -54,6 +55,24 @@ def fit_proxy(v: Tensor, features: Tensor, epochs: int = 40, seed: int = 0) -> t
         schedule.step()
     net.eval().requires_grad_(False)
     return net, float((net(v[:held]) * features[:held]).sum(dim=1).mean())
+
+
+class Reading(Protocol):
+    """What a lesson of P needs to know of the way from styles to KVFA; the channel below, or train.through."""
+
+    @property
+    def space(self) -> NaturalSpace: ...
+
+    @property
+    def mean(self) -> Tensor:
+        """(S,) of readings."""
+
+    @property
+    def scale(self) -> Tensor:
+        """(S,) sd of readings."""
+
+    def read(self, w: Tensor) -> Tensor:
+        """w (N, 3, 512) as P made it -> the reading (N, S) of the corrected face."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from kfaar_core.train.teachers import load_mobilefacenet
 
 log = logging.getLogger(__name__)
 
+CPU = torch.device("cpu")
 MARGIN = 8  # px around the aligned crop, for shifted and turned views
 
 
@@ -97,10 +98,12 @@ def augmented(crops: Tensor, seed: int, step: int) -> Tensor:
     return degrade(functional.grid_sample(x, grid, padding_mode="border", align_corners=False), rng)
 
 
-def distil(lesson: Lesson, plan: Plan, batch: int, seed: int, folder: Path, resume: bool) -> JudgeNet:
+def distil(
+    lesson: Lesson, plan: Plan, batch: int, seed: int, folder: Path, resume: bool, device: torch.device = CPU
+) -> JudgeNet:
     """Train a JudgeNet to point where the teacher points, and to keep its pattern of similarities."""
     torch.manual_seed(seed)
-    net = JudgeNet()
+    net = JudgeNet().to(device)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
     per_epoch = len(lesson.crops) // batch
 
@@ -108,16 +111,16 @@ def distil(lesson: Lesson, plan: Plan, batch: int, seed: int, folder: Path, resu
         epoch, place = divmod(step, per_epoch)
         order = stream(seed, f"judge epoch {epoch}").permutation(len(lesson.crops))
         chosen = torch.from_numpy(order[place * batch : (place + 1) * batch])
-        x = augmented(lesson.crops[chosen], seed, step).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        x = augmented(lesson.crops[chosen], seed, step).to(device, memory_format=torch.channels_last)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
             features = net(x)
         ours = functional.normalize(features.float(), dim=1)
-        theirs = lesson.features[chosen]
+        theirs = lesson.features[chosen].to(device)
         pattern = (ours @ ours.T - theirs @ theirs.T).square().mean()
         return {"direction": 1 - (ours * theirs).sum(dim=1).mean(), "pattern": 4 * pattern}
 
     train(net, losses, plan, folder, resume)
-    return net
+    return net.cpu()
 
 
 @torch.inference_mode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.stages.assemble import recogniser
 from kfaar_core.stages.encode import DLIB
 from kfaar_core.stages.face_view import FaceView
-from kfaar_core.stages.generate import OpenVinoGenerator, part
+from kfaar_core.stages.generate import OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.latent import NaturalSpace, natural_state
 from kfaar_core.stages.project import IdentityMap, bits_net
@@ -36,7 +37,7 @@ from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
 from kfaar_core.train.posture import postures_of, ridge
 from kfaar_core.train.projector import People, people_of
-from kfaar_core.train.proxy import Channel, FeatureProxy, fit_channel, fit_proxy
+from kfaar_core.train.proxy import Reading, fit_channel, fit_proxy
 from kfaar_core.train.renders import Renders, load_renders
 from kfaar_core.train.settings import Training
 from kfaar_core.train.views import Views
@@ -54,7 +55,7 @@ class Road:
     lfw: Path  # parquet file
 
     @cached_property
-    def generator(self) -> OpenVinoGenerator:
+    def generator(self) -> OpenVinoGenerator | TorchGenerator:
         return OpenVinoGenerator(weights.load("mobile_stylegan"), precision="bf16", threads=1)
 
     @cached_property
@@ -120,7 +121,7 @@ class Road:
         return found, floor.priced_gain(found, noise, self.training.correction)
 
     @cached_property
-    def proxy(self) -> FeatureProxy:
+    def proxy(self) -> Callable[[Tensor], Tensor]:
         away = torch.from_numpy(self._mixed_features - self._photo_features.mean(axis=0)).float()
         v = self.space.of_w(torch.from_numpy(self._mixed.w))[..., :LEADING]
         net, cosine = fit_proxy(v, functional.normalize(away, dim=1), seed=self.training.seed)
@@ -149,7 +150,7 @@ class Road:
         }[kind]
         return first, first + more
 
-    def channel(self, reader: ReaderNet | None, kind: str) -> Channel:
+    def channel(self, reader: ReaderNet | None, kind: str) -> Reading:
         """Posture correction, rendering and what KVFA sees; fitted on renders that F did not learn from.
 
         Args:

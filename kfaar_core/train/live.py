@@ -1,0 +1,67 @@
+"""The GPU road: what train.road learns from stand-ins is learned through the generator itself, with the same lessons.
+
+Closed forms (posture rows, the mean face, natural coordinates) are those of the CPU road, over the same cached renders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kfaar_core import weights
+from kfaar_core.nets.dlib_resnet import DlibResnet
+from kfaar_core.nets.reader_net import ReaderNet
+from kfaar_core.runtime import stream
+from kfaar_core.stages.assemble import recogniser
+from kfaar_core.stages.encode import DLIB, Recogniser
+from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.train.proxy import Reading
+from kfaar_core.train.renders import mixed_styles
+from kfaar_core.train.road import Road
+from kfaar_core.train.through import Camera, LiveFeatures, LiveGenerator, Sight, live_channel
+
+SCALING = 1000  # mixed renders over which readings are centred and scaled              [design]
+
+
+@dataclass(frozen=True)
+class LiveRoad(Road):
+    """Data and the generator of one configuration."""
+
+    device: torch.device
+
+    @cached_property
+    def generator(self) -> LiveGenerator:
+        return LiveGenerator(weights.load("mobile_stylegan"), self.device)
+
+    @cached_property
+    def camera(self) -> Camera:
+        return Camera(self.generator, GeometryReader(weights.load("geometry"), self.device))
+
+    @cached_property
+    def encoder(self) -> Recogniser:
+        """E, centred as people are."""
+        state = {f"net.{name}": tensor for name, tensor in weights.load("dlib_resnet").items()}
+        state["mean"] = self.people.feature_mean
+        return recogniser(DlibResnet(), DLIB, state, self.device, flip=True)
+
+    @cached_property
+    def proxy(self) -> LiveFeatures:
+        return LiveFeatures(self.camera, self.encoder, self.space)
+
+    def channel(self, reader: ReaderNet | None, kind: str) -> Reading:
+        """Posture correction, rendering and what KVFA sees.
+
+        Args:
+            reader: F; None leaves E alone.
+            kind: of the renders that the CPU road fits its channel on; nothing is fitted here.
+        """
+        sight = Sight(self.encoder, reader, self.device)
+        return live_channel(self.space, self.fitted.step, self.camera, sight, self._mixed_styles(SCALING))
+
+    def _mixed_styles(self, count: int) -> Tensor:
+        rng: np.random.Generator = stream(self.training.seed, "scaling of live readings")
+        return torch.from_numpy(mixed_styles(self.generator, rng, count).w)

@@ -1,0 +1,295 @@
+"""The road through the generator, on the CPU: what it sees is what run time sees, and gradients reach P alone."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kfaar_core import image, weights
+from kfaar_core.errors import BadSetting
+from kfaar_core.nets.dlib_resnet import DlibResnet
+from kfaar_core.nets.geometry_net import Geometry
+from kfaar_core.nets.reader_net import ReaderNet
+from kfaar_core.stages.assemble import recogniser
+from kfaar_core.stages.encode import DLIB, Recogniser
+from kfaar_core.stages.face_view import MeanFace, upright
+from kfaar_core.stages.generate import part
+from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.stages.recognise import FaceReader, reader_net
+from kfaar_core.stages.tiny import TinyGeometry
+from kfaar_core.train import __main__ as command
+from kfaar_core.train import projector
+from kfaar_core.train.projector import start, train_hashed
+from kfaar_core.train.settings import LAB_TRAINING
+from kfaar_core.train.through import (
+    Camera,
+    LiveChannel,
+    LiveFeatures,
+    LiveGenerator,
+    Sight,
+    crops,
+    live_channel,
+    points,
+    view,
+)
+from tests.kfaar_core.train.stand_ins import MOVED, SPACE, crowd, still
+
+CPU = torch.device("cpu")
+FEATURES = 6
+
+
+# ---- a small world: a pattern for a face, and landmarks that move with its brightness
+
+
+class Pattern(nn.Module):
+    """w+ -> 64 px of soft colours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paint = nn.Linear(512, 3 * 8 * 8)
+        self.asked = 0
+
+    def forward(self, styles: Tensor) -> Tensor:
+        self.asked += len(styles)
+        soft = self.paint(styles[:, [0, 8, 20]].mean(dim=1)).unflatten(1, (3, 8, 8)).tanh()
+        return nn.functional.interpolate(soft, size=(64, 64), mode="bilinear", align_corners=False)
+
+
+class SmallGenerator(LiveGenerator):
+    def __init__(self) -> None:
+        torch.manual_seed(1)
+        self.synthesis = Pattern().requires_grad_(False)
+
+    def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
+        return self.synthesis(w_plus)
+
+
+class SmallGeometry(GeometryReader):
+    """The face of the preset tiny, which grows with the brightness of the picture."""
+
+    def __init__(self) -> None:
+        self.weight = nn.Parameter(torch.tensor(0.05), requires_grad=False)
+        self._points = torch.from_numpy(TinyGeometry().points)
+
+    def measure(self, portraits: Tensor) -> Geometry:
+        grown = 1 + self.weight * portraits.mean(dim=(1, 2, 3))
+        places = (self._points - torch.tensor([0.5, 0.6, 0])) * grown[:, None, None] / 0.4
+        return Geometry(places, torch.eye(3).expand(len(portraits), 3, 3), torch.zeros(len(portraits), 52))
+
+
+class SmallEncoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3 * 15 * 15, FEATURES)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        return self.layer(nn.functional.avg_pool2d(seen, 10).flatten(1))
+
+
+class World:
+    """A camera with everything that looks through it."""
+
+    def __init__(self, part: int = 4) -> None:
+        generator = SmallGenerator()
+        self.encoder = Recogniser(SmallEncoder(), DLIB, torch.zeros(1), CPU, flip=True)
+        self.reader = ReaderNet(5, textures=6, shapes=4, hidden=8)
+        self.reader.mean_shape.copy_(torch.from_numpy(upright(TinyGeometry().points.astype(np.float64) * 64)[1]))
+        self.camera = Camera(generator, SmallGeometry(), part)
+        self.features = LiveFeatures(self.camera, self.encoder, SPACE)
+        self.channel: LiveChannel = live_channel(
+            SPACE, still(), self.camera, Sight(self.encoder, self.reader, CPU), torch.randn(12, 3, 512)
+        )
+
+    def frozen(self) -> Iterator[nn.Parameter]:
+        yield from self.camera.generator.synthesis.parameters()
+        yield from self.encoder._net.parameters()
+        yield from self.reader.parameters()
+        yield self.camera.geometry.weight  # type: ignore[attr-defined]
+
+
+def test_gradients_reach_the_styles_and_no_frozen_network():
+    world = World()
+    before = [parameter.clone() for parameter in world.frozen()]
+    v = torch.randn(6, 3, 32, requires_grad=True)
+    seen = world.features(v)
+    torch.testing.assert_close(seen.norm(dim=1), torch.ones(6))
+    (of_features,) = torch.autograd.grad(seen[:, 0].sum(), v)
+    w = torch.randn(6, 3, 512, requires_grad=True)
+    (of_shape,) = torch.autograd.grad(world.channel.read(w)[:, FEATURES:].square().sum(), w)
+    for found in (of_features, of_shape):
+        assert found.isfinite().all() and (found.flatten(1).abs().amax(dim=1) > 0).all()
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in world.frozen())
+    assert all(torch.equal(one, other) for one, other in zip(before, world.frozen(), strict=True))
+
+
+def test_the_gradient_is_the_slope():
+    """Moved along its gradient, a feature changes as much as the gradient says."""
+    world, v = World(), torch.randn(1, 3, 32, requires_grad=True)
+
+    def first(at: Tensor) -> Tensor:
+        return world.features(at)[0, 0]
+
+    (slope,) = torch.autograd.grad(first(v), v)
+    step = 1e-2 * slope / slope.norm()
+    with torch.no_grad():
+        change = first(v + step) - first(v - step)
+    # The alignment counts as given in the gradient, and follows the face in the change.
+    assert float(change) == pytest.approx(2e-2 * float(slope.norm()), rel=0.1)
+
+
+def test_parts_do_not_show():
+    """And each face is rendered again for its gradient, which is what keeps memory small."""
+    small, large = World(part=2), World(part=50)
+    small.encoder, small.features = large.encoder, LiveFeatures(small.camera, large.encoder, SPACE)
+    v = torch.randn(5, 3, 32, requires_grad=True)
+    asked = small.camera.generator.synthesis
+    asked.asked = 0
+    one, other = small.features(v), large.features(v)
+    assert asked.asked == 5
+    torch.testing.assert_close(one, other)
+    gradients = [torch.autograd.grad(seen[:, 0].sum(), v)[0] for seen in (one, other)]
+    assert asked.asked == 10
+    torch.testing.assert_close(*gradients)
+
+
+QUICK = replace(LAB_TRAINING, projector_steps=2, projector_batch=4, projector_keys=2)
+
+
+class Killed(Exception):
+    pass
+
+
+def lesson(folder: Path, resume: bool = False, dies_at: int = -1) -> dict[str, Tensor]:
+    """Two steps of `hashed`; the state at the end."""
+    torch.manual_seed(0)
+    world = World()
+    calls = []
+
+    def proxy(v: Tensor) -> Tensor:
+        calls.append(v)
+        if len(calls) == dies_at:
+            raise Killed
+        return world.features(v)
+
+    net = start(4, torch.eye(MOVED), QUICK)
+    folder.mkdir(exist_ok=True)
+    people = crowd(np.random.default_rng(0))
+    train_hashed(people, net, proxy, world.channel, QUICK, folder, resume)
+    return net.state_dict()
+
+
+def test_two_steps_through_the_generator_show_every_term_and_repeat(tmp_path):
+    first, again = lesson(tmp_path / "one"), lesson(tmp_path / "two")
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    with (tmp_path / "one" / "log.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row.keys() == {"step", "ano", "syn", "div", "dif", "read", "natural"}
+    assert all(np.isfinite(float(value)) for value in row.values())
+
+
+def test_a_killed_lesson_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
+    plan = projector.projector_plan
+    monkeypatch.setattr(projector, "projector_plan", lambda *a: replace(plan(*a), checkpoint_s=0.0))
+    whole = lesson(tmp_path / "whole")
+    with pytest.raises(Killed):
+        lesson(tmp_path / "killed", dies_at=6)  # four looks a step
+    resumed = lesson(tmp_path / "killed", resume=True)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert (tmp_path / "whole" / "log.csv").read_text() == (tmp_path / "killed" / "log.csv").read_text()
+
+
+# ---- the committed networks
+
+
+@pytest.fixture(scope="module")
+def camera() -> Camera:
+    return Camera(LiveGenerator(weights.load("mobile_stylegan"), CPU), GeometryReader(weights.load("geometry"), CPU))
+
+
+@pytest.fixture(scope="module")
+def portrait(camera: Camera) -> tuple[Tensor, Tensor]:
+    """A generated face (1, 3, 512, 512) and its landmarks (1, 478, 2)."""
+    generator = camera.generator
+    z = torch.randn(1, 512, generator=torch.Generator().manual_seed(8))
+    w = generator.w_mean + 0.7 * (generator.map(z) - generator.w_mean)
+    kept: list[Tensor] = []
+    camera.look(w[:, None].expand(-1, 3, -1), lambda *seen: kept.extend(seen) or seen[1])  # type: ignore[func-returns-value]
+    return kept[0], kept[1]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Recogniser:
+    return recogniser(DlibResnet(), DLIB, weights.load("dlib_resnet"), CPU, flip=True)
+
+
+@pytest.mark.lab
+def test_e_sees_what_it_sees_at_run_time(portrait, encoder):
+    pictures, landmarks = portrait
+    ours = encoder.raw(crops(pictures, landmarks, encoder))[0]
+    theirs = torch.from_numpy(encoder.raw_of(image.to_uint8(pictures)[0], points(landmarks)[0]))
+    off = torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs)
+    assert torch.cosine_similarity(ours, theirs, dim=0) > 0.99 and off < 0.1
+
+
+@pytest.mark.lab
+def test_f_sees_what_it_sees_at_run_time(portrait):
+    pictures, landmarks = portrait
+    state = weights.load("kvfa")
+    net = reader_net(part(state, "net."))
+    face = MeanFace(net.mean_shape.numpy())
+    levels = image.to_uint8(pictures)[0]
+    expected = face.view(levels, points(landmarks)[0])
+    texture, shape = view(face, pictures, landmarks)
+    np.testing.assert_allclose(shape[0].numpy(), expected.shape, atol=1e-2)
+    off = np.abs((texture[0].permute(1, 2, 0).numpy() + 1) * 127.5 - expected.texture)
+    assert off.mean() < 1 and np.quantile(off, 0.99) < 5  # the kernels of the two warps differ a little
+    ours = net(texture, shape)[0]
+    theirs = torch.from_numpy(FaceReader(state, CPU)(levels, points(landmarks)[0]))
+    assert torch.cosine_similarity(ours, theirs, dim=0) > 0.99
+
+
+@pytest.mark.lab
+def test_a_gradient_comes_back_through_the_committed_generator(camera, encoder):
+    space = NaturalSpace({"natural.mean": camera.generator.w_mean / 2**0.5, "natural.basis": 0.2 * torch.eye(512)})
+    v = torch.zeros(1, 3, 32, requires_grad=True)
+    features = LiveFeatures(camera, encoder, space)(v)
+    features[0, 0].backward()
+    assert v.grad is not None and v.grad.isfinite().all() and (v.grad[0].abs().amax(dim=1) > 0).all()
+    assert all(parameter.grad is None for parameter in camera.generator.synthesis.parameters())
+
+
+# ---- the command
+
+
+@pytest.mark.parametrize("words", [("projector", "hashed"), ("renders", "mixed"), ("recogniser",)])
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--device", "cuda"), "this machine has none"),
+        (("--device", "gpu"), "use auto, cpu or cuda"),
+        (("--preset", "tiny"), "nothing to train"),
+        (("--preset", "paper"), "not wired"),
+    ],
+)
+def test_a_device_or_preset_that_is_none_is_one_sentence(monkeypatch, words, option, said):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(command, "locate", lambda *_: pytest.fail("began to work"))
+    with pytest.raises(BadSetting) as told:
+        command.app([*words, *option], standalone_mode=False)
+    assert said.lower() in str(told.value).lower()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_auto_says_which_road_it_takes(monkeypatch, capsys, there):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    name = "cuda" if there else "cpu"
+    assert command._device("auto", "lab").type == name and capsys.readouterr().err == f"device: {name}\n"
+    assert command._device("cpu", "lab").type == "cpu" and capsys.readouterr().err == ""
