@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from kfaar_core.commands.evaluate import read_table
 from kfaar_core.errors import BadSetting
 from kfaar_core.train import __main__ as command
+from kfaar_core.train.projector import People
 from kfaar_core.train.settings import LAB_TRAINING
 from tests.kfaar_core.train.stand_ins import crowd
 
@@ -59,13 +59,18 @@ class SmallRoad:
         payload = np.concatenate([u, np.ones((180, bits))], axis=1).astype(np.float32)
         return np.random.default_rng(1).standard_normal((2, 180, 5)), payload
 
+    def keyed_draw(self, sights: np.ndarray, bits: int, weights: Path, people: People):
+        assert (sights.shape, weights.name) == ((2, 180, 5), "mine")
+        assert 0 < len(people.pairs) < 12  # somebody is held out
+        return lambda count: (torch.randn(count, 3, 5), torch.randn(count, 4), torch.randn(count, bits).sign())
+
+    def stand_in(self, bits: int) -> dict[str, torch.Tensor]:
+        return {"mean": torch.zeros(5), "scale": torch.ones(5)}
+
 
 def test_a_table_is_written_and_read_again(monkeypatch, folder):
     monkeypatch.setattr(command, "Road", SmallRoad)
-    scaling = folder / "cache" / "projector" / "bits-128"
-    scaling.mkdir(parents=True)
-    save_file({"mean": torch.zeros(5), "scale": torch.ones(5)}, scaling / "reader.safetensors")
-    steps = ["--set", "keyed_steps=1", "--set", "projector_batch=4"]
+    steps = ["--set", "keyed_steps=1", "--set", "bits_batch=4"]
     result = run("kvfa", "--bits", "128", "--seeds", "2", "--weights", "mine", "-o", str(folder / "out"), *steps)
     assert result.exit_code == 0, result.exception
     path = folder / "out" / "lab-bits-128-renders-x.json"
