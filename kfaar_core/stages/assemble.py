@@ -19,9 +19,11 @@ from kfaar_core.records import Face, FaceCrop, Photo, Posture
 from kfaar_core.stages import tiny
 from kfaar_core.stages.correct import Corrector, LatentCorrector
 from kfaar_core.stages.detect import Detector, MtcnnDetector, crop, five_points, in_photo
+from kfaar_core.stages.differentiable import Sight
 from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
 from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.project import (
     BitsProjector,
     FloorProjector,
@@ -36,6 +38,7 @@ from kfaar_core.stages.recognise import (
     KeyedRecogniser,
     LinearReader,
 )
+from kfaar_core.stages.refine import Refiner
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class Stages:
 
 FORM_WEIGHTS = {
     "floor": ("floor",),
-    "hashed": ("projector_hashed", "kvfa"),
+    "hashed": ("projector_hashed", "kvfa", "posture_rows"),
     "bits": (
         "projector_hashed",
         "kvfa",
@@ -149,6 +152,8 @@ class Form:
     recogniser: Identifier  # I
     reader: FaceReader | None = None  # F
     flip: bool = False  # E sees the mirrored face too
+    reading: LinearReader | None = None  # h, where faces are refined until it reads the code
+    space: NaturalSpace | None = None  # in which they are
 
 
 def floor_form(state: Mapping[str, Tensor]) -> Form:
@@ -165,8 +170,17 @@ def form_of(name: str, load: Callable[[str], Mapping[str, Tensor]], generator: G
     kvfa = load("kvfa")
     identity, reader = IdentityMap(hashed), FaceReader(kvfa, device)
     if name == "hashed":
-        read = KeyedRecogniser(identity, LinearReader(kvfa, "code"))
-        return Form(identity, HashedProjector(hashed, identity), read, reader, flip=True)
+        h = LinearReader(kvfa, "code")
+        space = NaturalSpace({key: t.to(device) for key, t in hashed.items() if key.startswith("natural.")})
+        return Form(
+            identity,
+            HashedProjector(hashed, identity),
+            KeyedRecogniser(identity, h),
+            reader,
+            flip=True,
+            reading=h,
+            space=space,
+        )
     projectors = {length: load(f"projector_bits_{length}") for length in weights.KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in weights.KEY_LENGTHS}
     return Form(identity, BitsProjector(projectors, generator), BitsRecogniser(identity, keyed), reader, flip=True)
@@ -198,7 +212,7 @@ def assemble(
     if preset.name == "tiny":
         boxes = tiny.boxes(preset, device)
         form = form_of(preset.projector, tiny.weights, boxes[4], device)
-        return _joined(preset, device, *boxes, form, Calibration.tiny(), {})
+        return _joined(preset, device, *boxes, form, None, Calibration.tiny(), {})
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
     if device.type == "cuda":
@@ -206,6 +220,10 @@ def assemble(
     else:
         generator = OpenVinoGenerator(generator_state, preset.precision, threads)
     form = form_of(preset.projector, weights.load, generator, device)
+    small, posture = None, weights.load("posture")
+    if form.reading is not None and preset.refine_steps:
+        posture = {**posture, **weights.load("posture_rows")}
+        small = generator if isinstance(generator, TorchGenerator) else TorchGenerator(generator_state, device)
     return _joined(
         preset,
         device,
@@ -214,8 +232,9 @@ def assemble(
         recogniser(DlibResnet(), DLIB, weights.load("dlib_resnet"), device, flip=form.flip),
         recogniser(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True),
         generator,
-        weights.load("posture"),
+        posture,
         form,
+        small,
         calibration or load_calibration(preset.name, preset.projector, preset.key_bits),
         {} if calibration else _own_thresholds(preset),
     )
@@ -237,9 +256,18 @@ def _joined(
     generator: Generator,
     posture: Mapping[str, Tensor],
     form: Form,
+    small: TorchGenerator | None,
     calibration: Calibration,
     own_thresholds: Mapping[int, float],
 ) -> Stages:
+    """small: renders what faces are refined by; None leaves them as they are."""
+    refine = None
+    if small is not None and form.reading is not None and form.reader is not None and form.space is not None:
+        sight = Sight(encoder, form.reader.net, device)
+        halves = preset.precision == "bf16" and runtime.has_bfloat16(device)
+        refine = Refiner(
+            posture, small, generator, geometry, sight, form.reading, form.space, preset.refine_steps, device, halves
+        )
     return Stages(
         preset=preset,
         device=device,
@@ -250,7 +278,7 @@ def _joined(
         identity=form.identity,
         projector=form.projector,
         generator=generator,
-        corrector=LatentCorrector(posture, generator, geometry, preset.correct_steps, preset.turn_steps),
+        corrector=LatentCorrector(posture, generator, geometry, preset.correct_steps, preset.turn_steps, refine),
         recogniser=form.recogniser,
         reader=form.reader,
         calibration=calibration,

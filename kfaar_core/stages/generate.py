@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from kfaar_core.nets.mobile_stylegan import Mapping, Synthesis
+from kfaar_core.runtime import has_bfloat16
 
 # Styles 0-6 act at 4-16 px (head pose and shape), 7-12 at 32-64 px (features), 13-22 above (colour and texture).
 GROUPS = (7, 6, 10)
@@ -73,7 +74,7 @@ class OpenVinoGenerator:
         from kfaar_core.nets.mobile_stylegan_openvino import synthesis_graph
 
         core = openvino.Core()
-        halves = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        halves = has_bfloat16(torch.device("cpu"))
         precision = self._precision if halves or self._precision != "bf16" else "f32"
         options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": self._threads}
         return core.compile_model(synthesis_graph(self._state, side), "CPU", options)

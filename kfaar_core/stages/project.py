@@ -41,6 +41,7 @@ class Projected:
 
     latent: Tensor  # (3, 512) float32: w of the coarse, middle and fine layers
     space: str  # "w": M is the identity; "z": M follows
+    code: np.ndarray | None = None  # O_k u (d,) of unit length, which `hashed` KVFA shall read
 
 
 class IdentityMap:
@@ -118,13 +119,13 @@ class HashedProjector:
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
         """(D,) raw feature of E and a key of any length."""
         d = self._identity.dimension
-        code = np.sqrt(d) * rotation_of(key, d) @ self._identity(feature)  # (d,)
+        code = rotation_of(key, d) @ self._identity(feature)  # (d,)
         draw = key.rng("nuisance")
         look = draw.standard_normal(self._net.look)
         rest = self._size * draw.standard_normal((GROUPS, 512 - LEADING))
-        leading = self._net(_row(code), _row(look))[0]  # (3, 32)
+        leading = self._net(_row(np.sqrt(d) * code), _row(look))[0]  # (3, 32)
         v = torch.cat((leading, torch.from_numpy(rest).float()), dim=-1)  # (3, 512)
-        return Projected(latent=self._space.to_w(v), space="w")
+        return Projected(latent=self._space.to_w(v), space="w", code=code)
 
 
 def hashed_net(state: Mapping[str, Tensor], dimension: int) -> HashedNet:

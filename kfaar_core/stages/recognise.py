@@ -45,6 +45,11 @@ class LinearReader:
         """(..., S) -> (..., d) float64, unit length."""
         return unit((sight - self._mean) @ self._map.T)
 
+    def tensor(self, sight: Tensor) -> Tensor:
+        """(N, S) -> (N, d) float32, not normalised; differentiable."""
+        mean, rows = (torch.from_numpy(values).to(sight) for values in (self._mean, self._map))
+        return (sight - mean) @ rows.T
+
 
 def reader_net(state: Mapping[str, Tensor]) -> ReaderNet:
     """F of its state, float16 or float32, in evaluation mode."""
@@ -60,15 +65,15 @@ class FaceReader:
 
     def __init__(self, state: Mapping[str, Tensor], device: torch.device) -> None:
         """state: `net.*` of ReaderNet."""
-        self._net, self._device = reader_net(part(state, "net.")).to(device), device
-        self._face = MeanFace(self._net.mean_shape.cpu().numpy())
+        self.net, self._device = reader_net(part(state, "net.")).to(device), device
+        self._face = MeanFace(self.net.mean_shape.cpu().numpy())
 
     @torch.inference_mode()
     def __call__(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (96 + d,) float32."""
         view = self._face.view(picture, landmarks)
         texture, shape = image.to_float(view.texture), torch.from_numpy(view.shape)[None]
-        return self._net(texture.to(self._device), shape.to(self._device))[0].float().cpu().numpy()
+        return self.net(texture.to(self._device), shape.to(self._device))[0].float().cpu().numpy()
 
 
 class Identifier(Protocol):

@@ -169,10 +169,12 @@ def geometry(
 
 @app.command()
 def posture(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
-    """Fit the gain of the latent posture correction."""
+    """Fit the gain of the latent posture correction, and the rows that tell a posture from a latent."""
     found, gain = Road(LAB_TRAINING, locate(data, False)).run_time_gain()
-    state = {"gain": torch.from_numpy(gain.astype(np.float32))}
-    _save(out / "posture.safetensors", state, LAB_TRAINING, posture_fit.report(found, gain))
+    report = posture_fit.report(found, gain)
+    for name, values in (("gain", gain), ("rows", found.rows)):
+        path = out / ("posture.safetensors" if name == "gain" else "posture_rows.safetensors")
+        _save(path, {name: torch.from_numpy(values.astype(np.float32))}, LAB_TRAINING, report)
 
 
 @app.command()
@@ -301,8 +303,9 @@ def ablation(
         sights, payload = road.keyed_sights(road.reader(weights_folder), bits)
         held, triplets = ablate_kvfa.split(ablate_kvfa.triplets_of(sights, payload, road.people), training.seed)
         draw = road.keyed_draw(sights, bits, weights_folder, road.people.without(held))
+        scaling, fixed = road.stand_in(bits), LAB.match_threshold
         table = ablate_kvfa.table_x(
-            triplets, draw, road.stand_in(bits), training, fixed=LAB.match_threshold, seeds=seeds, resume=resume
+            triplets, draw, scaling, training, bits=bits, fixed=fixed, seeds=seeds, resume=resume
         )
         stem = f"{LAB.name}-bits-{bits}-renders-x"
     typer.echo(write_table(out / stem, table))

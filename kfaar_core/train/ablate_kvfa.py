@@ -138,6 +138,7 @@ def table_x(
     scaling: Mapping[str, Tensor],
     training: Training,
     *,
+    bits: int,
     fixed: float,
     seeds: int,
     resume: bool,
@@ -146,10 +147,10 @@ def table_x(
 
     Args:
         unseen: triplets whose x nobody learns from, sorted by x. draw: what is learned from.
-        scaling: `mean` and `scale` (S,) of sights. fixed: the paper's threshold.
+        scaling: `mean` and `scale` (S,) of sights. bits: of the keys. fixed: the paper's threshold.
         training: the budget of every variant; its seed is the first one.
     """
-    bits, held = draw(2)[2].shape[1], unseen.people[:, 0]
+    held = unseen.people[:, 0]
     found: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in RECOGNISER}
     for variant, chosen, folder in runs(RECOGNISER, training, seeds, f"kvfa-bits-{bits}"):
         net = unlearned(scaling, bits, unseen.payload.shape[-1] - bits, chosen.seed)

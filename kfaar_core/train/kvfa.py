@@ -24,7 +24,7 @@ from kfaar_core.stages.generate import Generator
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.appearance import coordinates
 from kfaar_core.train.loop import Plan, train
-from kfaar_core.train.projector import People, rotations, styles_of_bits, wrong_keys
+from kfaar_core.train.projector import People, random_bits, rotations, styles_of_bits, wrong_keys
 from kfaar_core.train.proxy import Channel
 from kfaar_core.train.settings import Training
 from kfaar_core.train.views import Views
@@ -149,7 +149,7 @@ def keyed_draw(net: BitsNet, generator: Generator, truncation: float, people: Pe
     @torch.no_grad()
     def draw(count: int) -> tuple[Tensor, Tensor, Tensor]:
         photos = people.triplets(count)
-        key = torch.randint(0, 2, (count, net.bits)).float() * 2 - 1
+        key = random_bits(count, net.bits)
         styles = [
             styles_of_bits(net, generator.map, generator.w_mean, people.feature[photo], key, truncation)
             for photo in photos

@@ -17,12 +17,13 @@ from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.runtime import stream
 from kfaar_core.stages.assemble import recogniser
+from kfaar_core.stages.differentiable import Sight
 from kfaar_core.stages.encode import DLIB, Recogniser
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.train.proxy import Reading
 from kfaar_core.train.renders import mixed_styles
 from kfaar_core.train.road import Road
-from kfaar_core.train.through import Camera, LiveFeatures, LiveGenerator, Sight, live_channel
+from kfaar_core.train.through import Camera, LiveFeatures, LiveGenerator, live_channel
 
 SCALING = 1000  # mixed renders over which readings are centred and scaled              [design]
 

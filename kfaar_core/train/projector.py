@@ -193,7 +193,7 @@ def train_bits(
     def losses(step: int) -> dict[str, Tensor]:
         count, keys = training.bits_batch, training.projector_keys
         x1, x2, y = people.triplets(count)
-        pool = torch.randint(0, 2, (2, keys, bits)).float() * 2 - 1
+        pool = random_bits(2, keys, bits)
         same = (pool[0] == pool[1]).all(dim=1)  # one in 256 for 8 bits; L_div would contradict L_syn
         pool[1, :, 0] = torch.where(same, -pool[1, :, 0], pool[1, :, 0])
         one, two = pool[:, torch.arange(count) % keys]
@@ -218,11 +218,16 @@ def train_bits(
     return lesson
 
 
+def random_bits(*shape: int) -> Tensor:
+    """+-1 of that shape, as keys have them, from torch's global stream."""
+    return torch.randint(0, 2, shape).float() * 2 - 1
+
+
 def wrong_keys(right: Tensor) -> Tensor:
     """Another key for each of (N, b) bits as +-1: three in ten differ by one bit, the others are drawn anew."""
     count, bits = right.shape
     one_bit = torch.where(torch.arange(bits) == torch.randint(bits, (count, 1)), -right, right)
-    drawn = torch.randint(0, 2, right.shape).float() * 2 - 1
+    drawn = random_bits(*right.shape)
     same = (drawn == right).all(dim=1, keepdim=True)
     return torch.where((torch.rand(count, 1) < 0.3) | same, one_bit, drawn)
 

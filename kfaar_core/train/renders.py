@@ -24,7 +24,7 @@ from kfaar_core.stages.generate import Generator, w_plus
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.directions import Directions
 from kfaar_core.train.posture import PostureStep
-from kfaar_core.train.projector import People, padded, styles_of_bits
+from kfaar_core.train.projector import People, padded, random_bits, styles_of_bits
 from kfaar_core.train.teachers import Landmarker
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def bits_styles(
     """Faces of the trained `bits` P, after a step of correction: two photos of a person and one of another, one key."""
     torch.manual_seed(int(rng.integers(2**62)))
     photos = torch.stack(people.triplets(count // 3), dim=1).flatten()
-    key = (torch.randint(0, 2, (count // 3, bits)).float() * 2 - 1).repeat_interleave(3, dim=0)
+    key = random_bits(count // 3, bits).repeat_interleave(3, dim=0)
     with torch.inference_mode():
         styles = styles_of_bits(net, generator.map, generator.w_mean, people.feature[photos], key, truncation)
         w = step.moved(styles)

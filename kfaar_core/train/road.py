@@ -255,7 +255,7 @@ class Road:
             people: who may be in them.
         """
         state = load_file(folder / f"projector_bits_{bits}.safetensors")
-        w = load_renders(f"bits-{bits}", self.training.bits_shards).w[: sights.shape[1]]
+        w = self._views(f"bits-{bits}", 0, self.training.bits_shards).w[: sights.shape[1]]
         v = self.space.of_w(torch.from_numpy(w))[..., :LEADING]
         channel = fit_channel(
             self.space, self.fitted.step, torch.cat((v, v)), torch.from_numpy(np.concatenate(sights)).float()

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
+from kfaar_core import weights
 from kfaar_core.nets.mobile_stylegan import (
     BLOCK_CHANNELS,
     OUT_CHANNELS,
     STYLES,
     Block,
     Mapping,
+    SeparableConv,
     Synthesis,
     inverse_haar,
 )
+from kfaar_core.stages.generate import TorchGenerator, w_plus
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +88,45 @@ def test_half_size_is_the_mean_of_every_four_pixels(synthesis):
     means = large.reshape(3, 512, 2, 512, 2).mean(dim=(2, 4))
     torch.testing.assert_close(means, small[0], rtol=1e-4, atol=1e-4 * float(small.std()))
     assert 0 < float(large.std()) < float("inf")
+
+
+@pytest.mark.parametrize("side", [64, 128, 256])
+def test_without_detail_the_low_band_is_the_picture_made_small(synthesis, side):
+    """Blocks that add no detail, filter nothing and have no noise: every pixel is then what its four neighbours are."""
+    net = copy.deepcopy(synthesis)
+    for i, block in enumerate(net.blocks):
+        if 8 << i > side:
+            quarter = BLOCK_CHANNELS[i] // 4
+            block.up.affine.weight[quarter:] = 0
+            block.up.affine.bias[quarter:] = 0
+            for conv in (block.conv1, block.conv2):
+                conv.noise.fill_(0.3)
+                conv.depthwise.weight.zero_()
+                conv.depthwise.weight[:, 0, 1, 1] = torch.linspace(0.5, 1.5, len(conv.depthwise.weight))
+    w = torch.randn(1, STYLES, 512, generator=torch.Generator().manual_seed(4))
+    small, whole = net(w, side), net(w, 512)
+    assert small.shape == (1, 3, side, side) and small.std() > 0
+    torch.testing.assert_close(small, torch.nn.functional.avg_pool2d(whole, 512 // side), rtol=1e-3, atol=1e-4)
+
+
+def test_the_low_band_of_a_flat_face_by_hand():
+    """A kernel counts as its sum: 9 twos of the value 1 under a style of 1 are 18, and the noise as its mean 0.5."""
+    conv = SeparableConv(1, 1, side=2)
+    conv.requires_grad_(False)
+    conv.style.affine.weight.zero_()
+    conv.style.affine.bias.fill_(1)
+    conv.depthwise.weight.fill_(2)
+    conv.pointwise.weight.fill_(1)
+    conv.pointwise.bias.zero_()
+    conv.noise.copy_(torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
+    assert conv(torch.ones(1, 1, 1, 1), torch.zeros(1, 512), low=True).item() == pytest.approx(18.5)
+
+
+@pytest.mark.lab
+def test_faces_from_the_low_band_are_near_the_large_ones():
+    net = TorchGenerator(weights.load("mobile_stylegan"), torch.device("cpu"))
+    z = torch.randn(2, 512, generator=torch.Generator().manual_seed(8))
+    w = w_plus((net.w_mean + 0.6 * (net.map(z) - net.w_mean))[:, None].expand(-1, 3, -1))
+    small, whole = net.render(w, 128), net.render(w, 512)
+    error = (small - torch.nn.functional.avg_pool2d(whole, 4)).square().mean()
+    assert 10 * torch.log10(4 / error) > 27  # dB; levels span 2

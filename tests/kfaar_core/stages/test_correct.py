@@ -111,6 +111,43 @@ def test_it_renders_no_more_than_its_steps(target):
     assert len(world.rendered) == 3
 
 
+CODE = np.array([0.6, -0.8])
+
+
+def refined(world: World, target: np.ndarray, code: np.ndarray | None) -> tuple[Corrected, list[tuple]]:
+    """One exact step, a refinement that moves along the first coordinate, up to four turns; what it was asked."""
+    asked = []
+
+    def refine(latent: torch.Tensor, original: Posture, aim: np.ndarray) -> torch.Tensor:
+        asked.append((latent.clone(), vector_of(original), aim))
+        moved = latent.clone()
+        moved[0, 0] += 1
+        return moved
+
+    draft = Draft(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)), code)
+    corrector = LatentCorrector({"gain": EXACT}, world, world, 1, 4, refine)
+    return corrector.correct(draft, as_posture(target), 8), asked
+
+
+def test_a_face_with_a_code_is_refined_after_the_steps_and_turned_again(target):
+    world = World()
+    found, asked = refined(world, target, CODE)
+    ((latent, original, aim),) = asked
+    np.testing.assert_allclose(ROWS @ latent.flatten().numpy(), target, atol=1e-5)  # the step came first
+    np.testing.assert_allclose(original, target)
+    np.testing.assert_array_equal(aim, CODE)
+    step, moved, *turns = world.rendered
+    np.testing.assert_allclose((moved - step)[:2], [1, 0], atol=1e-6)
+    off = np.linalg.norm((ROWS @ moved - target)[:3]) > 0.1
+    assert len(turns) == off and away(found, target)[0] <= 0.1
+    assert away(found, target)[1] > 0  # what the refinement chose to do to the shapes stays
+
+
+def test_a_face_without_a_code_is_not_refined(target):
+    found, asked = refined(World(), target, None)
+    assert asked == [] and away(found, target).max() < 1e-5
+
+
 def test_a_draft_without_a_latent_is_refused():
     draft = Draft(torch.zeros(3, 8, 8), None, as_posture(np.zeros(54)))
     with pytest.raises(ValueError, match="latent"):

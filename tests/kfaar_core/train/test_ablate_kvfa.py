@@ -144,7 +144,7 @@ def test_a_table_comes_again_without_a_step(triplets, tmp_path, monkeypatch):
     def draw(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return torch.randn(count, 3, width), torch.randn(count, D), torch.randn(count, BITS).sign()
 
-    ask = {"fixed": 0.7, "seeds": 2, "resume": True}
+    ask = {"bits": BITS, "fixed": 0.7, "seeds": 2, "resume": True}
     table = table_x(unseen, draw, scaling, QUICK, **ask)
     assert table.number == "X" and len(table.rows) == 18 * len(RECOGNISER)
     assert f"{BITS}-bit keys" in table.about and f"{len(unseen)} triplets" in table.about

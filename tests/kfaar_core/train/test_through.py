@@ -18,6 +18,7 @@ from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.geometry_net import Geometry
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.stages.assemble import recogniser
+from kfaar_core.stages.differentiable import Sight, crops, points, view
 from kfaar_core.stages.encode import DLIB, Recogniser
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.generate import part
@@ -34,11 +35,7 @@ from kfaar_core.train.through import (
     LiveChannel,
     LiveFeatures,
     LiveGenerator,
-    Sight,
-    crops,
     live_channel,
-    points,
-    view,
 )
 from tests.kfaar_core.train.stand_ins import MOVED, SPACE, crowd, still
 

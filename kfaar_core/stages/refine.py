@@ -1,0 +1,131 @@
+"""Refinement: the corrected face moves on until KVFA reads the code from it that P meant it to carry.
+
+P and the posture correction know the generator by stand-ins; what a face really shows differs from face to face. So the
+latent descends, as in GAN inversion by optimisation (Abdal et al., arXiv 1904.03189), on what the networks see of the
+rendered face: KVFA's reading and the posture. Gradients go through a small picture, the generator's low band; how much
+the full picture is read differently is measured now and then and added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kfaar_core.records import Posture
+from kfaar_core.stages.correct import ANGLE_UNIT, ANGLES, vector_of
+from kfaar_core.stages.differentiable import Sight
+from kfaar_core.stages.generate import Generator, TorchGenerator, w_plus
+from kfaar_core.stages.geometry import GeometryReader, euler_degrees, to_portrait
+from kfaar_core.stages.latent import NaturalSpace
+
+SIDE = 128  # px of the small picture; 64 px halve the time and tell too little
+MEASURED = 6  # steps between two looks at the full picture
+RATE, TURN_RATE = 0.05, 0.02  # of Adam: sds of a natural coordinate, and units of a posture vector
+BETAS = (0.8, 0.95)
+# Prices beside 1 - cosine: of a squared gap of 10 degrees, of a whole blendshape, and of a coordinate's move by one sd.
+ANGLE_PRICE, SHAPE_PRICE, MOVE_PRICE = 1.25, 0.1, 6e-4
+
+
+class Reading(Protocol):
+    """h: what LinearReader is."""
+
+    def tensor(self, sight: Tensor) -> Tensor:
+        """(N, S) sights -> (N, d) codes, not normalised; differentiable."""
+
+
+class Refiner:
+    """Descent of w on KVFA's reading and the posture."""
+
+    def __init__(
+        self,
+        posture: Mapping[str, Tensor],
+        small: TorchGenerator,
+        generator: Generator,
+        geometry: GeometryReader,
+        sight: Sight,
+        reading: Reading,
+        space: NaturalSpace,
+        steps: int,
+        device: torch.device,
+        bfloat16: bool,
+    ) -> None:
+        """
+        Args:
+            posture: `gain` (1536, 54) and `rows` (54, 1536), posture from w, both from train.posture.
+            small: renders the small picture, differentiably. generator: renders the full one.
+            space: on the device.
+            steps: of the descent.
+            bfloat16: for the small picture.
+        """
+        self._gain, self._rows = (posture[name].float().to(device) for name in ("gain", "rows"))
+        self._small, self._generator, self._geometry = small, generator, geometry
+        self._sight, self._reading, self._space = sight, reading, space
+        self._steps, self._device, self._bfloat16 = steps, device, bfloat16
+
+    def __call__(self, latent: Tensor, original: Posture, code: np.ndarray) -> Tensor:
+        """
+        Args:
+            latent: (3, 512) w of a face whose posture is about right.
+            original: the posture that it shall have.
+            code: (d,) what KVFA shall read.
+
+        Returns:
+            (3, 512).
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            aim = torch.from_numpy(code).float().to(self._device)[None]
+            wanted = torch.from_numpy(vector_of(original)).float().to(self._device)
+            return self._descent(latent.clone().to(self._device), wanted, aim)
+
+    def _descent(self, latent: Tensor, wanted: Tensor, aim: Tensor) -> Tensor:
+        natural = self._space.of_w(latent)
+        away = torch.zeros_like(natural, requires_grad=True)  # along natural coordinates, which leaves the posture
+        turn = torch.zeros_like(wanted, requires_grad=True)  # along the posture correction's own moves
+        rates = (RATE, TURN_RATE)
+        adam = torch.optim.Adam([{"params": [away]}, {"params": [turn]}], betas=BETAS)
+
+        def moved() -> Tensor:
+            move = (self._space.to_w(natural + away) - latent).flatten()
+            return latent + (move + self._gain @ (turn - self._rows @ move)).reshape(latent.shape)
+
+        off = torch.zeros(())
+        for step in range(self._steps):
+            w = moved()
+            with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
+                picture = self._small.render(w_plus(w[None]), SIDE)
+            read = self._seen(picture)
+            if step % MEASURED == 0:
+                off = self._seen(self._full(w)) - read.detach()
+            posture, found = (read + off).split((len(wanted), aim.shape[1]), dim=1)
+            gap = (posture[0] - wanted).square()
+            loss = (
+                -functional.cosine_similarity(found, aim)[0]
+                + ANGLE_PRICE * gap[ANGLES].sum()
+                + SHAPE_PRICE * gap[ANGLES.stop :].sum()
+                + MOVE_PRICE * away.square().sum()
+            )
+            adam.zero_grad()
+            loss.backward()
+            calmer = min(1.0, 2 * (1 - step / self._steps))  # the second half of the way is slower and slower
+            for group, rate in zip(adam.param_groups, rates, strict=True):
+                group["lr"] = rate * calmer
+            adam.step()
+        return moved().detach()
+
+    @torch.no_grad()
+    def _full(self, w: Tensor) -> Tensor:
+        return self._generator.render(w_plus(w[None]), 512).to(self._device)
+
+    def _seen(self, picture: Tensor) -> Tensor:
+        """(1, 3, S, S) -> (1, 54 + d): posture vector and code."""
+        picture = picture.float().clamp(-1, 1)
+        measured = self._geometry.measure(picture)
+        landmarks = to_portrait(measured.landmarks)[..., :2] * picture.shape[-1]
+        angles = euler_degrees(measured.rotation) / ANGLE_UNIT
+        code = self._reading.tensor(self._sight(picture, landmarks))
+        return torch.cat((angles, measured.blendshapes[:, 1:], code), dim=1)

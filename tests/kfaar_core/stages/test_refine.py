@@ -1,0 +1,153 @@
+"""The descent, in a world where what is seen is linear in w, and once through the committed networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from kfaar_core.image import open_photo
+from kfaar_core.keys import UserKey
+from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer, load
+from kfaar_core.presets import LAB
+from kfaar_core.records import Photo, Posture
+from kfaar_core.stages import refine
+from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.stages.refine import Refiner
+
+D = 8
+CPU = torch.device("cpu")
+SPACE = NaturalSpace({"natural.mean": torch.zeros(512), "natural.basis": 0.5 * torch.eye(512)})
+
+
+class World:
+    """A picture of 4 x 4 px shows 8 numbers of the code, 54 of the posture at its ends; all linear in w."""
+
+    def __init__(self, bias: float = 0.0) -> None:
+        draw = torch.Generator().manual_seed(0)
+        self.code = torch.randn(D, 1536, generator=draw) / 40
+        self.posture = torch.randn(54, 1536, generator=draw) / 40
+        self.bias = bias  # by which the full picture is read differently
+        self.small, self.full = 0, 0
+
+    def render(self, w_plus: Tensor, side: int) -> Tensor:
+        w = w_plus[:, [0, 7, 13]].flatten(1)
+        if side == 512:
+            self.full += 1
+        else:
+            self.small += 1
+        shown = torch.cat((w @ self.posture.T, w @ self.code.T + (self.bias if side == 512 else 0)), dim=1)
+        return torch.nn.functional.pad(0.05 * shown, (0, 3 * 36 - shown.shape[1])).unflatten(1, (3, 6, 6))
+
+    def numbers(self, picture: Tensor) -> Tensor:
+        return picture.flatten(1) / 0.05
+
+    def measure(self, picture: Tensor):
+        shown = self.numbers(picture)
+        yaw, pitch, roll = torch.deg2rad(10 * shown[0, :3])
+        o, i = torch.zeros(()), torch.ones(())
+
+        def matrix(*entries: Tensor) -> Tensor:
+            return torch.stack(entries).unflatten(0, (3, 3))
+
+        turn = matrix(yaw.cos(), o, yaw.sin(), o, i, o, -yaw.sin(), o, yaw.cos())
+        nod = matrix(i, o, o, o, pitch.cos(), -pitch.sin(), o, pitch.sin(), pitch.cos())
+        tilt = matrix(roll.cos(), roll.sin(), o, -roll.sin(), roll.cos(), o, o, o, i)
+        shapes = torch.nn.functional.pad(shown[:, 3:54], (1, 0))
+        return SimpleNamespace(landmarks=torch.zeros(1, 478, 3), rotation=(turn @ nod @ tilt)[None], blendshapes=shapes)
+
+    def tensor(self, sight: Tensor) -> Tensor:
+        return sight[:, 54 : 54 + D]
+
+    def refiner(self, steps: int) -> Refiner:
+        state = {"rows": self.posture, "gain": torch.linalg.pinv(self.posture)}
+        sight = lambda picture, _: self.numbers(picture)  # noqa: E731
+        return Refiner(state, self, self, self, sight, self, SPACE, steps, CPU, bfloat16=False)
+
+
+def as_posture(vector: np.ndarray) -> Posture:
+    yaw, pitch, roll = 10 * vector[:3]
+    shapes = np.concatenate([[0.0], vector[3:]])
+    return Posture(float(yaw), float(pitch), float(roll), shapes, np.zeros((478, 3), np.float32))
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+@pytest.fixture
+def start() -> Tensor:
+    return torch.randn(3, 512, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def aim() -> np.ndarray:
+    code = np.random.default_rng(2).standard_normal(D)
+    return code / np.linalg.norm(code)
+
+
+def read(world: World, latent: Tensor) -> np.ndarray:
+    return (world.code @ latent.flatten()).numpy() + world.bias
+
+
+def held(world: World, latent: Tensor) -> np.ndarray:
+    return (world.posture @ latent.flatten()).double().numpy()
+
+
+def test_the_code_is_read_better_and_the_posture_stays(start, aim):
+    world = World()
+    before = held(world, start)
+    found = world.refiner(40)(start, as_posture(before), aim)
+    assert found.shape == (3, 512) and not found.requires_grad
+    assert cosine(read(world, found), aim) > max(0.9, cosine(read(world, start), aim) + 0.3)
+    assert np.abs(held(world, found) - before).max() < 0.1
+
+
+def test_a_posture_that_is_off_comes_nearer(start, aim):
+    world = World()
+    wanted = held(world, start) + np.where(np.arange(54) < 3, 0.3, 0.0)
+    found = world.refiner(40)(start, as_posture(wanted), aim)
+    assert np.abs(held(world, found) - wanted)[:3].max() < 0.1
+
+
+def test_what_the_full_picture_says_counts(start, aim):
+    """The small picture misleads by a whole unit in every number of the code."""
+    world = World(bias=1.0)
+    found = world.refiner(40)(start, as_posture(held(world, start)), aim)
+    assert cosine(read(world, found), aim) > 0.9
+    assert world.small == 40 and world.full == len(range(0, 40, refine.MEASURED))
+
+
+def test_more_steps_read_better_and_none_change_nothing(start, aim):
+    world = World()
+    reached = [
+        cosine(read(world, world.refiner(steps)(start, as_posture(held(world, start)), aim)), aim)
+        for steps in (0, 4, 16)
+    ]
+    assert reached[0] < reached[1] < reached[2]
+    torch.testing.assert_close(world.refiner(0)(start, as_posture(held(world, start)), aim), start)
+
+
+def test_it_works_where_the_pipeline_forbids_gradients(start, aim):
+    world = World()
+    refiner, posture = world.refiner(3), as_posture(held(world, start))
+    with torch.inference_mode():
+        inside = refiner(start.clone(), posture, aim)
+    torch.testing.assert_close(inside, refiner(start, posture, aim))
+
+
+@pytest.mark.lab
+def test_kvfa_reads_a_refined_face_better():
+    photo, key = open_photo(Path("assets/examples/person-1.png")), UserKey(bytes(range(32)))
+    cosines = []
+    for steps in (0, LAB.refine_steps):
+        stages = load(replace(LAB, refine_steps=steps))
+        answer = AnonymisationServer(stages).anonymise(photo, key)
+        readout = AuthenticationServer(stages).readout(Photo(answer.portrait), photo)
+        cosines.append(readout.with_key(key).cosine)
+    assert cosines[1] > cosines[0] + 0.05
