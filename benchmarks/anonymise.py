@@ -1,9 +1,9 @@
 """Speed and memory of anonymising one face; prints JSON. No test: figures depend on the machine.
 
-python -m benchmarks.anonymise [--photo assets/examples/...] [--runs 30] [--threads 2] [--wheel random_face-....whl]
+python -m benchmarks.anonymise [--photo FILE] [--runs 30] [--threads 2] [--quick] [--wheel RANDOM_FACE.whl]
 
-With --wheel, the ratio of a whole warm anonymise (512 px out) to one render of the wheel's unmodified OpenVINO file at
-1024 px with the same threads is measured in the same run, the two alternating.
+With --quick the face is not refined. With --wheel, the ratio of a whole warm anonymise (512 px out) to one render of
+the wheel's unmodified OpenVINO file at 1024 px with the same threads is measured in the same run, the two alternating.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from pathlib import Path
 from kfaar_core import image, pipeline
 from kfaar_core.keys import UserKey
 stages = pipeline.load("lab", threads=int(sys.argv[2]))
-pipeline.AnonymisationServer(stages).anonymise(image.open_photo(Path(sys.argv[1])), UserKey(bytes(32)))
+photo, key, refine = image.open_photo(Path(sys.argv[1])), UserKey(bytes(32)), sys.argv[3] == "True"
+pipeline.AnonymisationServer(stages).anonymise(photo, key, refine=refine)
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--photo", type=Path, default=None)
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--wheel", type=Path, default=None)
     asked = parser.parse_args()
     photo_path = asked.photo or sorted((ROOT / "assets/examples").glob("*.png"))[0]
@@ -68,7 +70,7 @@ def main() -> None:
     from kfaar_core.keys import UserKey
 
     cold = subprocess.run(
-        [sys.executable, "-c", COLD, str(photo_path), str(asked.threads)],
+        [sys.executable, "-c", COLD, str(photo_path), str(asked.threads), str(not asked.quick)],
         check=True, capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     photo = image.open_photo(photo_path)
@@ -78,7 +80,7 @@ def main() -> None:
     whole, wheel, stages = [], [], {}
     for run in range(asked.runs + 2):
         started = time.perf_counter()
-        answer = server.anonymise(photo, key)
+        answer = server.anonymise(photo, key, refine=not asked.quick)
         middle = time.perf_counter()
         if render:
             render()
@@ -91,6 +93,7 @@ def main() -> None:
     found = {
         "runs": asked.runs,
         "threads": asked.threads,
+        "refined": not asked.quick,
         "photo_px": list(photo.pixels.shape[1::-1]),
         "out_px": answer.portrait.shape[0],
         "whole_s": quantiles(whole),

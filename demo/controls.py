@@ -67,3 +67,8 @@ def projector_menu(names: Sequence[str], elem_id: str) -> gr.Radio:
         visible=len(names) > 1,
         elem_id=elem_id,
     )
+
+
+def refine_box(elem_id: str) -> gr.Checkbox:
+    """Whether faces are refined (stages.refine)."""
+    return gr.Checkbox(True, label=words.REFINE, info=words.REFINE_HELP, elem_id=elem_id)

@@ -62,7 +62,15 @@ class Core(Protocol):
     def faces(self, photo: Photo) -> list[Face]: ...
 
     def anonymise(
-        self, photo: Photo, key: UserKey, *, projector: str, face: str | int, mode: str, progress: Progress | None
+        self,
+        photo: Photo,
+        key: UserKey,
+        *,
+        projector: str,
+        face: str | int,
+        mode: str,
+        progress: Progress | None,
+        refine: bool = True,
     ) -> VirtualFace: ...
 
     def authenticate(
@@ -142,18 +150,33 @@ class LocalCore:
         return self._under(self._default).fas.faces(photo)
 
     def anonymise(
-        self, photo: Photo, key: UserKey, *, projector: str, face: str | int, mode: str, progress: Progress | None
+        self,
+        photo: Photo,
+        key: UserKey,
+        *,
+        projector: str,
+        face: str | int,
+        mode: str,
+        progress: Progress | None,
+        refine: bool = True,
     ) -> VirtualFace:
         self._under(projector)  # load it here: what another process loads is lost with it
-        drawn = self._draw(photo, key.data, projector, face, mode, None if self._apart else progress)
+        drawn = self._draw(photo, key.data, projector, face, mode, None if self._apart else progress, refine)
         return VirtualFace(**drawn, key=key)
 
     def _drawn(
-        self, photo: Photo, key: bytes, projector: str, face: str | int, mode: str, progress: Progress | None
+        self,
+        photo: Photo,
+        key: bytes,
+        projector: str,
+        face: str | int,
+        mode: str,
+        progress: Progress | None,
+        refine: bool,
     ) -> dict[str, Any]:
         """The fields of the virtual face, without the key: it may not travel between processes."""
         server = self._under(projector).fas
-        answer = server.anonymise(photo, UserKey(key), face=face, mode=mode, progress=progress)
+        answer = server.anonymise(photo, UserKey(key), face=face, mode=mode, refine=refine, progress=progress)
         return {name: value for name, value in vars(answer).items() if name != "key"}
 
     def authenticate(

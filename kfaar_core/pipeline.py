@@ -93,6 +93,7 @@ class AnonymisationServer:
         mode: str = "portrait",
         side: int | None = None,
         rekey: int = 0,
+        refine: bool = True,
         progress: Progress | None = None,
     ) -> VirtualFace:
         """Alg. 1 for one face.
@@ -105,6 +106,7 @@ class AnonymisationServer:
             side: px of the portrait, one of the preset's sides; None takes its first choice.
             rekey: how many following keys may be tried when the virtual face comes too close to the photo
                 (Section VI-C-2); reported in the answer, never silent.
+            refine: where the form knows how (stages.refine): several times the time, a face that KVFA reads better.
             progress: called with (stage, done, of).
         Raises:
             BadSetting: unknown mode or side.
@@ -114,7 +116,7 @@ class AnonymisationServer:
         started = time.perf_counter()
         found = self._stages.detector.pick(photo, face)
         detect_s = time.perf_counter() - started
-        return self._one(photo, found, key, mode, side, rekey, progress, detect_s)
+        return self._one(photo, found, key, mode, side, rekey, refine, progress, detect_s)
 
     def anonymise_all(
         self,
@@ -124,6 +126,7 @@ class AnonymisationServer:
         mode: str = "portrait",
         side: int | None = None,
         rekey: int = 0,
+        refine: bool = True,
         progress: Progress | None = None,
     ) -> list[VirtualFace]:
         """Every usable face, largest first. In `paste` mode each answer shows all faces exchanged so far.
@@ -136,7 +139,7 @@ class AnonymisationServer:
         answers: list[VirtualFace] = []
         pixels = photo
         for found in usable:
-            answer = self._one(photo, found, key, mode, side, rekey, progress, 0.0, canvas=pixels)
+            answer = self._one(photo, found, key, mode, side, rekey, refine, progress, 0.0, canvas=pixels)
             answers.append(answer)
             if mode == "paste":
                 pixels = replace(photo, pixels=answer.picture)
@@ -175,15 +178,16 @@ class AnonymisationServer:
         mode: str,
         side: int,
         rekey: int,
+        refine: bool,
         progress: Progress | None,
         detect_s: float,
         canvas: Photo | None = None,
     ) -> VirtualFace:
         passed_over = 0
-        answer = self._draw(photo, face, key, mode, side, progress, detect_s, canvas or photo)
+        answer = self._draw(photo, face, key, mode, side, refine, progress, detect_s, canvas or photo)
         while flaw(answer, self._stages.preset) and passed_over < rekey:
             key, passed_over = key.next(), passed_over + 1
-            answer = self._draw(photo, face, key, mode, side, progress, detect_s, canvas or photo)
+            answer = self._draw(photo, face, key, mode, side, refine, progress, detect_s, canvas or photo)
         warnings = list(answer.warnings)
         if passed_over:
             passed = "the face of one key was" if passed_over == 1 else f"the faces of {passed_over} keys were"
@@ -201,6 +205,7 @@ class AnonymisationServer:
         key: UserKey,
         mode: str,
         side: int,
+        refine: bool,
         progress: Progress | None,
         detect_s: float,
         canvas: Photo,
@@ -217,7 +222,8 @@ class AnonymisationServer:
         with clock.stage("generate"):
             latent = projected.latent.to(stages.device)
             picture = stages.generator.render(w_plus(latent[None]), stages.preset.side)  # x' = G(M(z'))
-            draft = Draft(picture[0], latent, stages.geometry.postures(picture)[0], projected.code)
+            code = projected.code if refine else None
+            draft = Draft(picture[0], latent, stages.geometry.postures(picture)[0], code)
         with clock.stage("correct"):
             corrected = stages.corrector.correct(draft, seen.posture, side)  # x_v = G_f(x', x)
             upright, portrait, answer = self._place(canvas, seen, corrected, mode, side)

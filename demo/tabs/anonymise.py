@@ -47,6 +47,7 @@ class Order(Inputs):
     projector: str
     face: str | None
     mode: str
+    refine: bool
 
 
 def on_anonymise(
@@ -62,7 +63,9 @@ def on_anonymise(
     visitor.stop.asked = False
     which = "largest" if order.face in (None, "largest") else int(str(order.face))
     report = reporter(progress, visitor.stop, words.stage)
-    answer = core.anonymise(photo, key, projector=order.projector, face=which, mode=order.mode, progress=report)
+    answer = core.anonymise(
+        photo, key, projector=order.projector, face=which, mode=order.mode, refine=order.refine, progress=report
+    )
     whole = order.mode == "paste"
     before, after = (photo.pixels, answer.picture) if whole else (answer.crop.picture, answer.portrait)
     weak = order.given.weakness()
@@ -115,6 +118,7 @@ def build(core: Core, visitor: gr.State) -> AnonymiseTab:
             with gr.Row():
                 face = gr.Dropdown([(words.FACE_LARGEST, "largest")], value="largest", label=words.FACE, visible=False)
                 mode = gr.Radio(list(controls.MODES.choices), value=controls.MODES.start, label=controls.MODES.label)
+            refine = controls.refine_box("refine")
             with gr.Row():
                 go = gr.Button(words.ANONYMISE_RUN, variant="primary", elem_id="anonymise-run", scale=3)
                 stop = gr.Button(words.STOP, elem_id="anonymise-stop", scale=1, min_width=80)
@@ -144,7 +148,7 @@ def build(core: Core, visitor: gr.State) -> AnonymiseTab:
     photo.change(shown(on_photo, core=core), [photo], [seen, face, found], show_progress_on=[seen], **controls.HEAVY)
     run = go.click(
         shown(on_anonymise, core=core),
-        [photo, *keys.inputs, projector, face, mode, visitor],
+        [photo, *keys.inputs, projector, face, mode, refine, visitor],
         [summary, slider, steps, found, draft, corrected, final, posture, times, visitor],
         show_progress_on=[summary],
         **controls.HEAVY,

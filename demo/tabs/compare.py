@@ -23,6 +23,7 @@ def on_compare(
     gallery: list[Any] | None,
     key_lines: str | None,
     projector: str,
+    refine: bool,
     visitor: Visitor,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
     *,
@@ -32,7 +33,7 @@ def on_compare(
     photos = given_photos(gallery)
     keys = given_keys(key_lines)
     visitor.stop.asked = False
-    drawn = partial(core.anonymise, projector=projector, face="largest", mode="portrait", progress=None)
+    drawn = partial(core.anonymise, projector=projector, face="largest", mode="portrait", refine=refine, progress=None)
     faces: list[list[VirtualFace]] = []
     of = len(photos) * len(keys)
     for photo in photos:
@@ -157,6 +158,7 @@ def build(core: Core, visitor: gr.State) -> None:
             keys = gr.Textbox(label=words.COMPARE_KEYS, lines=4, max_lines=8, elem_id="compare-keys")
             make = gr.Button(words.COMPARE_MAKE, size="sm", elem_id="compare-make")
             projector = controls.projector_menu(core.projectors(), "compare-projector")
+            refine = controls.refine_box("compare-refine")
             with gr.Row():
                 go = gr.Button(words.COMPARE_RUN, variant="primary", elem_id="compare-run", scale=3)
                 stop = gr.Button(words.STOP, scale=1, min_width=80)
@@ -171,7 +173,7 @@ def build(core: Core, visitor: gr.State) -> None:
     make.click(None, [count, bits], [keys], js=browser.MAKE_KEYS)
     run = go.click(
         shown(on_compare, core=core),
-        [photos, keys, projector, visitor],
+        [photos, keys, projector, refine, visitor],
         [grid, said, heatmap, table],
         show_progress_on=[grid],
         **controls.HEAVY,

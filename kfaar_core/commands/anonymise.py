@@ -63,6 +63,7 @@ class Order:
     force: bool
     device: str
     threads: int
+    refine: bool
 
     @cached_property
     def server(self) -> AnonymisationServer:
@@ -127,6 +128,7 @@ def anonymise(
     mode: Annotated[
         Mode, typer.Option("--mode", metavar="portrait|paste", help="the portrait alone, or pasted back")
     ] = Mode.portrait,
+    quick: Annotated[bool, typer.Option("--quick", help="leave out the refinement (hashed)")] = False,
     size: Annotated[int | None, typer.Option("--size", metavar="512|1024", help="pixels of the portrait")] = None,
     device: Device = "auto",
     threads: Threads = 0,
@@ -137,7 +139,7 @@ def anonymise(
     settings, which = get_preset(preset, projector), face_of(face)
     wanted = places(photos, output)
     check_outputs(wanted, photos, output, key is None, which, force)
-    order = Order(settings, None if key is None else key_of(key), which, mode, size, force, device, threads)
+    order = Order(settings, None if key is None else key_of(key), which, mode, size, force, device, threads, not quick)
     failed = 0
     with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
         for place in wanted:
@@ -216,17 +218,30 @@ def anonymise_one(place: Place, order: Order, progress: Progress) -> list[Answer
 def virtual_faces(photo: Photo, order: Order, progress: Progress) -> list[VirtualFace]:
     """The faces of one photo. A key that was made may be passed over for its next one, a given key never."""
     server, tries = order.server, order.preset.rekey_tries if order.key is None else 0
-    key, mode, side = order.key or UserKey.generate(order.preset.key_bits), order.mode.value, order.side
-    if order.face != "all":
-        found = [server.anonymise(photo, key, face=order.face, mode=mode, side=side, rekey=tries, progress=progress)]
-    elif order.mode == Mode.portrait:
-        return server.anonymise_all(photo, key, mode=mode, side=side, rekey=tries, progress=progress)
+    key = order.key or UserKey.generate(order.preset.key_bits)
+
+    def draw_all(key: UserKey, rekey: int = 0) -> list[VirtualFace]:
+        return server.anonymise_all(
+            photo, key, mode=order.mode.value, side=order.side, rekey=rekey, refine=order.refine, progress=progress
+        )
+
+    if order.face == "all":
+        if order.mode == Mode.portrait:
+            return draw_all(key, tries)
+        found = one_key_for_all(draw_all, key, order.preset, tries)
     else:
-
-        def draw(key: UserKey) -> list[VirtualFace]:
-            return server.anonymise_all(photo, key, mode=mode, side=side, progress=progress)
-
-        found = one_key_for_all(draw, key, order.preset, tries)
+        found = [
+            server.anonymise(
+                photo,
+                key,
+                face=order.face,
+                mode=order.mode.value,
+                side=order.side,
+                rekey=tries,
+                refine=order.refine,
+                progress=progress,
+            )
+        ]
     return (
         found
         if order.mode == Mode.portrait

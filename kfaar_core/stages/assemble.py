@@ -14,6 +14,7 @@ from kfaar_core.calibration import Calibration, has_calibration, load_calibratio
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
+from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.presets import LAB, PROJECTORS, Preset, check_projector
 from kfaar_core.records import Face, FaceCrop, Photo, Posture
 from kfaar_core.stages import tiny
@@ -144,6 +145,16 @@ FORM_WEIGHTS = {
 
 
 @dataclass(frozen=True)
+class Refinable:
+    """What the faces of a form are refined by (stages.refine)."""
+
+    reading: LinearReader  # h
+    net: ReaderNet  # F
+    space: NaturalSpace
+    rows: Tensor  # (54, 1536) posture from w
+
+
+@dataclass(frozen=True)
 class Form:
     """What differs between the forms of P and KVFA."""
 
@@ -152,8 +163,7 @@ class Form:
     recogniser: Identifier  # I
     reader: FaceReader | None = None  # F
     flip: bool = False  # E sees the mirrored face too
-    reading: LinearReader | None = None  # h, where faces are refined until it reads the code
-    space: NaturalSpace | None = None  # in which they are
+    refinable: Refinable | None = None
 
 
 def floor_form(state: Mapping[str, Tensor]) -> Form:
@@ -178,8 +188,7 @@ def form_of(name: str, load: Callable[[str], Mapping[str, Tensor]], generator: G
             KeyedRecogniser(identity, h),
             reader,
             flip=True,
-            reading=h,
-            space=space,
+            refinable=Refinable(h, reader.net, space, load("posture_rows")["rows"]),
         )
     projectors = {length: load(f"projector_bits_{length}") for length in weights.KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in weights.KEY_LENGTHS}
@@ -220,9 +229,8 @@ def assemble(
     else:
         generator = OpenVinoGenerator(generator_state, preset.precision, threads)
     form = form_of(preset.projector, weights.load, generator, device)
-    small, posture = None, weights.load("posture")
-    if form.reading is not None and preset.refine_steps:
-        posture = {**posture, **weights.load("posture_rows")}
+    small = None
+    if form.refinable and preset.refine_steps:
         small = generator if isinstance(generator, TorchGenerator) else TorchGenerator(generator_state, device)
     return _joined(
         preset,
@@ -232,7 +240,7 @@ def assemble(
         recogniser(DlibResnet(), DLIB, weights.load("dlib_resnet"), device, flip=form.flip),
         recogniser(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True),
         generator,
-        posture,
+        weights.load("posture"),
         form,
         small,
         calibration or load_calibration(preset.name, preset.projector, preset.key_bits),
@@ -262,11 +270,12 @@ def _joined(
 ) -> Stages:
     """small: renders what faces are refined by; None leaves them as they are."""
     refine = None
-    if small is not None and form.reading is not None and form.reader is not None and form.space is not None:
-        sight = Sight(encoder, form.reader.net, device)
+    by = form.refinable
+    if small and by:
+        state, sight = {**posture, "rows": by.rows}, Sight(encoder, by.net, device)
         halves = preset.precision == "bf16" and runtime.has_bfloat16(device)
         refine = Refiner(
-            posture, small, generator, geometry, sight, form.reading, form.space, preset.refine_steps, device, halves
+            state, small, generator, geometry, sight, by.reading, by.space, preset.refine_steps, device, halves
         )
     return Stages(
         preset=preset,

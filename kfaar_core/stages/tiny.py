@@ -120,6 +120,8 @@ def weights(name: str) -> dict[str, Tensor]:
     """Random weights of P or KVFA with the names and the roles of those that the registry has under that name."""
     if name == "floor":
         return floor_state()
+    if name == "posture_rows":
+        return {"rows": torch.randn(54, 1536, generator=seeded(12)) / 100}
     form, _, length = name.partition("_bits_")
     bits = int(length or 0)
     if name == "projector_hashed":

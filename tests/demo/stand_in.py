@@ -78,6 +78,7 @@ class StandInCore:
         face: str | int,
         mode: str,
         progress: Callable[[str, int, int], None] | None,
+        refine: bool = True,
     ) -> VirtualFace:
         if projector == "bits" and key.bits not in (8, 128, 256):
             raise BadKey(got=f"a key of {key.bits} bits", mend="take one of 8, 128 or 256 bits")

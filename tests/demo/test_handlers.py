@@ -26,7 +26,7 @@ HEX = GivenKey("hex", "256", KEY.hex(), "")
 
 
 def order(path, given=HEX, projector="floor"):
-    return anonymise.Order(path, given, projector, "largest", "portrait")
+    return anonymise.Order(path, given, projector, "largest", "portrait", True)
 
 
 def case(virtual, original, given=HEX, projector="floor"):
@@ -114,7 +114,7 @@ def test_compare_counts_pairs(core, photo, plain, save, rng):
     other = save(rng.integers(0, 256, (80, 60, 3), dtype=np.uint8), "other")
     keys = "\n".join(UserKey(bytes([n] * 16)).hex() for n in range(3))
     grid, said, heatmap, table = compare.on_compare(
-        [(photo, None), (other, None)], keys, "floor", Visitor(), quiet, core=core
+        [(photo, None), (other, None)], keys, "floor", True, Visitor(), quiet, core=core
     )
     assert grid.count("<img") == 2 + 2 * 3
     assert "all 6 pairs are different people" in said  # 2 photos, 3 pairs of keys each

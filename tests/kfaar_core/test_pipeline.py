@@ -467,3 +467,21 @@ def test_a_batch_is_its_photos_one_by_one_and_a_failed_one_does_not_stop_it(tiny
     assert isinstance(failed, NoFaceFound)
     with pytest.raises(BadSetting, match="one key for each photo"):
         list(server.anonymise_batch([photo], keys))
+
+
+def test_a_face_is_refined_unless_that_is_declined(tiny, photo, monkeypatch):
+    """What reaches the posture correction; the form floor of the preset tiny has no code of its own."""
+    codes = []
+
+    def correct(draft, original, side):
+        codes.append(draft.code)
+        return pipeline.Corrected(draft.picture, draft.latent, draft.posture)
+
+    stages = pipeline.load(replace(tiny.preset, projector="hashed"))
+    monkeypatch.setattr(stages.corrector, "correct", correct)
+    server, key = pipeline.AnonymisationServer(stages), UserKey(bytes(32))
+    for refine in (True, False):
+        server.anonymise(photo, key, refine=refine)
+        server.anonymise_all(photo, key, refine=refine)
+    assert all(code is not None and np.linalg.norm(code) == pytest.approx(1) for code in codes[:2])
+    assert codes[2:] == [None, None]

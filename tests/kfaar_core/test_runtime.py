@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kfaar_core.errors import BadSetting
-from kfaar_core.runtime import device, stream
+from kfaar_core.runtime import device, has_bfloat16, stream
 
 
 def test_a_stream_depends_on_seed_and_purpose_alone():
@@ -31,3 +31,16 @@ def test_devices(monkeypatch):
         device("tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert device() == device("cuda") == torch.device("cuda") and device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_bfloat16_where_the_hardware_has_it(monkeypatch, there):
+    class Core:
+        def get_property(self, place: str, name: str) -> list[str]:
+            assert (place, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
+            return ["FP32", "BF16"] if there else ["FP32"]
+
+    monkeypatch.setattr("openvino.Core", Core)
+    assert has_bfloat16(torch.device("cpu")) is there
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: not there)
+    assert has_bfloat16(torch.device("cuda")) is not there

@@ -97,6 +97,17 @@ def test_a_form_loads_the_weights_that_are_named_for_it_and_no_others(tiny, proj
     assert sorted(asked) == sorted(FORM_WEIGHTS[projector])
 
 
+@pytest.mark.lab
+def test_faces_of_hashed_alone_are_refined():
+    """And with no steps nothing is made ready for it."""
+    refined = {
+        (name, steps): assemble(replace(LAB, projector=name, refine_steps=steps), "cpu").corrector._refine is not None
+        for name in PROJECTORS
+        for steps in (0, 1)
+    }
+    assert refined == {(name, steps): (name, steps) == ("hashed", 1) for name, steps in refined}
+
+
 def test_forms_on_offer_are_those_whose_weights_and_thresholds_are_all_there(monkeypatch):
     present, calibrated = {"floor", "projector_hashed"}, {"floor", "hashed"}
     monkeypatch.setattr(
@@ -105,7 +116,7 @@ def test_forms_on_offer_are_those_whose_weights_and_thresholds_are_all_there(mon
     monkeypatch.setattr(assembling.weights, "WEIGHTS", {name for form in FORM_WEIGHTS.values() for name in form})
     monkeypatch.setattr(assembling, "has_calibration", lambda preset, name: preset == "lab" and name in calibrated)
     assert available_projectors() == ("floor",)
-    present.add("kvfa")
+    present.update(("kvfa", "posture_rows"))
     assert sorted(available_projectors()) == ["floor", "hashed"]
     present.update(FORM_WEIGHTS["bits"])
     assert sorted(available_projectors()) == ["floor", "hashed"]  # no thresholds yet

@@ -202,6 +202,16 @@ def bits_form(**changes: float) -> BitsRecogniser:
     return BitsRecogniser(identity, keyed_states(**changes))
 
 
+def test_h_of_a_tensor_is_h_before_it_is_made_unit(rng):
+    mean, rows = rng.standard_normal(WIDE), rng.standard_normal((D, WIDE))
+    read = LinearReader({"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy(rows)}, "code")
+    sights = torch.from_numpy(rng.standard_normal((3, WIDE)).astype(np.float32)).requires_grad_()
+    found = read.tensor(sights)
+    np.testing.assert_allclose(unit(found.detach().numpy()), read(sights.detach().numpy()), atol=1e-5)
+    found[:, 0].sum().backward()
+    np.testing.assert_allclose(sights.grad[1], rows[0], rtol=1e-5)
+
+
 @pytest.mark.parametrize("bits", LENGTHS)
 def test_a_key_of_each_length_reads_with_a_network_of_its_own(rng, bits):
     key, seen = UserKey(rng.bytes(bits // 8)), rng.standard_normal((3, SIGHT)).astype(np.float32)
