@@ -117,6 +117,19 @@ def _mtcnn(stage: str, sha256: str, size: int) -> Weight:
     )
 
 
+def _ours(name: str, data: str) -> Weight:
+    """Weights that nobody else's work is cited for."""
+    return Weight(
+        name=name,
+        file=f"{name}.safetensors",
+        sources=(Asset(),),
+        licence_code=OURS,
+        licence_weights=OURS,
+        licence_data=data,
+        citation="this project",
+    )
+
+
 KEY_LENGTHS = (8, 128, 256)  # bits, for which `bits` has networks  [paper, Table XI]
 OUR_FORMS = (  # of P and KVFA
     "floor",
@@ -170,29 +183,10 @@ WEIGHTS = {
             citation="this project; Grishchenko et al., Attention Mesh, arXiv 2006.10962, 2020",
         ),
         *(
-            Weight(
-                name=name,
-                file=f"{name}.safetensors",
-                sources=(Asset(),),
-                licence_code=OURS,
-                licence_weights=OURS,
-                licence_data="generated faces, labelled by MediaPipe Face Landmarker (Apache-2.0)",
-                citation="this project",
-            )
+            _ours(name, "generated faces, labelled by MediaPipe Face Landmarker (Apache-2.0)")
             for name in ("posture", "posture_rows")
         ),
-        *(
-            Weight(
-                name=name,
-                file=f"{name}.safetensors",
-                sources=(Asset(),),
-                licence_code=OURS,
-                licence_weights=OURS,
-                licence_data="LFW (train identities) and generated faces",
-                citation="this project",
-            )
-            for name in OUR_FORMS
-        ),
+        *(_ours(name, "LFW (train identities) and generated faces") for name in OUR_FORMS),
     )
 }
 

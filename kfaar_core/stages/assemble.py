@@ -14,6 +14,7 @@ from kfaar_core.calibration import Calibration, has_calibration, load_calibratio
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
+from kfaar_core.nets.mobile_stylegan import Synthesis
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.presets import LAB, PROJECTORS, Preset, check_projector
 from kfaar_core.records import Face, FaceCrop, Photo, Posture
@@ -22,7 +23,7 @@ from kfaar_core.stages.correct import Corrector, LatentCorrector
 from kfaar_core.stages.detect import Detector, MtcnnDetector, crop, five_points, in_photo
 from kfaar_core.stages.differentiable import Sight
 from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
-from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part
+from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part, synthesis_of
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.project import (
@@ -231,7 +232,7 @@ def assemble(
     form = form_of(preset.projector, weights.load, generator, device)
     small = None
     if form.refinable and preset.refine_steps:
-        small = generator if isinstance(generator, TorchGenerator) else TorchGenerator(generator_state, device)
+        small = generator.synthesis if isinstance(generator, TorchGenerator) else synthesis_of(generator_state, device)
     return _joined(
         preset,
         device,
@@ -264,7 +265,7 @@ def _joined(
     generator: Generator,
     posture: Mapping[str, Tensor],
     form: Form,
-    small: TorchGenerator | None,
+    small: Synthesis | None,
     calibration: Calibration,
     own_thresholds: Mapping[int, float],
 ) -> Stages:

@@ -42,11 +42,7 @@ class TorchGenerator:
     """M and G in torch; gradients flow where the caller asks for them."""
 
     def __init__(self, state: StateDict[str, Tensor], device: torch.device) -> None:
-        self.mapping, self.synthesis = Mapping(), Synthesis()
-        self.mapping.load_state_dict(part(state, "mapping."))
-        self.synthesis.load_state_dict(part(state, "synthesis."))
-        for net in (self.mapping, self.synthesis):
-            net.to(device).eval().requires_grad_(False)
+        self.mapping, self.synthesis = mapping_of(state, device), synthesis_of(state, device)
         self.w_mean = mean_style(self.mapping, device)
 
     def map(self, z: Tensor) -> Tensor:
@@ -60,9 +56,7 @@ class OpenVinoGenerator:
     """M in torch, G compiled by OpenVINO for this CPU; faces are rendered one by one."""
 
     def __init__(self, state: StateDict[str, Tensor], precision: str = "f32", threads: int = 0) -> None:
-        self.mapping = Mapping()
-        self.mapping.load_state_dict(part(state, "mapping."))
-        self.mapping.eval().requires_grad_(False)
+        self.mapping = mapping_of(state, torch.device("cpu"))
         self.w_mean = mean_style(self.mapping, torch.device("cpu"))
         self._state = {name: tensor.float().numpy() for name, tensor in part(state, "synthesis.").items()}
         self._precision, self._threads = precision, threads
@@ -86,6 +80,20 @@ class OpenVinoGenerator:
         graph = self._compiled(side)
         pictures = [graph([styles[None].numpy()])[0] for styles in w_plus.float()]
         return torch.from_numpy(np.concatenate(pictures))
+
+
+def mapping_of(state: StateDict[str, Tensor], device: torch.device) -> Mapping:
+    """M of the generator's state, frozen."""
+    net = Mapping()
+    net.load_state_dict(part(state, "mapping."))
+    return net.to(device).eval().requires_grad_(False)
+
+
+def synthesis_of(state: StateDict[str, Tensor], device: torch.device) -> Synthesis:
+    """G of the generator's state, frozen."""
+    net = Synthesis()
+    net.load_state_dict(part(state, "synthesis."))
+    return net.to(device).eval().requires_grad_(False)
 
 
 def part(state: StateDict[str, Tensor], prefix: str) -> dict[str, Tensor]:

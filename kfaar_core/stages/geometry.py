@@ -63,6 +63,11 @@ def to_portrait(landmarks: Tensor) -> Tensor:
     return landmarks * (VIEW_SIDE / 2) + centre
 
 
+def to_pixels(landmarks: Tensor, side: int) -> Tensor:
+    """(N, 478, 3) landmarks in the view's [-1, 1] -> (N, 478, 2) px of a portrait of that side."""
+    return to_portrait(landmarks)[..., :2] * side
+
+
 class GeometryReader:
     """Portraits -> Posture, by the committed network."""
 

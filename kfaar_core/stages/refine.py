@@ -8,7 +8,7 @@ the full picture is read differently is measured now and then and added.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -19,8 +19,8 @@ from torch.nn import functional
 from kfaar_core.records import Posture
 from kfaar_core.stages.correct import ANGLE_UNIT, ANGLES, vector_of
 from kfaar_core.stages.differentiable import Sight
-from kfaar_core.stages.generate import Generator, TorchGenerator, w_plus
-from kfaar_core.stages.geometry import GeometryReader, euler_degrees, to_portrait
+from kfaar_core.stages.generate import Generator, w_plus
+from kfaar_core.stages.geometry import GeometryReader, euler_degrees, to_pixels
 from kfaar_core.stages.latent import NaturalSpace
 
 SIDE = 128  # px of the small picture; 64 px halve the time and tell too little
@@ -44,7 +44,7 @@ class Refiner:
     def __init__(
         self,
         posture: Mapping[str, Tensor],
-        small: TorchGenerator,
+        small: Callable[[Tensor, int], Tensor],
         generator: Generator,
         geometry: GeometryReader,
         sight: Sight,
@@ -57,7 +57,7 @@ class Refiner:
         """
         Args:
             posture: `gain` (1536, 54) and `rows` (54, 1536), posture from w, both from train.posture.
-            small: renders the small picture, differentiably. generator: renders the full one.
+            small: w+ and side -> the small picture, differentiably. generator: renders the full one.
             space: on the device.
             steps: of the descent.
             bfloat16: for the small picture.
@@ -97,7 +97,7 @@ class Refiner:
         for step in range(self._steps):
             w = moved()
             with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
-                picture = self._small.render(w_plus(w[None]), SIDE)
+                picture = self._small(w_plus(w[None]), SIDE)
             read = self._seen(picture)
             if step % MEASURED == 0:
                 off = self._seen(self._full(w)) - read.detach()
@@ -125,7 +125,7 @@ class Refiner:
         """(1, 3, S, S) -> (1, 54 + d): posture vector and code."""
         picture = picture.float().clamp(-1, 1)
         measured = self._geometry.measure(picture)
-        landmarks = to_portrait(measured.landmarks)[..., :2] * picture.shape[-1]
+        landmarks = to_pixels(measured.landmarks, picture.shape[-1])
         angles = euler_degrees(measured.rotation) / ANGLE_UNIT
         code = self._reading.tensor(self._sight(picture, landmarks))
         return torch.cat((angles, measured.blendshapes[:, 1:], code), dim=1)

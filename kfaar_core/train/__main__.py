@@ -172,9 +172,9 @@ def posture(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     """Fit the gain of the latent posture correction, and the rows that tell a posture from a latent."""
     found, gain = Road(LAB_TRAINING, locate(data, False)).run_time_gain()
     report = posture_fit.report(found, gain)
-    for name, values in (("gain", gain), ("rows", found.rows)):
-        path = out / ("posture.safetensors" if name == "gain" else "posture_rows.safetensors")
-        _save(path, {name: torch.from_numpy(values.astype(np.float32))}, LAB_TRAINING, report)
+    for file, name, values in (("posture", "gain", gain), ("posture_rows", "rows", found.rows)):
+        state = {name: torch.from_numpy(values.astype(np.float32))}
+        _save(out / f"{file}.safetensors", state, LAB_TRAINING, report)
 
 
 @app.command()

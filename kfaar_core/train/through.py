@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from kfaar_core.stages.differentiable import Sight, crops
 from kfaar_core.stages.encode import Recogniser
 from kfaar_core.stages.generate import TorchGenerator, w_plus
-from kfaar_core.stages.geometry import GeometryReader, to_portrait
+from kfaar_core.stages.geometry import GeometryReader, to_pixels
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.posture import PostureStep
 
@@ -62,8 +62,7 @@ class Camera:
     def landmarks(self, pictures: Tensor) -> Tensor:
         """(N, 3, S, S) in [-1, 1] -> (N, 478, 2) px, in float32 throughout: half precision would lose half a pixel."""
         with torch.autocast(pictures.device.type, enabled=False):
-            found = to_portrait(self.geometry.measure(pictures).landmarks)
-        return found[..., :2] * pictures.shape[-1]
+            return to_pixels(self.geometry.measure(pictures).landmarks, pictures.shape[-1])
 
 
 class LiveFeatures:

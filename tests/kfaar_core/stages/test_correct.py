@@ -6,15 +6,10 @@ import torch
 
 from kfaar_core.records import Posture
 from kfaar_core.stages.correct import Corrected, Draft, LatentCorrector, posture_vector, vector_of
+from tests.kfaar_core.stages.stand_ins import as_posture
 
 ROWS = np.random.default_rng(0).standard_normal((54, 1536)) / 40  # a face whose posture is linear in w
 EXACT = torch.from_numpy(np.linalg.pinv(ROWS))
-
-
-def as_posture(vector: np.ndarray) -> Posture:
-    yaw, pitch, roll = 10 * vector[:3]
-    shapes = np.concatenate([[0.0], vector[3:]])
-    return Posture(float(yaw), float(pitch), float(roll), shapes, np.zeros((478, 3), np.float32))
 
 
 class World:

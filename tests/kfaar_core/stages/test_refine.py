@@ -15,10 +15,11 @@ from kfaar_core.image import open_photo
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer, load
 from kfaar_core.presets import LAB
-from kfaar_core.records import Photo, Posture
+from kfaar_core.records import Photo
 from kfaar_core.stages import refine
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.refine import Refiner
+from tests.kfaar_core.stages.stand_ins import as_posture
 
 D = 8
 CPU = torch.device("cpu")
@@ -26,7 +27,7 @@ SPACE = NaturalSpace({"natural.mean": torch.zeros(512), "natural.basis": 0.5 * t
 
 
 class World:
-    """A picture of 4 x 4 px shows 8 numbers of the code, 54 of the posture at its ends; all linear in w."""
+    """A picture of 6 x 6 px shows the 54 numbers of the posture and 8 of the code; all linear in w."""
 
     def __init__(self, bias: float = 0.0) -> None:
         draw = torch.Generator().manual_seed(0)
@@ -67,13 +68,7 @@ class World:
     def refiner(self, steps: int) -> Refiner:
         state = {"rows": self.posture, "gain": torch.linalg.pinv(self.posture)}
         sight = lambda picture, _: self.numbers(picture)  # noqa: E731
-        return Refiner(state, self, self, self, sight, self, SPACE, steps, CPU, bfloat16=False)
-
-
-def as_posture(vector: np.ndarray) -> Posture:
-    yaw, pitch, roll = 10 * vector[:3]
-    shapes = np.concatenate([[0.0], vector[3:]])
-    return Posture(float(yaw), float(pitch), float(roll), shapes, np.zeros((478, 3), np.float32))
+        return Refiner(state, self.render, self, self, sight, self, SPACE, steps, CPU, bfloat16=False)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
