@@ -12,6 +12,21 @@ from kfaar_core.errors import BadSetting
 
 
 @dataclass(frozen=True, kw_only=True)
+class Descent:
+    """How stages.refine moves a face; all chosen on 24 dev people. Prices stand beside 1 - cosine."""
+
+    steps: int = 24  # 0 leaves faces as the posture correction made them
+    side: int = 128  # px of the picture that gradients go through; 64 px tell too little
+    measured: int = 8  # steps between two looks at the full picture
+    rate: float = 0.07  # of Adam, sds of a natural coordinate
+    turn_rate: float = 0.02  # of Adam, units of a posture vector
+    betas: tuple[float, float] = (0.8, 0.95)  # of Adam
+    angle_price: float = 0.6  # of a squared gap of 10 degrees
+    shape_price: float = 0.05  # of a squared gap of a whole blendshape
+    move_price: float = 3e-4  # of a coordinate's squared move by one sd
+
+
+@dataclass(frozen=True, kw_only=True)
 class Preset:
     """One configuration of the whole system; the paper's threshold of 0.7 is from Section V-C."""
 
@@ -33,7 +48,7 @@ class Preset:
     precision: str = "bf16"  # of the CPU runtime, where the CPU has it; PSNR 45 dB to f32   [dev]
     # correct
     correct_steps: int = 2  # renders after x': correct, measure, correct           [dev]
-    refine_steps: int = 12  # of the descent that follows, where P says what KVFA shall read  [dev]
+    descent: Descent = Descent()  # that follows, where P says what KVFA shall read   [dev]
     turn_steps: int = 4  # further ones that correct the head's angles alone       [dev]
     # recognise
     match_threshold: float = 0.7  # accept when cosine >= this; the paper's          [paper, V-C]
@@ -57,7 +72,7 @@ TINY = replace(
     side=32,
     sides=(32, 64),
     face_min=12,
-    refine_steps=0,
+    descent=Descent(steps=0),
 )
 PROJECTORS = ("floor", "hashed", "bits")  # forms of P and KVFA
 PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}

@@ -7,8 +7,8 @@ Every block doubles the side by an inverse Haar transform (4C channels become C)
 3x3 and pointwise 1x1. A style scales the channels before each convolution; nothing is demodulated.
 
 A smaller picture comes from the low band: blocks above its side do not double it, but pass on what the four pixels of
-each would have in common. At 128 px that is within 30 dB of the large picture made small, for an eighth of the work and
-of its gradient's.
+each would have in common, a quarter of the channels. At 128 px that is within 30 dB of the large picture made small,
+for a tenth of the work and of its gradient's.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ class Mapping(nn.Module):
 
 def inverse_haar(x: Tensor) -> Tensor:
     """(N, 4C, H, W), blocks low | vertical | horizontal | diagonal detail -> (N, C, 2H, 2W)."""
-    low, vertical, horizontal, diagonal = x.chunk(4, dim=1)
+    low, vertical, horizontal, diagonal = x.permute(0, 2, 3, 1).chunk(4, dim=3)  # (N, H, W, C), so that C stays last
     a, b = low + vertical, low - vertical
     c, d = horizontal + diagonal, horizontal - diagonal
-    top = torch.stack((a + c, a - c), dim=-1).flatten(-2)  # (N, C, H, 2W)
-    bottom = torch.stack((b + d, b - d), dim=-1).flatten(-2)
-    return 0.5 * torch.stack((top, bottom), dim=-2).flatten(-3, -2)  # (N, C, 2H, 2W)
+    top = torch.stack((a + c, a - c), dim=3).flatten(2, 3)  # (N, H, 2W, C)
+    bottom = torch.stack((b + d, b - d), dim=3).flatten(2, 3)
+    return 0.5 * torch.stack((top, bottom), dim=2).flatten(1, 2).permute(0, 3, 1, 2)  # (N, C, 2H, 2W)
 
 
 class Style(nn.Module):
-    """w (N, 512) -> the factors (N, C, 1, 1) that scale C channels."""
+    """w (N, 512) -> the factors (N, C, 1, 1) that scale C channels, or the first of them where x has no more."""
 
     def __init__(self, channels: int, width: int = 512) -> None:
         super().__init__()
         self.affine = nn.Linear(width, channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        return x * self.affine(w)[:, :, None, None]
+        return x * self.affine(w)[:, : x.shape[1], None, None]
 
 
 class SeparableConv(nn.Module):
@@ -68,8 +68,12 @@ class SeparableConv(nn.Module):
         self.pointwise = nn.Conv2d(channels, out_channels, 1)
         self.noise = nn.Parameter(torch.zeros(1, 1, side, side))
 
-    def forward(self, x: Tensor, w: Tensor, low: bool = False) -> Tensor:
-        """low: x is the low band, which varies so slowly that a depthwise kernel is its sum, and noise its mean."""
+    def forward(self, x: Tensor, w: Tensor, low: bool = False, channels: int | None = None) -> Tensor:
+        """
+        Args:
+            low: x is the low band, which varies so slowly that a depthwise kernel is its sum, and noise its mean.
+            channels: answer the first of them alone.
+        """
         noise: Tensor = self.noise
         x = self.style(x, w)
         if low:
@@ -77,7 +81,8 @@ class SeparableConv(nn.Module):
             noise = functional.adaptive_avg_pool2d(noise, x.shape[-1])
         else:
             x = self.depthwise(x)
-        return functional.leaky_relu(self.pointwise(x) + noise, SLOPE)
+        weight, bias = (each[:channels] for each in self.pointwise.parameters())
+        return functional.leaky_relu(functional.conv2d(x, weight, bias) + noise, SLOPE)
 
 
 class Block(nn.Module):
@@ -89,11 +94,17 @@ class Block(nn.Module):
         self.conv1 = SeparableConv(channels // 4, out_channels, side)
         self.conv2 = SeparableConv(out_channels, out_channels, side)
 
-    def forward(self, x: Tensor, up: Tensor, w1: Tensor, w2: Tensor, low: bool = False) -> Tensor:
-        """low: answer the low band alone, which keeps the side."""
+    def forward(
+        self, x: Tensor, up: Tensor, w1: Tensor, w2: Tensor, low: bool = False, channels: int | None = None
+    ) -> Tensor:
+        """
+        Args:
+            low: x is the low band alone, a quarter of the channels, and keeps its side.
+            channels: answer the first of them alone.
+        """
         x = self.up(x, up)
-        x = 0.5 * x.chunk(4, dim=1)[0] if low else inverse_haar(x)
-        return self.conv2(self.conv1(x, w1, low), w2, low)
+        x = 0.5 * x if low else inverse_haar(x)
+        return self.conv2(self.conv1(x, w1, low), w2, low, channels)
 
 
 class Synthesis(nn.Module):
@@ -111,11 +122,13 @@ class Synthesis(nn.Module):
         self.to_rgb = nn.Conv2d(64, 12, 1)
 
     def forward(self, w_plus: Tensor, side: int = 512) -> Tensor:
-        w = w_plus.unbind(dim=1)
+        w = w_plus.to(self.start.dtype).unbind(dim=1)
         x = self.start_conv(self.start_style(self.start, w[0])) + self.start_noise
         x = functional.leaky_relu(x, SLOPE)  # (N, 512, 4, 4)
+        low = [*(8 << i > side for i in range(len(self.blocks))), False]
         for i, block in enumerate(self.blocks):
-            x = block(x, *w[1 + 3 * i : 4 + 3 * i], low=8 << i > side)
+            channels = OUT_CHANNELS[i] // 4 if low[i + 1] else None  # all that the next block would look at
+            x = block(x, *w[1 + 3 * i : 4 + 3 * i], low[i], channels)
         x = self.to_rgb(self.to_rgb_style(x, w[-1]))  # (N, 12, 512, 512) or smaller
         # The low band, halved, is the 512 px picture: the last Haar step only adds the finest detail.
         return inverse_haar(x) if side == 1024 else 0.5 * x[:, :3]

@@ -231,8 +231,9 @@ def assemble(
         generator = OpenVinoGenerator(generator_state, preset.precision, threads)
     form = form_of(preset.projector, weights.load, generator, device)
     small = None
-    if form.refinable and preset.refine_steps:
-        small = generator.synthesis if isinstance(generator, TorchGenerator) else synthesis_of(generator_state, device)
+    if form.refinable and preset.descent.steps:
+        halves = preset.precision == "bf16" and runtime.has_bfloat16(device)
+        small = synthesis_of(generator_state, device, torch.bfloat16 if halves else torch.float32)
     return _joined(
         preset,
         device,
@@ -274,10 +275,7 @@ def _joined(
     by = form.refinable
     if small and by:
         state, sight = {**posture, "rows": by.rows}, Sight(encoder, by.net, device)
-        halves = preset.precision == "bf16" and runtime.has_bfloat16(device)
-        refine = Refiner(
-            state, small, generator, geometry, sight, by.reading, by.space, preset.refine_steps, device, halves
-        )
+        refine = Refiner(state, small, generator, geometry, sight, by.reading, by.space, preset.descent, device)
     return Stages(
         preset=preset,
         device=device,

@@ -1,6 +1,7 @@
 """What E, F and the geometry network see of a picture, as functions of its tensor that a gradient goes through.
 
 They agree with what image.warp, MeanFace.view and Recogniser.align make of a picture's levels, but for the rounding.
+Gradients also go through the landmarks that place a face: what a face moves by, its frame moves by too.
 """
 
 from __future__ import annotations
@@ -10,62 +11,75 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kfaar_core import image
 from kfaar_core.nets.reader_net import TEXTURE, ReaderNet
+from kfaar_core.stages.detect import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP
 from kfaar_core.stages.encode import Recogniser
-from kfaar_core.stages.face_view import FRAME, GREY, MeanFace, upright
+from kfaar_core.stages.face_view import FRAME, GREY, UPRIGHT, MeanFace
 
 
-def warp(pictures: Tensor, to_source: list[np.ndarray], size: tuple[int, int]) -> Tensor:
+def similarity(source: np.ndarray, target: Tensor) -> Tensor:
+    """image.similarity of (P, 2) points with N times as many: (N, P, 2) -> (N, 3, 3), the last row 0 0 1."""
+    start = torch.from_numpy(source).to(target)
+    start_mean, goal_mean = start.mean(dim=0), target.mean(dim=1)
+    x, y = start - start_mean, target - goal_mean[:, None]
+    cos = (x * y).sum(dim=(1, 2)) / x.square().sum()
+    sin = (x[:, 0] * y[..., 1] - x[:, 1] * y[..., 0]).sum(dim=1) / x.square().sum()
+    turn = torch.stack((cos, -sin, sin, cos), dim=1).unflatten(1, (2, 2))
+    top = torch.cat((turn, (goal_mean - turn @ start_mean)[:, :, None]), dim=2)
+    return torch.cat((top, top.new_tensor([0.0, 0.0, 1.0]).expand(len(top), 1, 3)), dim=1)
+
+
+def five_points(landmarks: Tensor) -> Tensor:
+    """detect.five_points of N faces: (N, 478, 2) -> (N, 5, 2)."""
+    eyes = [landmarks[:, corners].mean(dim=1) for corners in EYE_CORNERS]
+    return torch.stack([*eyes, landmarks[:, NOSE_TIP], *(landmarks[:, corner] for corner in MOUTH_CORNERS)], dim=1)
+
+
+def warp(pictures: Tensor, to_source: Tensor, size: tuple[int, int]) -> Tensor:
     """image.warp for tensors, without its rounding to levels: differentiable, on any device.
 
     Args:
         pictures: (N, 3, H, W).
-        to_source: N of (2, 3), output px -> px of the picture.
+        to_source: (N, 3, 3), output px -> px of the picture.
         size: (width, height) of the output.
 
     Returns:
         (N, 3, height, width).
     """
     height, width = pictures.shape[-2:]
-    to_unit = np.array([[2 / width, 0, -1], [0, 2 / height, -1]])  # px -> the [-1, 1] of grid_sample
-    of_unit = np.array([[size[0] / 2, 0, size[0] / 2], [0, size[1] / 2, size[1] / 2]])
+    to_unit = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])  # px -> the [-1, 1] of grid_sample
+    of_unit = np.array([[size[0] / 2, 0, size[0] / 2], [0, size[1] / 2, size[1] / 2], [0, 0, 1]])
+    before, after = (torch.from_numpy(matrix).to(to_source) for matrix in (to_unit, of_unit))
+    theta = (before @ to_source @ after)[:, :2].to(pictures.dtype)
     turned = []
-    for picture, matrix in zip(pictures.split(1), to_source, strict=True):
-        scale = max(1.0, float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))))  # shrink first, so that nothing aliases
+    for picture, matrix, way in zip(pictures.split(1), to_source, theta.split(1), strict=True):
+        shrink = torch.linalg.det(matrix.detach()[:2, :2]).abs().sqrt()  # first, so that nothing aliases
+        scale = max(1.0, float(shrink))
         small = (round(height / scale), round(width / scale))
         picture = functional.interpolate(picture, size=small, mode="bicubic", align_corners=False, antialias=True)
-        theta = torch.from_numpy(image.compose(image.compose(to_unit, matrix), of_unit)).to(picture)
-        grid = functional.affine_grid(theta[None], [1, 3, size[1], size[0]], align_corners=False)
+        grid = functional.affine_grid(way, [1, 3, size[1], size[0]], align_corners=False)
         turned.append(functional.grid_sample(picture, grid, "bicubic", "border", align_corners=False))
     return torch.cat(turned)
-
-
-def points(landmarks: Tensor) -> np.ndarray:
-    """(N, 478, 2) float64 for the closed forms that place a face; no gradient goes this way."""
-    return landmarks.detach().double().cpu().numpy()
 
 
 def crops(pictures: Tensor, landmarks: Tensor, encoder: Recogniser) -> Tensor:
     """Portraits aligned for a recogniser: (N, 3, h, w) in about [-1, 1]."""
     alignment = encoder.alignment
-    return warp(pictures, [alignment.to_source(face) for face in points(landmarks)], alignment.size)
+    chosen = five_points(landmarks) if alignment.landmarks is None else landmarks[:, alignment.landmarks]
+    return warp(pictures, similarity(alignment.template, chosen), alignment.size)
 
 
 def view(face: MeanFace, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
     """MeanFace.view for tensors, without its rounding.
 
-    The upright frame counts as given: gradients reach the texture through its levels, and the shape through
-    the landmarks within the frame.
-
     Returns:
         Textures (N, 3, 96, 80) in about [-1, 1] and shapes (N, 478, 2) px in the upright frame.
     """
-    to_picture = [upright(each)[0] for each in points(landmarks)]
-    to_frame = torch.from_numpy(np.stack([image.invert(each) for each in to_picture])).to(landmarks)
-    shapes = landmarks @ to_frame[:, :, :2].mT + to_frame[:, None, :, 2]
+    to_picture = similarity(UPRIGHT, five_points(landmarks))
+    to_frame = torch.linalg.inv(to_picture)
+    shapes = landmarks @ to_frame[:, :2, :2].mT + to_frame[:, None, :2, 2]
     frames = warp(pictures, to_picture, FRAME)
-    grid = torch.from_numpy(np.stack([face.grid(shape) for shape in points(shapes)])).to(frames)  # (N, n, 2)
+    grid = face.grid(shapes).to(frames.dtype)  # (N, n, 2)
     seen = functional.grid_sample(frames, grid[:, None], padding_mode="border", align_corners=False)[:, :, 0]
     texture = frames.new_full((len(frames), 3, TEXTURE[0] * TEXTURE[1]), GREY / 127.5 - 1)
     inside = torch.from_numpy(face.inside).to(frames.device)

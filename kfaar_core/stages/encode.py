@@ -63,7 +63,8 @@ class Recogniser:
             flip: add the feature of the mirrored crop.
         """
         self.alignment, self._flip = alignment, flip
-        self._net = net.to(device).eval().requires_grad_(False)
+        net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self._net = net.eval().requires_grad_(False)
         self._mean = mean.to(device)
 
     def mirrored(self) -> Recogniser:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.spatial
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from kfaar_core import image
@@ -56,17 +57,18 @@ class MeanFace:
         found, places = found[self.inside], places[self.inside]
         affine = triangles.transform[found]  # scipy's: two rows of the map to barycentric coordinates, then the origin
         two = np.einsum("nij,nj->ni", affine[:, :2], places - affine[:, 2])
-        self._weights = np.concatenate([two, 1 - two.sum(axis=1, keepdims=True)], axis=1)  # (n, 3)
-        self._corners = triangles.simplices[found]  # (n, 3) landmarks
+        weights = np.concatenate([two, 1 - two.sum(axis=1, keepdims=True)], axis=1)  # (n, 3)
+        self._weights = torch.from_numpy(weights)[:, :, None]
+        self._corners = torch.from_numpy(triangles.simplices[found]).long()  # (n, 3) landmarks
 
-    def grid(self, shape: np.ndarray) -> np.ndarray:
-        """Where the pixels inside the mean face lie in a face: (n, 2) float32 in [-1, 1] of the upright frame.
+    def grid(self, shapes: Tensor) -> Tensor:
+        """Where the pixels inside the mean face lie in N faces: (N, n, 2) in [-1, 1] of the upright frame.
 
         Args:
-            shape: (478, 2) px in that frame.
+            shapes: (N, 478, 2) px in that frame.
         """
-        places = np.einsum("nk,nkd->nd", self._weights, shape[self._corners])  # px in the frame
-        return (places / FRAME * 2 - 1).astype(np.float32)
+        places = (self._weights.to(shapes) * shapes[:, self._corners]).sum(dim=2)  # px in the frame
+        return places / shapes.new_tensor(FRAME) * 2 - 1
 
     def view(self, picture: np.ndarray, landmarks: np.ndarray) -> FaceView:
         """
@@ -76,7 +78,7 @@ class MeanFace:
         """
         to_picture, shape = upright(landmarks)
         frame = torch.from_numpy(image.warp(picture, to_picture, FRAME)).permute(2, 0, 1)[None].float()
-        grid = torch.from_numpy(self.grid(shape))[None, None]
+        grid = self.grid(torch.from_numpy(shape)[None]).float()[:, None]
         seen = functional.grid_sample(frame, grid, padding_mode="border", align_corners=False)[0, :, 0].T
         texture = np.full((TEXTURE[0] * TEXTURE[1], 3), GREY, dtype=np.uint8)
         texture[self.inside] = seen.round().numpy().astype(np.uint8)

@@ -89,11 +89,12 @@ def mapping_of(state: StateDict[str, Tensor], device: torch.device) -> Mapping:
     return net.to(device).eval().requires_grad_(False)
 
 
-def synthesis_of(state: StateDict[str, Tensor], device: torch.device) -> Synthesis:
-    """G of the generator's state, frozen."""
+def synthesis_of(state: StateDict[str, Tensor], device: torch.device, dtype: torch.dtype = torch.float32) -> Synthesis:
+    """G of the generator's state, frozen; channels lie innermost, where convolutions are quickest."""
     net = Synthesis()
     net.load_state_dict(part(state, "synthesis."))
-    return net.to(device).eval().requires_grad_(False)
+    net.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    return net.eval().requires_grad_(False)
 
 
 def part(state: StateDict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -16,19 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kfaar_core.presets import Descent
 from kfaar_core.records import Posture
 from kfaar_core.stages.correct import ANGLE_UNIT, ANGLES, vector_of
 from kfaar_core.stages.differentiable import Sight
 from kfaar_core.stages.generate import Generator, w_plus
 from kfaar_core.stages.geometry import GeometryReader, euler_degrees, to_pixels
 from kfaar_core.stages.latent import NaturalSpace
-
-SIDE = 128  # px of the small picture; 64 px halve the time and tell too little
-MEASURED = 6  # steps between two looks at the full picture
-RATE, TURN_RATE = 0.05, 0.02  # of Adam: sds of a natural coordinate, and units of a posture vector
-BETAS = (0.8, 0.95)
-# Prices beside 1 - cosine: of a squared gap of 10 degrees, of a whole blendshape, and of a coordinate's move by one sd.
-ANGLE_PRICE, SHAPE_PRICE, MOVE_PRICE = 1.25, 0.1, 6e-4
 
 
 class Reading(Protocol):
@@ -50,22 +44,19 @@ class Refiner:
         sight: Sight,
         reading: Reading,
         space: NaturalSpace,
-        steps: int,
+        descent: Descent,
         device: torch.device,
-        bfloat16: bool,
     ) -> None:
         """
         Args:
             posture: `gain` (1536, 54) and `rows` (54, 1536), posture from w, both from train.posture.
             small: w+ and side -> the small picture, differentiably. generator: renders the full one.
             space: on the device.
-            steps: of the descent.
-            bfloat16: for the small picture.
         """
         self._gain, self._rows = (posture[name].float().to(device) for name in ("gain", "rows"))
         self._small, self._generator, self._geometry = small, generator, geometry
         self._sight, self._reading, self._space = sight, reading, space
-        self._steps, self._device, self._bfloat16 = steps, device, bfloat16
+        self._with, self._device = descent, device
 
     def __call__(self, latent: Tensor, original: Posture, code: np.ndarray) -> Tensor:
         """
@@ -86,32 +77,31 @@ class Refiner:
         natural = self._space.of_w(latent)
         away = torch.zeros_like(natural, requires_grad=True)  # along natural coordinates, which leaves the posture
         turn = torch.zeros_like(wanted, requires_grad=True)  # along the posture correction's own moves
-        rates = (RATE, TURN_RATE)
-        adam = torch.optim.Adam([{"params": [away]}, {"params": [turn]}], betas=BETAS)
+        how = self._with
+        rates = (how.rate, how.turn_rate)
+        adam = torch.optim.Adam([{"params": [away]}, {"params": [turn]}], betas=how.betas)
 
         def moved() -> Tensor:
             move = (self._space.to_w(natural + away) - latent).flatten()
             return latent + (move + self._gain @ (turn - self._rows @ move)).reshape(latent.shape)
 
         off = torch.zeros(())
-        for step in range(self._steps):
+        for step in range(how.steps):
             w = moved()
-            with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
-                picture = self._small(w_plus(w[None]), SIDE)
-            read = self._seen(picture)
-            if step % MEASURED == 0:
+            read = self._seen(self._small(w_plus(w[None]), how.side))
+            if step % how.measured == 0:
                 off = self._seen(self._full(w)) - read.detach()
             posture, found = (read + off).split((len(wanted), aim.shape[1]), dim=1)
             gap = (posture[0] - wanted).square()
             loss = (
                 -functional.cosine_similarity(found, aim)[0]
-                + ANGLE_PRICE * gap[ANGLES].sum()
-                + SHAPE_PRICE * gap[ANGLES.stop :].sum()
-                + MOVE_PRICE * away.square().sum()
+                + how.angle_price * gap[ANGLES].sum()
+                + how.shape_price * gap[ANGLES.stop :].sum()
+                + how.move_price * away.square().sum()
             )
             adam.zero_grad()
             loss.backward()
-            calmer = min(1.0, 2 * (1 - step / self._steps))  # the second half of the way is slower and slower
+            calmer = min(1.0, 2 * (1 - step / how.steps))  # the second half of the way is slower and slower
             for group, rate in zip(adam.param_groups, rates, strict=True):
                 group["lr"] = rate * calmer
             adam.step()

@@ -10,7 +10,7 @@ from torch import nn
 from kfaar_core.calibration import Calibration
 from kfaar_core.errors import BadSetting, BadWeights
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import LAB, PROJECTORS, TINY
+from kfaar_core.presets import LAB, PROJECTORS, TINY, Descent
 from kfaar_core.stages import assemble as assembling
 from kfaar_core.stages import tiny as tiny_stages
 from kfaar_core.stages.assemble import FORM_WEIGHTS, assemble, available_projectors, form_of, recogniser
@@ -100,11 +100,11 @@ def test_a_form_loads_the_weights_that_are_named_for_it_and_no_others(tiny, proj
 @pytest.mark.lab
 def test_faces_of_hashed_alone_are_refined():
     """And with no steps nothing is made ready for it."""
-    refined = {
-        (name, steps): assemble(replace(LAB, projector=name, refine_steps=steps), "cpu").corrector._refine is not None
-        for name in PROJECTORS
-        for steps in (0, 1)
-    }
+    refined = {}
+    for name in PROJECTORS:
+        for steps in (0, 1):
+            stages = assemble(replace(LAB, projector=name, descent=Descent(steps=steps)), "cpu")
+            refined[name, steps] = stages.corrector._refine is not None
     assert refined == {(name, steps): (name, steps) == ("hashed", 1) for name, steps in refined}
 
 

@@ -14,9 +14,8 @@ from torch import Tensor
 from kfaar_core.image import open_photo
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer, load
-from kfaar_core.presets import LAB
+from kfaar_core.presets import LAB, Descent
 from kfaar_core.records import Photo
-from kfaar_core.stages import refine
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.refine import Refiner
 from tests.kfaar_core.stages.stand_ins import as_posture
@@ -68,7 +67,7 @@ class World:
     def refiner(self, steps: int) -> Refiner:
         state = {"rows": self.posture, "gain": torch.linalg.pinv(self.posture)}
         sight = lambda picture, _: self.numbers(picture)  # noqa: E731
-        return Refiner(state, self.render, self, self, sight, self, SPACE, steps, CPU, bfloat16=False)
+        return Refiner(state, self.render, self, self, sight, self, SPACE, Descent(steps=steps), CPU)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -115,7 +114,7 @@ def test_what_the_full_picture_says_counts(start, aim):
     world = World(bias=1.0)
     found = world.refiner(40)(start, as_posture(held(world, start)), aim)
     assert cosine(read(world, found), aim) > 0.9
-    assert world.small == 40 and world.full == len(range(0, 40, refine.MEASURED))
+    assert world.small == 40 and world.full == len(range(0, 40, LAB.descent.measured))
 
 
 def test_more_steps_read_better_and_none_change_nothing(start, aim):
@@ -140,8 +139,8 @@ def test_it_works_where_the_pipeline_forbids_gradients(start, aim):
 def test_kvfa_reads_a_refined_face_better():
     photo, key = open_photo(Path("assets/examples/person-1.png")), UserKey(bytes(range(32)))
     cosines = []
-    for steps in (0, LAB.refine_steps):
-        stages = load(replace(LAB, refine_steps=steps))
+    for steps in (0, LAB.descent.steps):
+        stages = load(replace(LAB, descent=Descent(steps=steps)))
         answer = AnonymisationServer(stages).anonymise(photo, key)
         readout = AuthenticationServer(stages).readout(Photo(answer.portrait), photo)
         cosines.append(readout.with_key(key).cosine)

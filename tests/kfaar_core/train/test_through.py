@@ -18,7 +18,7 @@ from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.geometry_net import Geometry
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.stages.assemble import recogniser
-from kfaar_core.stages.differentiable import Sight, crops, points, view
+from kfaar_core.stages.differentiable import Sight, crops, view
 from kfaar_core.stages.encode import DLIB, Recogniser
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.generate import part
@@ -231,7 +231,7 @@ def encoder() -> Recogniser:
 def test_e_sees_what_it_sees_at_run_time(portrait, encoder):
     pictures, landmarks = portrait
     ours = encoder.raw(crops(pictures, landmarks, encoder))[0]
-    theirs = torch.from_numpy(encoder.raw_of(image.to_uint8(pictures)[0], points(landmarks)[0]))
+    theirs = torch.from_numpy(encoder.raw_of(image.to_uint8(pictures)[0], landmarks[0].numpy()))
     off = torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs)
     assert torch.cosine_similarity(ours, theirs, dim=0) > 0.99 and off < 0.1
 
@@ -243,13 +243,13 @@ def test_f_sees_what_it_sees_at_run_time(portrait):
     net = reader_net(part(state, "net."))
     face = MeanFace(net.mean_shape.numpy())
     levels = image.to_uint8(pictures)[0]
-    expected = face.view(levels, points(landmarks)[0])
+    expected = face.view(levels, landmarks[0].numpy())
     texture, shape = view(face, pictures, landmarks)
     np.testing.assert_allclose(shape[0].numpy(), expected.shape, atol=1e-2)
     off = np.abs((texture[0].permute(1, 2, 0).numpy() + 1) * 127.5 - expected.texture)
     assert off.mean() < 1 and np.quantile(off, 0.99) < 5  # the kernels of the two warps differ a little
     ours = net(texture, shape)[0]
-    theirs = torch.from_numpy(FaceReader(state, CPU)(levels, points(landmarks)[0]))
+    theirs = torch.from_numpy(FaceReader(state, CPU)(levels, landmarks[0].numpy()))
     assert torch.cosine_similarity(ours, theirs, dim=0) > 0.99
 
 

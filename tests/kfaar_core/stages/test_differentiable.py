@@ -1,0 +1,68 @@
+"""Where a face is placed by its landmarks, what moves it moves its frame too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from kfaar_core import image
+from kfaar_core.stages import detect
+from kfaar_core.stages.differentiable import crops, five_points, similarity, view
+from kfaar_core.stages.encode import DLIB, JUDGE, Recogniser
+from kfaar_core.stages.face_view import MeanFace, upright
+from kfaar_core.stages.tiny import TinyGeometry
+
+SIDE = 256
+FACE = torch.from_numpy((TinyGeometry().points[:, :2] + 0.5) * SIDE / 2).float()[None]  # (1, 478, 2) px, in the middle
+
+
+def scene(shift: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Soft waves of colour, and a face upon them, both moved by so many px and grown about the middle."""
+    ahead = (torch.arange(SIDE) + 0.5 - SIDE / 2 - shift) / size
+    x, y = ahead[None, :], ((torch.arange(SIDE) + 0.5 - SIDE / 2) / size)[:, None]
+    colours = [torch.sin(x / 19 + y / 24 + phase) + 0.5 * torch.cos(y / 18 - x / 30) for phase in (0.0, 1.0, 2.0)]
+    middle = torch.tensor([SIDE / 2, SIDE / 2])
+    moved = (FACE - middle) * size + middle + torch.stack((shift, torch.zeros(())))
+    return 0.5 * torch.stack(colours)[None], moved
+
+
+def encoder(alignment) -> Recogniser:
+    return Recogniser(torch.nn.Identity(), alignment, torch.zeros(1), torch.device("cpu"), flip=False)
+
+
+LOOKS = {
+    "E": lambda picture, landmarks: crops(picture, landmarks, encoder(DLIB)),
+    "the judge": lambda picture, landmarks: crops(picture, landmarks, encoder(JUDGE)),
+    "F": lambda picture, landmarks: view(MeanFace(upright(FACE[0].numpy())[1]), picture, landmarks)[0],
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+@pytest.mark.parametrize("change", [0, 1], ids=["shifted", "grown"])
+def test_a_face_that_moves_as_a_whole_looks_the_same(look, change):
+    """By the derivative, which sees a change where the frame counts as given. Torch's bicubic kernel follows no ramp
+    exactly, so something of it remains."""
+    at = (torch.zeros(()), torch.ones(()))
+    by = tuple(torch.tensor(float(i == change)) for i in (0, 1))
+
+    def follows(shift: Tensor, size: Tensor) -> Tensor:
+        return look(*scene(shift, size))
+
+    def stays(shift: Tensor, size: Tensor) -> Tensor:
+        picture, landmarks = scene(shift, size)
+        return look(picture, landmarks.detach())
+
+    slopes = [torch.autograd.functional.jvp(each, at, by)[1].square().mean().sqrt() for each in (follows, stays)]
+    assert slopes[0] < 0.3 * slopes[1]
+
+
+def test_the_placement_is_that_of_run_time():
+    rng = np.random.default_rng(0)
+    source, targets = rng.normal(size=(5, 2)), rng.normal(size=(3, 5, 2))
+    found = similarity(source, torch.from_numpy(targets))
+    expected = np.stack([image.similarity(source, target) for target in targets])
+    np.testing.assert_allclose(found[:, :2].numpy(), expected, atol=1e-12)
+    assert (found[:, 2] == torch.tensor([0.0, 0.0, 1.0])).all()
+    np.testing.assert_allclose(five_points(FACE)[0].numpy(), detect.five_points(FACE[0].numpy()), atol=1e-4)
