@@ -8,7 +8,7 @@ Every block doubles the side by an inverse Haar transform (4C channels become C)
 
 A smaller picture comes from the low band: blocks above its side do not double it, but pass on what the four pixels of
 each would have in common, a quarter of the channels. At 128 px that is within 30 dB of the large picture made small,
-for a tenth of the work and of its gradient's.
+for a fraction of the work and of its gradient's.
 """
 
 from __future__ import annotations
