@@ -275,7 +275,9 @@ def _joined(
     by = form.refinable
     if small and by:
         state, sight = {**posture, "rows": by.rows}, Sight(encoder, by.net, device)
-        refine = Refiner(state, small, generator, geometry, sight, by.reading, by.space, preset.descent, device)
+        refine = Refiner(
+            state, small, generator, geometry, sight, by.reading, form.identity, by.space, preset.descent, device
+        )
     return Stages(
         preset=preset,
         device=device,

@@ -36,12 +36,20 @@ def rotation_of(key: UserKey, dimension: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Aim:
+    """What KVFA shall see of a virtual face, and what it shall not."""
+
+    code: np.ndarray  # (d,) O_k u of unit length: what h shall read
+    identity: np.ndarray  # (d,) u of the photo, of unit length: what E shall not
+
+
+@dataclass(frozen=True)
 class Projected:
     """What P answers."""
 
     latent: Tensor  # (3, 512) float32: w of the coarse, middle and fine layers
     space: str  # "w": M is the identity; "z": M follows
-    code: np.ndarray | None = None  # O_k u (d,) of unit length, which `hashed` KVFA shall read
+    aim: Aim | None = None  # of `hashed`
 
 
 class IdentityMap:
@@ -71,6 +79,11 @@ class IdentityMap:
         """(..., D) raw features of E -> (..., d) float64 of unit length."""
         u = (feature - self._mean) @ self._map.T
         return u / np.linalg.norm(u, axis=-1, keepdims=True)
+
+    def tensor(self, sight: Tensor) -> Tensor:
+        """(N, S) sights, which begin with E's raw feature -> (N, d) float32, not normalised; differentiable."""
+        mean, rows = (torch.from_numpy(values).to(sight) for values in (self._mean, self._map))
+        return (sight[:, : self.width] - mean) @ rows.T
 
 
 class Projector(Protocol):
@@ -119,13 +132,14 @@ class HashedProjector:
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
         """(D,) raw feature of E and a key of any length."""
         d = self._identity.dimension
-        code = rotation_of(key, d) @ self._identity(feature)  # (d,)
+        identity = self._identity(feature)  # (d,)
+        code = rotation_of(key, d) @ identity  # (d,)
         draw = key.rng("nuisance")
         look = draw.standard_normal(self._net.look)
         rest = self._size * draw.standard_normal((GROUPS, 512 - LEADING))
         leading = self._net(_row(np.sqrt(d) * code), _row(look))[0]  # (3, 32)
         v = torch.cat((leading, torch.from_numpy(rest).float()), dim=-1)  # (3, 512)
-        return Projected(latent=self._space.to_w(v), space="w", code=code)
+        return Projected(latent=self._space.to_w(v), space="w", aim=Aim(code, identity))
 
 
 def hashed_net(state: Mapping[str, Tensor], dimension: int) -> HashedNet:

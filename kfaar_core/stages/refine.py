@@ -2,8 +2,9 @@
 
 P and the posture correction know the generator by stand-ins; what a face really shows differs from face to face. So the
 latent descends, as in GAN inversion by optimisation (Abdal et al., arXiv 1904.03189), on what the networks see of the
-rendered face: KVFA's reading and the posture. Gradients go through a small picture, the generator's low band; how much
-the full picture is read differently is measured now and then and added.
+rendered face: KVFA's reading, the person whom E sees without a key, who shall be another, and the posture. Gradients
+go through a small picture, the generator's low band; how much the full picture is read differently is measured now and
+then and added.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,13 +23,14 @@ from kfaar_core.stages.differentiable import Sight
 from kfaar_core.stages.generate import Generator, w_plus
 from kfaar_core.stages.geometry import GeometryReader, euler_degrees, to_pixels
 from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.stages.project import Aim
 
 
 class Reading(Protocol):
-    """h: what LinearReader is."""
+    """h and u: what LinearReader and IdentityMap are."""
 
     def tensor(self, sight: Tensor) -> Tensor:
-        """(N, S) sights -> (N, d) codes, not normalised; differentiable."""
+        """(N, S) sights -> (N, d), not normalised; differentiable."""
 
 
 class Refiner:
@@ -43,6 +44,7 @@ class Refiner:
         geometry: GeometryReader,
         sight: Sight,
         reading: Reading,
+        identity: Reading,
         space: NaturalSpace,
         descent: Descent,
         device: torch.device,
@@ -55,25 +57,27 @@ class Refiner:
         """
         self._gain, self._rows = (posture[name].float().to(device) for name in ("gain", "rows"))
         self._small, self._generator, self._geometry = small, generator, geometry
-        self._sight, self._reading, self._space = sight, reading, space
+        self._sight, self._reading, self._identity, self._space = sight, reading, identity, space
         self._with, self._device = descent, device
 
-    def __call__(self, latent: Tensor, original: Posture, code: np.ndarray) -> Tensor:
+    def __call__(self, latent: Tensor, original: Posture, aim: Aim) -> Tensor:
         """
         Args:
             latent: (3, 512) w of a face whose posture is about right.
             original: the posture that it shall have.
-            code: (d,) what KVFA shall read.
+            aim: what KVFA shall see of it.
 
         Returns:
             (3, 512).
         """
         with torch.inference_mode(False), torch.enable_grad():
-            aim = torch.from_numpy(code).float().to(self._device)[None]
-            wanted = torch.from_numpy(vector_of(original)).float().to(self._device)
-            return self._descent(latent.clone().to(self._device), wanted, aim)
+            wanted, code, identity = (
+                torch.from_numpy(values).float().to(self._device)
+                for values in (vector_of(original), aim.code, aim.identity)
+            )
+            return self._descent(latent.clone().to(self._device), wanted, code, identity)
 
-    def _descent(self, latent: Tensor, wanted: Tensor, aim: Tensor) -> Tensor:
+    def _descent(self, latent: Tensor, wanted: Tensor, code: Tensor, identity: Tensor) -> Tensor:
         natural = self._space.of_w(latent)
         away = torch.zeros_like(natural, requires_grad=True)  # along natural coordinates, which leaves the posture
         turn = torch.zeros_like(wanted, requires_grad=True)  # along the posture correction's own moves
@@ -91,10 +95,12 @@ class Refiner:
             read = self._seen(self._small(w_plus(w[None]), how.side))
             if step % how.measured == 0:
                 off = self._seen(self._full(w)) - read.detach()
-            posture, found = (read + off).split((len(wanted), aim.shape[1]), dim=1)
-            gap = (posture[0] - wanted).square()
+            posture, found, seen = (read + off).split((len(wanted), len(code), len(identity)))
+            gap = (posture - wanted).square()
+            like = functional.cosine_similarity(seen, identity, dim=0)
             loss = (
-                -functional.cosine_similarity(found, aim)[0]
+                -functional.cosine_similarity(found, code, dim=0)
+                + how.like_price * functional.relu(like).square()
                 + how.angle_price * gap[ANGLES].sum()
                 + how.shape_price * gap[ANGLES.stop :].sum()
                 + how.move_price * away.square().sum()
@@ -112,10 +118,11 @@ class Refiner:
         return self._generator.render(w_plus(w[None]), 512).to(self._device)
 
     def _seen(self, picture: Tensor) -> Tensor:
-        """(1, 3, S, S) -> (1, 54 + d): posture vector and code."""
+        """(1, 3, S, S) -> (54 + 2 d,): posture vector, code, E's u."""
         picture = picture.float().clamp(-1, 1)
         measured = self._geometry.measure(picture)
         landmarks = to_pixels(measured.landmarks, picture.shape[-1])
         angles = euler_degrees(measured.rotation) / ANGLE_UNIT
-        code = self._reading.tensor(self._sight(picture, landmarks))
-        return torch.cat((angles, measured.blendshapes[:, 1:], code), dim=1)
+        sight = self._sight(picture, landmarks)
+        read = (self._reading.tensor(sight), self._identity.tensor(sight))
+        return torch.cat((angles, measured.blendshapes[:, 1:], *read), dim=1)[0]
