@@ -240,13 +240,16 @@ def kvfa(
     resume: ResumeOption = False,
     settings: SetOption = [],  # noqa: B006
     threads: Annotated[int, typer.Option(help="of the CPU")] = 1,
+    device: DeviceOption = "cpu",
+    preset: PresetOption = LAB.name,
 ) -> None:
     """Train KVFA (Eq. 17-24)."""
     _check_form(form, "styles", "hashed", "code")
+    place = _device(device, preset)
     torch.set_num_threads(threads)
     training = with_settings(LAB_TRAINING, settings)
     _print(training)
-    road, folder = Road(training, locate(data, False)), cache_folder(f"kvfa/{form}")
+    road, folder = _road(training, data, place), cache_folder(f"kvfa/{form}")
     if form == "styles":
         typer.echo(json.dumps(road.teach_styles(folder, resume), indent=2))
     elif form == "hashed":

@@ -25,7 +25,7 @@ from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.appearance import coordinates
 from kfaar_core.train.loop import Plan, train
 from kfaar_core.train.projector import People, random_bits, rotations, styles_of_bits, wrong_keys
-from kfaar_core.train.proxy import Channel
+from kfaar_core.train.proxy import Reading
 from kfaar_core.train.settings import Training
 from kfaar_core.train.views import Views
 
@@ -53,6 +53,8 @@ def learn(
         group: renders that belong together (train.renders.code_styles) and stand in the batch one part after the other.
     """
     both = torch.stack([coordinates(net, faces) for faces in (data.clean, data.damaged)])
+    device = torch.device(plan.device)
+    net.to(device)
     groups, count = len(targets) // group, training.reader_batch // group
     per_epoch = groups // count
 
@@ -64,9 +66,10 @@ def learn(
         rng = stream(training.seed, f"kvfa batch {step}")
         x = both[torch.from_numpy(rng.integers(0, 2, len(chosen))), chosen]
         x = x + training.reader_noise * torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
-        return terms(net.of_appearance(x).float(), targets[chosen])
+        return terms(net.of_appearance(x.to(device)).float(), targets[chosen].to(device))
 
     train(net, losses, plan, folder, resume, objective, training)
+    net.cpu()
 
 
 @torch.inference_mode()
@@ -91,7 +94,7 @@ def code_terms(answers: Tensor, targets: Tensor, margin: float) -> dict[str, Ten
     """
     one, two = answers[:, STYLES:].chunk(2)
     code = targets[: len(one), STYLES:]
-    right, wrong = rotations(2, code.shape[1])  # rows times O are O^T applied to each
+    right, wrong = rotations(2, code.shape[1]).to(code.device)  # rows times O are O^T applied to each
     readings = Readings(
         x1=code @ right,
         x1_none=one,
@@ -140,7 +143,7 @@ def cosine_report(answers: np.ndarray, codes: np.ndarray) -> dict[str, float]:
 Draw = Callable[[int], tuple[Tensor, Tensor, Tensor]]  # count -> (N, 3, S) sights of x1, x2, y; (N, d) u; (N, b) key
 
 
-def keyed_draw(net: BitsNet, generator: Generator, truncation: float, people: People, channel: Channel) -> Draw:
+def keyed_draw(net: BitsNet, generator: Generator, truncation: float, people: People, channel: Reading) -> Draw:
     """Triplets (x1, x2 of one person, y of another) under a fresh key each, as P makes them and the channel shows them.
 
     There is no end of them. Of as many renders as a CPU can make, the keyed MLP learned the people by heart.

@@ -5,11 +5,13 @@ Closed forms (posture rows, the mean face, natural coordinates) are those of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from kfaar_core import weights
@@ -20,6 +22,10 @@ from kfaar_core.stages.assemble import recogniser
 from kfaar_core.stages.differentiable import Sight
 from kfaar_core.stages.encode import DLIB, Recogniser
 from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.stages.project import bits_net
+from kfaar_core.train import kvfa
+from kfaar_core.train.loop import Plan
+from kfaar_core.train.projector import People
 from kfaar_core.train.proxy import Reading
 from kfaar_core.train.renders import mixed_styles
 from kfaar_core.train.road import Road
@@ -62,6 +68,16 @@ class LiveRoad(Road):
         """
         sight = Sight(self.encoder, reader, self.device)
         return live_channel(self.space, self.fitted.step, self.camera, sight, self._mixed_styles(SCALING))
+
+    def keyed_draw(self, sights: np.ndarray, bits: int, folder: Path, people: People) -> kvfa.Draw:
+        """Triplets whose faces are rendered, and looked at, when they are drawn; of the cached ones it needs none."""
+        net = bits_net(load_file(folder / f"projector_bits_{bits}.safetensors"), bits)
+        channel = self.channel(self.reader(folder), f"bits-{bits}")
+        return kvfa.keyed_draw(net, self.generator, self.training.bits_truncation, people, channel)
+
+    def _reader_plan(self, steps: int) -> Plan:
+        half = self.device.type == "cuda"
+        return replace(super()._reader_plan(steps), device=self.device.type, bfloat16=half)
 
     def _mixed_styles(self, count: int) -> Tensor:
         rng: np.random.Generator = stream(self.training.seed, "scaling of live readings")

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kfaar_core import image, weights
 from kfaar_core.errors import BadSetting
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.geometry_net import Geometry
+from kfaar_core.nets.projector_net import BitsNet
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.stages.assemble import recogniser
 from kfaar_core.stages.differentiable import Sight, crops, view
@@ -28,6 +30,7 @@ from kfaar_core.stages.recognise import FaceReader, reader_net
 from kfaar_core.stages.tiny import TinyGeometry
 from kfaar_core.train import __main__ as command
 from kfaar_core.train import projector
+from kfaar_core.train.live import LiveRoad
 from kfaar_core.train.projector import start, train_hashed
 from kfaar_core.train.settings import LAB_TRAINING
 from kfaar_core.train.through import (
@@ -266,7 +269,7 @@ def test_a_gradient_comes_back_through_the_committed_generator(camera, encoder):
 # ---- the command
 
 
-@pytest.mark.parametrize("words", [("projector", "hashed"), ("renders", "mixed"), ("recogniser",)])
+@pytest.mark.parametrize("words", [("projector", "hashed"), ("kvfa", "bits-8"), ("renders", "mixed"), ("recogniser",)])
 @pytest.mark.parametrize(
     ("option", "said"),
     [
@@ -290,3 +293,45 @@ def test_auto_says_which_road_it_takes(monkeypatch, capsys, there):
     name = "cuda" if there else "cpu"
     assert command._device("auto", "lab").type == name and capsys.readouterr().err == f"device: {name}\n"
     assert command._device("cpu", "lab").type == "cpu" and capsys.readouterr().err == ""
+
+
+# ---- KVFA on the road
+
+
+@pytest.fixture
+def road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LiveRoad:
+    """A road of a small world, with P of `bits` for keys of 8 bits among its weights."""
+    net = BitsNet(FEATURES, 8, 16)
+    state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    save_file(state, tmp_path / "projector_bits_8.safetensors")
+    world = World()
+    monkeypatch.setattr(LiveRoad, "channel", lambda self, reader, kind: world.channel)
+    monkeypatch.setattr(LiveRoad, "reader", lambda self, folder: None)
+    monkeypatch.setattr(LiveRoad, "generator", Styles())
+    return LiveRoad(QUICK, tmp_path, CPU)
+
+
+class Styles:
+    """M as the identity; the mean style is none."""
+
+    w_mean = torch.zeros(512)
+
+    def map(self, z: Tensor) -> Tensor:
+        return z
+
+
+def test_the_keyed_mlp_of_the_gpu_road_learns_from_faces_that_are_rendered_for_it(road):
+    world, people = road.channel(None, "bits-8"), crowd(np.random.default_rng(0))
+    asked = world.camera.generator.synthesis
+    asked.asked = 0
+    draw = road.keyed_draw(np.zeros((2, 0, 1)), 8, road.lfw, people)
+    sights, u, key = draw(4)
+    assert asked.asked == 3 * 4  # x1, x2 and y of each
+    assert sights.shape[:2] == (4, 3) and not sights.requires_grad
+    assert u.shape == (4, people.identity.shape[1]) and key.shape == (4, 8)
+
+
+def test_f_learns_on_the_device_of_the_road(road):
+    plans = {name: replace(road, device=torch.device(name))._reader_plan(7) for name in ("cpu", "cuda")}
+    assert all(plan.device == name and plan.steps == 7 for name, plan in plans.items())
+    assert plans["cuda"].bfloat16 and not plans["cpu"].bfloat16
