@@ -6,11 +6,12 @@ intervals and largest values of the committed scores.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.score_files import DATA, columns, interval, markdown, number
+from benchmarks.score_files import DATA, columns, interval, markdown, number, row_of
 from kfaar_core.records import Row
 from kfaar_core.scenarios.populations import KEY_MODES, OWN, SHARED
 
@@ -28,6 +29,10 @@ SECTIONS = (  # title, table of evaluate, key mode
     ("E and the judge alone, real photos", "recognisers", SHARED),
 )
 KEYED = ("vi", "vii", "robustness")  # tables that have another outcome in another key mode
+ABLATIONS = (  # title, glob of the files of `train ablation`
+    ("HPVFG without one loss (Table IX)", "lab-hashed-*-ix-*.json"),
+    ("KVFA of bits without some losses (Table X)", "lab-bits-*-x.json"),
+)
 NAMES = (  # numbers that differ between the forms leave the names, so that rows meet
     (re.compile(r"threshold -?[\d.]+ \((paper|dev)[^)]*\)"), r"\1's threshold"),
     (re.compile(r"threshold -?[\d.]+ \(in force\)"), "threshold in force"),
@@ -45,7 +50,24 @@ how it was measured. In brackets: 95 % bootstrap intervals over people.
 def full(folder: Path) -> str:
     """The whole file: every section that has files."""
     found = [section(folder, *entry, data) for entry in SECTIONS for data in DATA]
+    found += [ablation(title, path) for title, files in ABLATIONS for path in sorted(folder.glob(files))]
     return "\n".join([HEAD, *(text for text in found if text)])
+
+
+def ablation(title: str, path: Path) -> str:
+    """One table with a column for each variant, which the names of the rows end with: "AUC, w/o syn"."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    cells: dict[str, dict[str, str]] = {}
+    for entry in map(row_of, record["rows"]):
+        figure, _, variant = entry.name.rpartition(", ")
+        paper = "" if entry.paper is None else f"<br>paper {entry.paper:.3f}"
+        away = re.search(r"[-+][\d.]+ \([^)]*\) against", entry.note)
+        change = f"<br>{away[0].removesuffix(' against')}" if away else ""
+        cells.setdefault(figure, {})[variant] = cell(entry) + change + paper
+    variants = list(dict.fromkeys(variant for row in cells.values() for variant in row))
+    lines = [[figure, *(row.get(variant, "-") for variant in variants)] for figure, row in cells.items()]
+    below = f"Below the figure, how much larger it is than with {variants[0]}, on the same trials."
+    return f"## {title}\n\nOn {record['about']}. {below}\n\n{markdown(['figure', *variants], lines)}\n"
 
 
 def section(folder: Path, title: str, table: str, mode: str, data: str) -> str:

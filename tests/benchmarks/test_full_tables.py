@@ -36,3 +36,20 @@ def test_tables_without_scores_and_what_is_not_there(tmp_path, listed):
     assert "| random key of 256 bits: accepted, dev's threshold | 1.0e-04 (0.000 to 3.0e-04) | - |" in text
     assert "| 8 bits, 1 wrong: accepted, threshold in force | 0.500 (0.400 to 0.600) | - |" in text
     assert "largest cosine | 0.500 (n 90)" in text and "accepted, dev's threshold: 1 of 9." in text
+
+
+def test_an_ablation_is_a_column_for_each_variant(tmp_path, listed):
+    """The change against all losses, and the paper's figure, stand below the figure that they belong to."""
+    against = "seeds 0.700, 0.800; -0.150 (-0.200 to -0.100) against all losses"
+    listed(
+        "lab-hashed-lfw-ix-shared.json",
+        Row("AUC, all losses", 0.9, 0.8, 0.95, 9, 0.973, "seeds 0.900, 0.900"),
+        Row("AUC, w/o syn", 0.75, 0.7, 0.8, 9, None, against),
+        Row("cosine: synchronism, all losses", 0.5, 0.4, 0.6, 9, None, "seeds 0.500, 0.500"),
+    )
+    text = full_tables.full(tmp_path)
+    assert "## HPVFG without one loss (Table IX)" in text and "Table X)" not in text
+    assert "| figure | all losses | w/o syn |" in text
+    changed = "0.750 (0.700 to 0.800)<br>-0.150 (-0.200 to -0.100)"
+    assert f"| AUC | 0.900 (0.800 to 0.950)<br>paper 0.973 | {changed} |" in text
+    assert "| cosine: synchronism | 0.500 (0.400 to 0.600) | - |" in text
