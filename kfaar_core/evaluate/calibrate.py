@@ -25,7 +25,7 @@ def calibrated(laboratory: Laboratory, people: Sequence[pairs.Person], trials: i
     return Calibration(
         judge_fmr_1=judge.threshold(0.01),
         judge_fmr_01=judge.threshold(0.001),
-        kvfa_dev=best_crr_threshold(other, impostor, FAR_MAX).threshold,
+        kvfa_dev=best_crr_threshold(other, impostor, FAR_MAX, even=True).threshold,
         marks={
             "KVFA: same photo, right key": float(named[populations.genuine(populations.SAME)].mean()),
             "KVFA: another photo, right key": float(other.mean()),

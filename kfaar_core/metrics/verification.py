@@ -195,18 +195,21 @@ def threshold_at_fmr(impostor: np.ndarray, fmr: float) -> float:
     return float(np.nextafter(falling[allowed], np.inf))  # above the first that must be refused, and above its ties
 
 
-def best_crr_threshold(genuine: np.ndarray, impostor: np.ndarray, far_max: float = 1.0) -> BestThreshold:
+def best_crr_threshold(
+    genuine: np.ndarray, impostor: np.ndarray, far_max: float = 1.0, even: bool = False
+) -> BestThreshold:
     """The threshold with the highest CRR (Fig. 9a), to be set on dev and then frozen.
 
     Args:
         genuine: (N,) scores. impostor: (M,) scores.
         far_max: only thresholds that accept at most this share of the impostors count; 1 lets all of them count.
+        even: both sides count alike, however many scores each has, as if there were as many impostors as genuine pairs.
 
     All thresholds between two neighbouring scores decide alike; the middle is taken. Of several equally good places
     the highest is taken, which accepts the fewest impostors.
     """
     curve = roc(genuine, impostor)
-    sizes = np.size(genuine), np.size(impostor)
+    sizes = (1, 1) if even else (np.size(genuine), np.size(impostor))
     right = (curve.tar * sizes[0] + (1 - curve.far) * sizes[1]) / sum(sizes)
     right = np.where(curve.far <= far_max + ROUNDING, right, -np.inf)
     best = int(np.argmax(right >= right.max() - ROUNDING))  # the first of the best: thresholds fall

@@ -126,6 +126,13 @@ def test_of_equally_good_thresholds_the_stricter_is_taken():
     assert verification.best_crr_threshold(np.array([0.5]), np.array([0.5])).threshold > 0.5
 
 
+def test_many_impostors_do_not_outvote_few_genuine_pairs():
+    genuine, impostor = np.array([0.3, 0.9]), np.array([0.0] * 91 + [0.4] * 9)
+    assert verification.best_crr_threshold(genuine, impostor).threshold == pytest.approx(0.65)  # nine against one
+    even = verification.best_crr_threshold(genuine, impostor, even=True)
+    assert even.threshold == pytest.approx(0.15) and even.crr == pytest.approx((1 + 0.91) / 2)
+
+
 def test_a_threshold_may_be_held_to_a_false_acceptance_rate():
     genuine, impostor = np.array([0.3, 0.5, 0.6, 0.8]), np.array([0.0, 0.1, 0.2, 0.7])
     assert verification.best_crr_threshold(genuine, impostor).threshold == pytest.approx(0.25)
