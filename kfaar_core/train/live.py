@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from kfaar_core import weights
@@ -22,10 +21,7 @@ from kfaar_core.stages.assemble import recogniser
 from kfaar_core.stages.differentiable import Sight
 from kfaar_core.stages.encode import DLIB, Recogniser
 from kfaar_core.stages.geometry import GeometryReader
-from kfaar_core.stages.project import bits_net
-from kfaar_core.train import kvfa
 from kfaar_core.train.loop import Plan
-from kfaar_core.train.projector import People
 from kfaar_core.train.proxy import Reading
 from kfaar_core.train.renders import mixed_styles
 from kfaar_core.train.road import Road
@@ -69,11 +65,9 @@ class LiveRoad(Road):
         sight = Sight(self.encoder, reader, self.device)
         return live_channel(self.space, self.fitted.step, self.camera, sight, self._mixed_styles(SCALING))
 
-    def keyed_draw(self, sights: np.ndarray, bits: int, folder: Path, people: People) -> kvfa.Draw:
-        """Triplets whose faces are rendered, and looked at, when they are drawn; of the cached ones it needs none."""
-        net = bits_net(load_file(folder / f"projector_bits_{bits}.safetensors"), bits)
-        channel = self.channel(self.reader(folder), f"bits-{bits}")
-        return kvfa.keyed_draw(net, self.generator, self.training.bits_truncation, people, channel)
+    def _keyed_channel(self, sights: np.ndarray, bits: int, folder: Path) -> Reading:
+        """Rendered and looked at when it is drawn: of the cached sights it needs none."""
+        return self.channel(self.reader(folder), f"bits-{bits}")
 
     def _reader_plan(self, steps: int) -> Plan:
         half = self.device.type == "cuda"

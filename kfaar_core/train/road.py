@@ -250,17 +250,20 @@ class Road:
         """Triplets without end as the keyed MLP of `bits` learns from them.
 
         Args:
-            sights: (2, n, S) of the first n renders of `bits` P, to which the channel is fitted.
+            sights: (2, n, S) of the first n renders of `bits` P.
             folder: of P's weights.
             people: who may be in them.
         """
         state = load_file(folder / f"projector_bits_{bits}.safetensors")
+        channel = self._keyed_channel(sights, bits, folder)
+        return kvfa.keyed_draw(bits_net(state, bits), self.generator, float(state["truncation"]), people, channel)
+
+    def _keyed_channel(self, sights: np.ndarray, bits: int, folder: Path) -> Reading:
+        """What keyed_draw sees of a face: fitted to the sights of the cached renders."""
         w = self._views(f"bits-{bits}", 0, self.training.bits_shards).w[: sights.shape[1]]
         v = self.space.of_w(torch.from_numpy(w))[..., :LEADING]
-        channel = fit_channel(
-            self.space, self.fitted.step, torch.cat((v, v)), torch.from_numpy(np.concatenate(sights)).float()
-        )
-        return kvfa.keyed_draw(bits_net(state, bits), self.generator, float(state["truncation"]), people, channel)
+        seen = torch.from_numpy(np.concatenate(sights)).float()
+        return fit_channel(self.space, self.fitted.step, torch.cat((v, v)), seen)
 
     def stand_in(self, bits: int) -> dict[str, Tensor]:
         """State of the KeyedNet that stood in for KVFA while P of `bits` learned."""

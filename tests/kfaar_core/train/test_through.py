@@ -303,6 +303,7 @@ def road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LiveRoad:
     """A road of a small world, with P of `bits` for keys of 8 bits among its weights."""
     net = BitsNet(FEATURES, 8, 16)
     state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    state["truncation"] = torch.tensor(0.7)
     save_file(state, tmp_path / "projector_bits_8.safetensors")
     world = World()
     monkeypatch.setattr(LiveRoad, "channel", lambda self, reader, kind: world.channel)
