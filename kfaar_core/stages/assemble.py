@@ -26,6 +26,7 @@ from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
 from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part, synthesis_of
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.stages.linear import LinearReader
 from kfaar_core.stages.project import (
     BitsProjector,
     FloorProjector,
@@ -38,7 +39,6 @@ from kfaar_core.stages.recognise import (
     FaceReader,
     Identifier,
     KeyedRecogniser,
-    LinearReader,
 )
 from kfaar_core.stages.refine import Refiner
 

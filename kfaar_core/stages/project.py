@@ -23,6 +23,7 @@ from kfaar_core.keys import UserKey
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.stages.generate import Generator, part
 from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.stages.linear import LinearReader
 
 
 def rotation_of(key: UserKey, dimension: int) -> np.ndarray:
@@ -52,38 +53,15 @@ class Projected:
     aim: Aim | None = None  # of `hashed`
 
 
-class IdentityMap:
-    """u = unit(W (E(x) - mu)): the identity of a photo in d dimensions. It is also I(x) of `hashed` KVFA."""
+class IdentityMap(LinearReader):
+    """u = unit(W (E(x) - mu)): the identity of a photo in d dimensions. It is also I(x) of `hashed` KVFA.
+
+    mu is E's mean feature over training people; d is what the security of `hashed` is bounded by.
+    """
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
-        """state: `identity.mean` (D,), `identity.map` (d, D)."""
-        self._mean = state["identity.mean"].double().numpy()
-        self._map = state["identity.map"].double().numpy()
-
-    @property
-    def mean(self) -> np.ndarray:
-        """mu (D,) float64: E's mean feature over training people."""
-        return self._mean
-
-    @property
-    def width(self) -> int:
-        """D: how many numbers E gives."""
-        return self._map.shape[1]
-
-    @property
-    def dimension(self) -> int:
-        """d: what the security of `hashed` is bounded by."""
-        return self._map.shape[0]
-
-    def __call__(self, feature: np.ndarray) -> np.ndarray:
-        """(..., D) raw features of E -> (..., d) float64 of unit length."""
-        u = (feature - self._mean) @ self._map.T
-        return u / np.linalg.norm(u, axis=-1, keepdims=True)
-
-    def tensor(self, sight: Tensor) -> Tensor:
-        """(N, S) sights, which begin with E's raw feature -> (N, d) float32, not normalised; differentiable."""
-        mean, rows = (torch.from_numpy(values).to(sight) for values in (self._mean, self._map))
-        return (sight[:, : self.width] - mean) @ rows.T
+        """state: `identity.mean` (D,), `identity.map` (d, D), D numbers of E."""
+        super().__init__(state, "identity")
 
 
 class Projector(Protocol):

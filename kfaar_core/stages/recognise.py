@@ -21,34 +21,8 @@ from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.records import Verdict
 from kfaar_core.stages.face_view import MeanFace
 from kfaar_core.stages.generate import part
+from kfaar_core.stages.linear import LinearReader, unit
 from kfaar_core.stages.project import IdentityMap, checked_bits, rotation_of
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    """x / |x| along the last axis."""
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-class LinearReader:
-    """h: a linear map from a sight to the code; what E and F see of a face, weighed by how well each tells it."""
-
-    def __init__(self, state: Mapping[str, Tensor], name: str) -> None:
-        """
-        Args:
-            state: `<name>.mean` (S,), `<name>.map` (d, S).
-            name: `reader` of the floor, whose sight is E's raw feature, or `code` of `hashed`.
-        """
-        self._mean = state[f"{name}.mean"].double().numpy()
-        self._map = state[f"{name}.map"].double().numpy()
-
-    def __call__(self, sight: np.ndarray) -> np.ndarray:
-        """(..., S) -> (..., d) float64, unit length."""
-        return unit((sight - self._mean) @ self._map.T)
-
-    def tensor(self, sight: Tensor) -> Tensor:
-        """(N, S) -> (N, d) float32, not normalised; differentiable."""
-        mean, rows = (torch.from_numpy(values).to(sight) for values in (self._mean, self._map))
-        return (sight - mean) @ rows.T
 
 
 def reader_net(state: Mapping[str, Tensor]) -> ReaderNet:
@@ -97,6 +71,7 @@ class KeyedRecogniser:
     """I of the floor and of `hashed`: I(x) = u, and I(x_v, k) = O_k^T h, the code of x_v turned back by the key."""
 
     def __init__(self, identity: IdentityMap, reader: LinearReader) -> None:
+        """reader: h; it weighs what E and F see by how well each tells the code."""
         self._identity, self._reader = identity, reader
 
     @property
@@ -104,7 +79,7 @@ class KeyedRecogniser:
         return self._identity.dimension
 
     def original(self, sight: np.ndarray) -> np.ndarray:
-        return self._identity(sight[..., : self._identity.width])
+        return self._identity(sight)
 
     def virtual(self, sight: np.ndarray, key: UserKey) -> np.ndarray:
         return self._reader(sight) @ rotation_of(key, self.dimension)  # rows times O_k are O_k^T applied to each
@@ -135,7 +110,7 @@ class BitsRecogniser:
         return self._identity.dimension
 
     def original(self, sight: np.ndarray) -> np.ndarray:
-        return self._identity(sight[..., : self._identity.width])
+        return self._identity(sight)
 
     def virtual(self, sight: np.ndarray, key: UserKey) -> np.ndarray:
         return self._answer(sight, checked_bits(key, self._nets))

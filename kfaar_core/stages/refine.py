@@ -27,7 +27,7 @@ from kfaar_core.stages.project import Aim
 
 
 class Reading(Protocol):
-    """h and u: what LinearReader and IdentityMap are."""
+    """h and u: what LinearReader is."""
 
     def tensor(self, sight: Tensor) -> Tensor:
         """(N, S) sights -> (N, d), not normalised; differentiable."""

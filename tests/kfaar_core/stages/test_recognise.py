@@ -9,14 +9,13 @@ from kfaar_core.keys import UserKey
 from kfaar_core.metrics.random_direction import law_test
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.stages import tiny as tiny_stages
+from kfaar_core.stages.linear import LinearReader, unit
 from kfaar_core.stages.project import IdentityMap, rotation_of
 from kfaar_core.stages.recognise import (
     BitsRecogniser,
     FaceReader,
     KeyedRecogniser,
-    LinearReader,
     reader_net,
-    unit,
     verdict,
 )
 

@@ -6,8 +6,8 @@ import torch
 from scipy.spatial.distance import cdist
 
 from kfaar_core.keys import UserKey
+from kfaar_core.stages.linear import LinearReader
 from kfaar_core.stages.project import FloorProjector, IdentityMap
-from kfaar_core.stages.recognise import LinearReader
 from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.floor import directions, directions_state, fit_reader, identity_map, report
 
