@@ -6,14 +6,15 @@ intervals and largest values of the committed scores.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.score_files import DATA, columns, interval, markdown, number, row_of
+from benchmarks.score_files import DATA, columns, interval, markdown, number
+from kfaar_core.errors import DataMissing
 from kfaar_core.records import Row
 from kfaar_core.scenarios.populations import KEY_MODES, OWN, SHARED
+from kfaar_core.tables import from_json
 
 SECTIONS = (  # title, table of evaluate, key mode
     ("Authentication (Table VI)", "vi", SHARED),
@@ -56,9 +57,11 @@ def full(folder: Path) -> str:
 
 def ablation(title: str, path: Path) -> str:
     """One table with a column for each variant, which the names of the rows end with: "AUC, w/o syn"."""
-    record = json.loads(path.read_text(encoding="utf-8"))
+    table = from_json(path)
+    if table is None:
+        raise DataMissing(got=f"{path.name} is no table", mend="run the ablation again")
     cells: dict[str, dict[str, str]] = {}
-    for entry in map(row_of, record["rows"]):
+    for entry in table.rows:
         figure, _, variant = entry.name.rpartition(", ")
         paper = "" if entry.paper is None else f"<br>paper {entry.paper:.3f}"
         away = re.search(r"[-+][\d.]+ \([^)]*\) against", entry.note)
@@ -67,7 +70,7 @@ def ablation(title: str, path: Path) -> str:
     variants = list(dict.fromkeys(variant for row in cells.values() for variant in row))
     lines = [[figure, *(row.get(variant, "-") for variant in variants)] for figure, row in cells.items()]
     below = f"Below the figure, how much larger it is than with {variants[0]}, on the same trials."
-    return f"## {title}\n\nOn {record['about']}. {below}\n\n{markdown(['figure', *variants], lines)}\n"
+    return f"## {title}\n\nOn {table.about}. {below}\n\n{markdown(['figure', *variants], lines)}\n"
 
 
 def section(folder: Path, title: str, table: str, mode: str, data: str) -> str:

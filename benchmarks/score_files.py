@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from kfaar_core.evaluate.results import Result, load_result
 from kfaar_core.records import Row
 from kfaar_core.scenarios.populations import SHARED
-from kfaar_core.tables import PHOTO_WORDS, SCHEMA, kvfa_thresholds, table_of
+from kfaar_core.tables import PHOTO_WORDS, from_json, kvfa_thresholds, table_of
 
 DATA = {"lfw": "LFW-test", "celeba": "CelebA"}
 # column -> where its files are in the folder, up to the data set; forms of 8 and 128 bits are runs with --key-bits,
@@ -56,22 +54,16 @@ def column(path: Path, changed: int) -> Column:
     Raises:
         DataMissing: a damaged file.
     """
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if record.get("schema") == SCHEMA:
-        people = re.search(r"(\d+) (?:test )?people", record["about"])
-        return Column(people[1] if people else "?", tuple(row_of(entry) for entry in record["rows"]))
+    table = from_json(path)
+    if table is not None:
+        people = re.search(r"(\d+) (?:test )?people", table.about)
+        return Column(people[1] if people else "?", table.rows)
     result = load_result(path)
     rows = (*table_of(result).rows, *largest(result))
     labels = kvfa_thresholds(result.thresholds)
     label, threshold = next(entry for entry in labels if "in force" in entry[0])
     dev = next(label for label, _ in labels if "dev" in label)
     return Column(str(result.people), rows, dev, label.replace(", in force", ""), threshold, result.dimension)
-
-
-def row_of(entry: Mapping[str, Any]) -> Row:
-    """A row of a table file; a figure that does not exist was null."""
-    numbers = {name: float("nan") if entry[name] is None else entry[name] for name in ("value", "low", "high")}
-    return Row(**{**entry, **numbers})
 
 
 def largest(result: Result) -> list[Row]:

@@ -75,6 +75,7 @@ TINY = replace(
     face_min=12,
     descent=Descent(steps=0),
 )
+PRECISIONS = ("bf16", "f32")  # of the CPU runtime
 PROJECTORS = ("floor", "hashed", "bits")  # forms of P and KVFA
 PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}
 
@@ -104,4 +105,15 @@ def check_projector(name: str) -> str:
     """
     if name not in PROJECTORS:
         raise BadSetting(got=f"the projector {name!r}", mend=f"choose one of {', '.join(PROJECTORS)}")
+    return name
+
+
+def check_precision(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        BadSetting: an unknown precision.
+    """
+    if name not in PRECISIONS:
+        raise BadSetting(got=f"the precision {name!r}", mend=f"choose one of {', '.join(PRECISIONS)}")
     return name

@@ -6,6 +6,8 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -252,3 +254,37 @@ def to_json(table: Table) -> str:
 
 def none_for_nan(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def from_json(path: Path) -> Table | None:
+    """The table of a file that to_json wrote; None where it holds something else, such as a result.
+
+    Raises:
+        DataMissing: a table that lacks a part.
+    """
+    try:
+        written: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(written, dict) or (written.get("schema"), written.get("version")) != (SCHEMA, VERSION):
+        return None
+    try:
+        rows = tuple(
+            Row(
+                name=str(row["name"]),
+                value=nan_for_none(row["value"]),
+                low=nan_for_none(row["low"]),
+                high=nan_for_none(row["high"]),
+                n=int(row["n"]),
+                paper=None if row["paper"] is None else float(row["paper"]),
+                note=str(row["note"]),
+            )
+            for row in written["rows"]
+        )
+        return Table(str(written["number"]), str(written["title"]), str(written["about"]), rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataMissing(got=f"{path.name} lacks a part of a table", mend="run the evaluation again") from error
+
+
+def nan_for_none(value: float | None) -> float:
+    return math.nan if value is None else float(value)

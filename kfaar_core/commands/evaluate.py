@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from tqdm import tqdm
 
 from kfaar_core.commands.options import Json, PresetName, ProjectorName, Threads, show_json
-from kfaar_core.errors import BadOutput, DataMissing
+from kfaar_core.errors import BadOutput
 from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TABLES = "VI, VII, thresholds, recognisers, anonymity, posture, keys, robustness or mask"
 DATA = "photos of people; `synthetic` is people who do not exist"
+PRECISION = "bf16, the preset's, or f32: slower, and scores that are nearly the same on every CPU"
 ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.json", help="a file that evaluate wrote")]
 ResultFiles = Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="files that evaluate wrote")]
 
@@ -33,6 +34,7 @@ def evaluate(
     preset: PresetName = "lab",
     projector: ProjectorName = None,
     key_bits: Annotated[int | None, typer.Option("--key-bits", help="length of the keys, if not the preset's")] = None,
+    precision: Annotated[str | None, typer.Option("--precision", help=PRECISION)] = None,
     trials: Annotated[int, typer.Option("--trials", min=1, metavar="KEYS", help="keys that everyone shares")] = TRIALS,
     threads: Threads = 0,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="processes, one core each; with 1, --threads counts")] = 1,
@@ -59,6 +61,7 @@ def evaluate(
             out=output,
             projector=projector,
             key_bits=key_bits,
+            precision=precision,
             trials=trials,
             jobs=jobs,
             threads=threads,
@@ -112,38 +115,6 @@ def read_table(path: Path) -> Table:
         DataMissing: neither of them.
     """
     from kfaar_core.evaluate.results import load_result
-    from kfaar_core.tables import SCHEMA, VERSION, table_of
+    from kfaar_core.tables import from_json, table_of
 
-    try:
-        written: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        written = None  # load_result says what is wrong
-    if isinstance(written, dict) and written.get("schema") == SCHEMA and written.get("version") == VERSION:
-        return table_from(written, path.name)
-    return table_of(load_result(path))
-
-
-def table_from(written: dict[str, Any], name: str) -> Table:
-    """What tables.to_json wrote, as a table again; a figure that does not exist was null."""
-    from kfaar_core.records import Row
-    from kfaar_core.tables import Table
-
-    def number(value: float | None) -> float:
-        return float("nan") if value is None else float(value)
-
-    try:
-        rows = tuple(
-            Row(
-                name=str(row["name"]),
-                value=number(row["value"]),
-                low=number(row["low"]),
-                high=number(row["high"]),
-                n=int(row["n"]),
-                paper=None if row["paper"] is None else float(row["paper"]),
-                note=str(row["note"]),
-            )
-            for row in written["rows"]
-        )
-        return Table(str(written["number"]), str(written["title"]), str(written["about"]), rows)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataMissing(got=f"{name} lacks a part of a table", mend="run the evaluation again") from error
+    return from_json(path) or table_of(load_result(path))

@@ -24,7 +24,7 @@ from kfaar_core.evaluate.results import Result, safe_command, save_result
 from kfaar_core.evaluate.split import DEV, TEST
 from kfaar_core.files import write_whole
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import Preset, get_preset
+from kfaar_core.presets import Preset, check_precision, get_preset
 from kfaar_core.scenarios import pairs, populations
 from kfaar_core.tables import Table, to_json, to_markdown
 
@@ -50,6 +50,7 @@ def run(
     out: Path,
     projector: str | None = None,
     key_bits: int | None = None,
+    precision: str | None = None,
     trials: int = populations.TRIALS,
     threads: int = 0,
     jobs: int = 1,
@@ -65,9 +66,10 @@ def run(
         key_mode: `shared` (`trials` keys, each shared by everyone) or `own` (a key a person).
         projector: form of P and KVFA; None takes the preset's.
         key_bits: length of the keys; None takes the preset's. Results of another length go to `out`/<bits>-bit.
+        precision: one of PRECISIONS; None takes the preset's.
         jobs: processes that make and look at faces.
     Raises:
-        BadSetting: an unknown table or key mode. BadKey: a length that the projector does not know.
+        BadSetting: an unknown table, key mode or precision. BadKey: a length that the projector does not know.
         DataMissing: no data.
     """
     if table not in TABLES:
@@ -76,6 +78,8 @@ def run(
         raise BadSetting(got=f"the key mode {key_mode!r} is unknown", mend="choose shared or own")
     chosen = get_preset(preset) if isinstance(preset, str) else preset
     chosen = replace(chosen, projector=projector or chosen.projector)
+    if precision is not None:
+        chosen = replace(chosen, precision=check_precision(precision))
     if key_bits is not None and key_bits != chosen.key_bits:
         chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # which refuses a length that no key has
         out = out / f"{key_bits}-bit"

@@ -13,6 +13,7 @@ from kfaar_core.evaluate.authentication import authentication
 from kfaar_core.evaluate.calibrate import calibrated, strangers
 from kfaar_core.evaluate.results import load_result
 from kfaar_core.pipeline import AnonymisationServer
+from kfaar_core.presets import TINY
 from kfaar_core.scenarios import populations
 
 
@@ -45,6 +46,13 @@ def test_keys_of_another_length_have_a_folder_of_their_own(run):
     assert run("VI", key_bits=256).parent.name == "out"
     with pytest.raises(BadKey, match="12 bits"):
         run("VI", key_bits=12)
+
+
+def test_another_precision_is_another_preset(run):
+    stored, given = (load_result(run("VI", precision=name)).preset_sha256 for name in (None, "f32"))
+    assert stored != given == load_result(run("VI", preset=replace(TINY, precision="f32"))).preset_sha256
+    with pytest.raises(BadSetting, match=r"'f16'.*bf16, f32"):
+        run("VI", precision="f16")
 
 
 @pytest.mark.parametrize("table", [name for name in runner.ROWS if name != "posture"])
