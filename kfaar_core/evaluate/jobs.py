@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -47,8 +49,17 @@ def fill(laboratory: Laboratory, requests: Iterable[Request]) -> None:
 
 
 def _open(setup: Setup) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     _here.append(setup.laboratory())
+
+
+def _end_with_parent() -> None:
+    """A run that is killed leaves no process behind that waits for work for ever, and holds its networks."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _answer(request: Request) -> tuple[str, str, str] | None:
