@@ -116,8 +116,10 @@ def table_vii(
 ) -> tuple[Row, ...]:
     """Table VII, similarity of original and virtual face in four scenarios, with the share accepted at each threshold.
 
+    An AUC against strangers says how well the cosine tells the person from anybody else; 0.5 is not at all.
+
     Args:
-        scores: by name, all of populations.names_for("VII").
+        scores: by name, all of populations.names_for("VII"), and those of strangers where they were kept.
         dimension: d of the features that KVFA compares: wrong keys are held against a random direction in d dimensions.
 
     Raises:
@@ -125,6 +127,8 @@ def table_vii(
     """
     rows: list[Row] = []
     for entry in populations.SCENARIOS:
+        # Those of scenario 4 are KVFA's impostors, whose AUC Table VI has.
+        strangers = scores.get(f"scenario {entry.number} {populations.STRANGER}")
         places = tuple(thresholds.recogniser.items()) if entry.by_recogniser else kvfa_thresholds(thresholds)
         for photo, words in PHOTO_WORDS.items():
             population = scored(scores, populations.scenario(entry.number, photo))
@@ -135,6 +139,11 @@ def table_vii(
             rng = stream(seed, f"table VII, {entry.number}, {photo}")
             mean = mean_interval(population.values, population.people, rng, resamples)
             rows.append(row(f"{name}: cosine", mean, paper_figure("VII", f"scenario {entry.number}", dataset), note))
+            if strangers is not None and len(strangers.values):
+                rng = stream(seed, f"table VII, {entry.number}, {photo}, strangers")
+                sides = population.values, population.people, strangers.values, strangers.people
+                found = curve_interval(area, *sides, rng, resamples)
+                rows.append(row(f"{name}: AUC against strangers", found, None, failed_words(population, strangers)))
             for label, threshold in places:
                 label = f"{label} ({threshold:.3f})" if entry.by_recogniser else label
                 rng = stream(seed, f"table VII, {entry.number}, {photo}, {label}")

@@ -34,19 +34,18 @@ def authentication(
             failures["no face in the virtual picture"] += seen is None
             # Scenario 1 anonymises twice; one trial of it keeps a run short.
             again = laboratory.regenerated(person.photos[0], purpose) if scenario_1 and trial == 0 else None
-            for photo, index in zip((populations.SAME, populations.OTHER), person.photos, strict=False):
-                real = laboratory.real(index)
-                failures["no face in a photo"] += real is None
-                found = keyed_scores(laboratory, seen, real, photo, purpose, person.number)
+            photos = zip((populations.SAME, populations.OTHER), person.photos, strict=False)
+            compared = {photo: laboratory.real(index) for photo, index in photos}
+            failures["no face in a photo"] += sum(real is None for real in compared.values())
+            compared[populations.STRANGER] = laboratory.real(int(neighbours.probes[place]))
+            for photo, real in compared.items():
+                found = keyed_scores(laboratory, seen, real, purpose, person.number)
                 if trial == 0:
-                    judged = float(real.judge @ again.judge) if real is not None and again is not None else None
-                    found[populations.scenario(1, photo)] = judged
-                for name in values.keys() & found.keys():
-                    values[name].append((found[name], person.number))
-            other = laboratory.real(int(neighbours.probes[place]))
-            if populations.IMPOSTOR in values:
-                scores = keyed_scores(laboratory, seen, other, populations.SAME, purpose, person.number)
-                values[populations.IMPOSTOR].append((scores[populations.genuine(populations.SAME)], person.number))
+                    found[1] = float(real.judge @ again.judge) if real is not None and again is not None else None
+                for number, cosine in found.items():
+                    name = populations.scenario(number, photo)
+                    if name in values:
+                        values[name].append((cosine, person.number))
     return [population(name, found) for name, found in values.items()], failures
 
 
@@ -75,22 +74,20 @@ def requests(
 
 
 def keyed_scores(
-    laboratory: Laboratory, seen: Look | None, real: Look | None, photo: str, purpose: str, person: int
-) -> dict[str, float | None]:
-    """KVFA's cosines of one virtual face with one real photo: right key, no key, wrong key."""
-    names = populations.genuine(photo), populations.scenario(2, photo), populations.scenario(3, photo)
+    laboratory: Laboratory, seen: Look | None, real: Look | None, purpose: str, person: int
+) -> dict[int, float | None]:
+    """KVFA's cosines of one virtual face with one real photo, by scenario: no key, wrong key, right key."""
     if seen is None or real is None:
-        return dict.fromkeys(names)
+        return dict.fromkeys((2, 3, 4))
     recogniser = laboratory.stages.recogniser
     reference = recogniser.original(real.sight)
     right = laboratory.key(purpose)
     wrong = laboratory.wrong_key(f"wrong, {purpose}, person {person}", right)
-    cosines = (
-        recogniser.virtual(seen.sight, right) @ reference,
-        np.max(recogniser.keyless(seen.sight) @ reference),
-        recogniser.virtual(seen.sight, wrong) @ reference,
-    )
-    return {name: float(cosine) for name, cosine in zip(names, cosines, strict=True)}
+    return {
+        2: float(np.max(recogniser.keyless(seen.sight) @ reference)),
+        3: float(recogniser.virtual(seen.sight, wrong) @ reference),
+        4: float(recogniser.virtual(seen.sight, right) @ reference),
+    }
 
 
 def population(name: str, found: Sequence[tuple[float | None, int]]) -> Scores:

@@ -104,7 +104,7 @@ def result(
     laboratory: Laboratory, people: Sequence[pairs.Person], table: str, key_mode: str, trials: int, command: str
 ) -> Result:
     """Everything that Table VI or VII is made from."""
-    names = populations.names_for(table)
+    names = populations.kept_for(table)
     scores, failures = authentication(laboratory, people, key_mode, trials, names)
     stages = laboratory.stages
     return Result(

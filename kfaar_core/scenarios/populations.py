@@ -1,7 +1,7 @@
 """The populations of trials behind Tables VI and VII: their names, and what is compared with what.
 
 x is a person's photo, x2 another photo of the same person, y a photo of another person, k the right key, x_v the
-virtual face of x under k. "same photo" compares with x, "other photo" with x2.
+virtual face of x under k. "same photo" compares with x, "other photo" with x2, "stranger" with y.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from kfaar_core.errors import BadSetting
 
 SAME, OTHER = "same", "other"
+STRANGER = "stranger"
 PHOTOS = (OTHER, SAME)  # the order of tables: scores on another photo lead (design: protocol)
 
 SHARED, OWN = "shared", "own"
@@ -49,12 +50,23 @@ def genuine(photo: str) -> str:
 def scenario(number: int, photo: str) -> str:
     """Name of the population of a scenario of Table VII; scenario 4 is the genuine population itself.
 
+    Args:
+        photo: of x: SAME or OTHER; or STRANGER: y stands for x, which tells what nobody's photo would score.
+
     Raises:
-        BadSetting: a scenario other than 1 to 4, or a photo other than `same` and `other`.
+        BadSetting: a scenario other than 1 to 4, or another photo.
     """
     if number not in (entry.number for entry in SCENARIOS):
         raise BadSetting(got=f"scenario {number}", mend="choose 1, 2, 3 or 4")
+    if photo == STRANGER:
+        return IMPOSTOR if number == 4 else f"scenario {number} {STRANGER}"
     return genuine(photo) if number == 4 else f"scenario {number} {checked(photo)} photo"
+
+
+def kept_for(table: str) -> tuple[str, ...]:
+    """The populations that a run of the table keeps: those it needs, and strangers in each scenario of `VII`."""
+    strangers = (scenario(number, STRANGER) for number in (1, 2, 3))  # those of scenario 4 are in Table VI
+    return (*names_for(table), *(strangers if table == "VII" else ()))
 
 
 def names_for(table: str) -> tuple[str, ...]:

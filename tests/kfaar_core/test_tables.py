@@ -130,6 +130,17 @@ def test_table_vii_by_hand(seven):
     assert "50 of 50: misses <= 3/25" in rows[f"{last}: accepted, threshold 0.700 (paper, in force)"].note
 
 
+def test_strangers_tell_how_much_a_scenario_gives_away(seven):
+    """Half of the people score above every stranger, the others below all of them; a file may lack strangers."""
+    names = [row.name for row in tables.table_vii(seven, THRESHOLDS, dataset="lfw", dimension=32)]
+    assert not any("strangers" in name for name in names)
+    strangers = scores("scenario 1 stranger", np.full(50, 0.2), failed=3)
+    rows = by_name(tables.table_vii(seven | {strangers.name: strangers}, THRESHOLDS, dataset="lfw", dimension=32))
+    found = rows.pop("Scenario 1 (right key, no KVFA), same photo: AUC against strangers")
+    assert found.value == pytest.approx(13 / 25) and found.n == 100 and "3 of 103 trials failed" in found.note
+    assert [name for name in rows if "strangers" not in name] == names
+
+
 def test_wrong_keys_are_held_against_the_law_of_random_directions(seven):
     rows = by_name(tables.table_vii(seven, THRESHOLDS, dataset="lfw", dimension=32))
     note = rows["Scenario 3 (KVFA, wrong key), same photo: cosine"].note

@@ -40,6 +40,15 @@ def test_a_second_run_makes_no_face_and_finds_the_same(run, monkeypatch):
         np.testing.assert_array_equal(one.values, two.values)
 
 
+def test_strangers_are_scored_as_the_person_is(run):
+    """As many trials as the person has; in scenario 1, which has one trial, one a person."""
+    found = load_result(run("VII"))
+    for number, trials in ((1, 1), (2, 2), (3, 2)):
+        person, stranger = (found.population(populations.scenario(number, photo)) for photo in ("same", "stranger"))
+        np.testing.assert_array_equal(stranger.people, person.people)
+        assert len(stranger.values) == 4 * trials and not np.isin(stranger.values, person.values).any()
+
+
 def test_keys_of_another_length_have_a_folder_of_their_own(run):
     path = run("VI", key_bits=8, key_mode=populations.OWN)
     assert (path.parent.name, path.name) == ("8-bit", "tiny-floor-synthetic-vi-own.json")
