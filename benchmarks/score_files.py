@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 from kfaar_core.evaluate.results import Result, load_result
 from kfaar_core.records import Row
-from kfaar_core.scenarios.populations import SHARED
+from kfaar_core.scenarios.populations import SHARED, scenario
 from kfaar_core.tables import PHOTO_WORDS, from_json, kvfa_thresholds, table_of
 
 DATA = {"lfw": "LFW-test", "celeba": "CelebA"}
@@ -69,10 +70,11 @@ def column(path: Path, changed: int) -> Column:
 def largest(result: Result) -> list[Row]:
     """The most similar trial of scenarios 1 to 3, which a mean hides."""
     found = []
-    for scores in result.populations if result.table == "VII" else ():
-        if scores.name.startswith("scenario") and len(scores.values):
-            number, photo = scores.name.split()[1:3]
-            name = f"Scenario {number}, {PHOTO_WORDS[photo]}: largest cosine"
+    named = {scores.name: scores for scores in result.populations}
+    for place, (photo, words) in product((1, 2, 3), PHOTO_WORDS.items()):
+        scores = named.get(scenario(place, photo))
+        if scores is not None and len(scores.values):
+            name = f"Scenario {place}, {words}: largest cosine"
             found.append(Row(name, float(scores.values.max()), float("nan"), float("nan"), len(scores.values)))
     return found
 
