@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from benchmarks.score_files import DATA, columns, interval, markdown, number
-from kfaar_core.errors import DataMissing
 from kfaar_core.records import Row
 from kfaar_core.scenarios.populations import KEY_MODES, OWN, SHARED
-from kfaar_core.tables import from_json
+from kfaar_core.tables import read_table
 
 SECTIONS = (  # title, table of evaluate, key mode
     ("Authentication (Table VI)", "vi", SHARED),
@@ -57,9 +56,7 @@ def full(folder: Path) -> str:
 
 def ablation(title: str, path: Path) -> str:
     """One table with a column for each variant, which the names of the rows end with: "AUC, w/o syn"."""
-    table = from_json(path)
-    if table is None:
-        raise DataMissing(got=f"{path.name} is no table", mend="run the ablation again")
+    table = read_table(path)
     cells: dict[str, dict[str, str]] = {}
     for entry in table.rows:
         figure, _, variant = entry.name.rpartition(", ")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kfaar_core.evaluate.results import Result, load_result
 from kfaar_core.records import Row
-from kfaar_core.scenarios.populations import SHARED, scenario
+from kfaar_core.scenarios.populations import ATTACKS, SHARED, scenario
 from kfaar_core.tables import PHOTO_WORDS, from_json, kvfa_thresholds, table_of
 
 DATA = {"lfw": "LFW-test", "celeba": "CelebA"}
@@ -71,7 +71,7 @@ def largest(result: Result) -> list[Row]:
     """The most similar trial of scenarios 1 to 3, which a mean hides."""
     found = []
     named = {scores.name: scores for scores in result.populations}
-    for place, (photo, words) in product((1, 2, 3), PHOTO_WORDS.items()):
+    for place, (photo, words) in product(ATTACKS, PHOTO_WORDS.items()):
         scores = named.get(scenario(place, photo))
         if scores is not None and len(scores.values):
             name = f"Scenario {place}, {words}: largest cosine"

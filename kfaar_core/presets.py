@@ -6,6 +6,7 @@ Origins: [paper] stated by the paper; [design] chosen before measuring; [dev] ch
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from kfaar_core.errors import BadSetting
@@ -86,8 +87,7 @@ def get_preset(name: str, projector: str | None = None) -> Preset:
     Raises:
         BadSetting: an unknown name or projector, or `paper`, whose weights this version does not load yet.
     """
-    if name not in PRESETS:
-        raise BadSetting(got=f"the preset {name!r}", mend=f"choose one of {', '.join(PRESETS)}")
+    one_of("preset", name, PRESETS)
     if name == "paper":
         raise BadSetting(
             got="the preset 'paper' (FaceNet, StyleGAN2, FaceVid2Vid) is declared but its networks are not wired yet",
@@ -103,17 +103,15 @@ def check_projector(name: str) -> str:
     Raises:
         BadSetting: an unknown projector.
     """
-    if name not in PROJECTORS:
-        raise BadSetting(got=f"the projector {name!r}", mend=f"choose one of {', '.join(PROJECTORS)}")
-    return name
+    return one_of("projector", name, PROJECTORS)
 
 
-def check_precision(name: str) -> str:
+def one_of(what: str, name: str, known: Collection[str]) -> str:
     """The name itself.
 
     Raises:
-        BadSetting: an unknown precision.
+        BadSetting: it is not among the known ones.
     """
-    if name not in PRECISIONS:
-        raise BadSetting(got=f"the precision {name!r}", mend=f"choose one of {', '.join(PRECISIONS)}")
+    if name not in known:
+        raise BadSetting(got=f"the {what} {name!r}", mend=f"choose one of {', '.join(known)}")
     return name

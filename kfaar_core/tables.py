@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kfaar_core.errors import BadSetting, DataMissing
-from kfaar_core.evaluate.results import Result, Thresholds
+from kfaar_core.evaluate.results import Result, Thresholds, load_result
 from kfaar_core.metrics.bootstrap import (
     RESAMPLES,
     Interval,
@@ -127,8 +127,9 @@ def table_vii(
     """
     rows: list[Row] = []
     for entry in populations.SCENARIOS:
-        # Those of scenario 4 are KVFA's impostors, whose AUC Table VI has.
-        strangers = scores.get(f"scenario {entry.number} {populations.STRANGER}")
+        strangers = None  # those of scenario 4 are KVFA's impostors, whose AUC Table VI has
+        if entry.number in populations.ATTACKS:
+            strangers = scores.get(populations.scenario(entry.number, populations.STRANGER))
         places = tuple(thresholds.recogniser.items()) if entry.by_recogniser else kvfa_thresholds(thresholds)
         for photo, words in PHOTO_WORDS.items():
             population = scored(scores, populations.scenario(entry.number, photo))
@@ -263,6 +264,15 @@ def to_json(table: Table) -> str:
 
 def none_for_nan(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def read_table(path: Path) -> Table:
+    """The table of a result, or one that evaluate wrote as a table.
+
+    Raises:
+        DataMissing: neither of them.
+    """
+    return from_json(path) or table_of(load_result(path))
 
 
 def from_json(path: Path) -> Table | None:

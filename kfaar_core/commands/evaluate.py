@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from tqdm import tqdm
@@ -14,9 +14,6 @@ from kfaar_core.commands.options import Json, PresetName, ProjectorName, Threads
 from kfaar_core.errors import BadOutput
 from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
-
-if TYPE_CHECKING:
-    from kfaar_core.tables import Table
 
 TABLES = "VI, VII, thresholds, recognisers, anonymity, posture, keys, robustness or mask"
 DATA = "photos of people; `synthetic` is people who do not exist"
@@ -99,22 +96,10 @@ def scores(result: ResultFile, as_json: Json = False) -> None:
 
 def report(results: ResultFiles, as_json: Json = False) -> None:
     """The tables of result files, in Markdown, with intervals and the paper's figures beside ours."""
-    from kfaar_core.tables import to_json, to_markdown
+    from kfaar_core.tables import read_table, to_json, to_markdown
 
     tables = [read_table(path) for path in results]
     if as_json:
         show_json([json.loads(to_json(table)) for table in tables])
     else:
         typer.echo("\n".join(to_markdown(table) for table in tables).rstrip("\n"))
-
-
-def read_table(path: Path) -> Table:
-    """The table of a result, or one that evaluate wrote as a table.
-
-    Raises:
-        DataMissing: neither of them.
-    """
-    from kfaar_core.evaluate.results import load_result
-    from kfaar_core.tables import from_json, table_of
-
-    return from_json(path) or table_of(load_result(path))

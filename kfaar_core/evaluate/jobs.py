@@ -49,7 +49,7 @@ def fill(laboratory: Laboratory, requests: Iterable[Request]) -> None:
 
 
 def _open(setup: Setup) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _end_with_parent()
     torch.set_num_threads(1)
     _here.append(setup.laboratory())
 
@@ -57,9 +57,13 @@ def _open(setup: Setup) -> None:
 def _end_with_parent() -> None:
     """A run that is killed leaves no process behind that waits for work for ever, and holds its networks."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
+    assert parent is not None  # this is a process of the pool
+
+    def wait() -> None:
         parent.join()
         os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _answer(request: Request) -> tuple[str, str, str] | None:

@@ -24,7 +24,7 @@ from kfaar_core.evaluate.results import Result, safe_command, save_result
 from kfaar_core.evaluate.split import DEV, TEST
 from kfaar_core.files import write_whole
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import Preset, check_precision, get_preset
+from kfaar_core.presets import PRECISIONS, Preset, get_preset, one_of
 from kfaar_core.scenarios import pairs, populations
 from kfaar_core.tables import Table, to_json, to_markdown
 
@@ -79,7 +79,7 @@ def run(
     chosen = get_preset(preset) if isinstance(preset, str) else preset
     chosen = replace(chosen, projector=projector or chosen.projector)
     if precision is not None:
-        chosen = replace(chosen, precision=check_precision(precision))
+        chosen = replace(chosen, precision=one_of("precision", precision, PRECISIONS))
     if key_bits is not None and key_bits != chosen.key_bits:
         chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # which refuses a length that no key has
         out = out / f"{key_bits}-bit"

@@ -40,6 +40,7 @@ SCENARIOS = (
     Scenario(3, "KVFA, wrong key", "I(x) with I(x_v, another key)"),
     Scenario(4, "KVFA, right key", "I(x) with I(x_v, k): the genuine population"),
 )
+ATTACKS = (1, 2, 3)  # the scenarios in which an adversary asks
 
 
 def genuine(photo: str) -> str:
@@ -65,7 +66,7 @@ def scenario(number: int, photo: str) -> str:
 
 def kept_for(table: str) -> tuple[str, ...]:
     """The populations that a run of the table keeps: those it needs, and strangers in each scenario of `VII`."""
-    strangers = (scenario(number, STRANGER) for number in (1, 2, 3))  # those of scenario 4 are in Table VI
+    strangers = (scenario(number, STRANGER) for number in ATTACKS)  # those of scenario 4 are in Table VI
     return (*names_for(table), *(strangers if table == "VII" else ()))
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,27 +48,25 @@ def test_two_processes_see_what_one_sees(laboratory, tmp_path, monkeypatch):
             np.testing.assert_allclose(apart.ask(request)[name], values, atol=1e-5)
 
 
+ROOT = Path(__file__).resolve().parents[3]
 RUN = """
-import threading, time
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from kfaar_core.evaluate.jobs import _end_with_parent
 
-def opened():
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
 if __name__ == "__main__":
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=opened) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         pool.submit(print, "open", flush=True).result()
         time.sleep(60)
 """
 
 
-@pytest.mark.slow
 def test_a_run_that_is_killed_leaves_no_process_behind(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(RUN)
-    run = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    settings = os.environ | {"PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen([sys.executable, script], env=settings, stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
     assert run.stdout.readline() == "open\n"
     run.send_signal(signal.SIGKILL)
