@@ -222,8 +222,8 @@ class AnonymisationServer:
         with clock.stage("generate"):
             latent = projected.latent.to(stages.device)
             picture = stages.generator.render(w_plus(latent[None]), stages.preset.side)  # x' = G(M(z'))
-            aim = projected.aim if refine else None
-            draft = Draft(picture[0], latent, stages.geometry.postures(picture)[0], aim)
+            code = projected.code if refine else None
+            draft = Draft(picture[0], latent, stages.geometry.postures(picture)[0], code)
         with clock.stage("correct"):
             corrected = stages.corrector.correct(draft, seen.posture, side)  # x_v = G_f(x', x)
             upright, portrait, answer = self._place(canvas, seen, corrected, mode, side)

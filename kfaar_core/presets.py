@@ -22,7 +22,7 @@ class Descent:
     rate: float = 0.07  # of Adam, sds of a natural coordinate
     turn_rate: float = 0.02  # of Adam, units of a posture vector
     betas: tuple[float, float] = (0.8, 0.95)  # of Adam
-    like_price: float = 2.0  # of the squared cosine, where it is positive, of E's u with the photo's
+    identity_price: float = 0.3  # of 1 - cosine of E's u with the code
     angle_price: float = 0.6  # of a squared gap of 10 degrees
     shape_price: float = 0.05  # of a squared gap of a whole blendshape
     move_price: float = 3e-4  # of a coordinate's squared move by one sd

@@ -19,7 +19,6 @@ from torch import Tensor
 from kfaar_core.records import Posture
 from kfaar_core.stages.generate import Generator, w_plus
 from kfaar_core.stages.geometry import GeometryReader
-from kfaar_core.stages.project import Aim
 
 ANGLE_UNIT = 10.0  # degrees that weigh as much as a whole blendshape in a posture vector
 ANGLES, ALL = slice(3), slice(None)  # of a posture vector
@@ -43,7 +42,7 @@ class Draft:
     picture: Tensor  # x' (3, S, S) in [-1, 1], portrait frame
     latent: Tensor | None  # (3, 512) w of the layer groups; None for a picture that no generator made
     posture: Posture  # measured on the picture
-    aim: Aim | None = None  # what KVFA shall see of the face; None where P does not say
+    code: np.ndarray | None = None  # (d,) that the face shall show; None where P does not say
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Corrector(Protocol):
         """
 
 
-Refinement = Callable[[Tensor, Posture, Aim], Tensor]  # w (3, 512), x's posture, aim -> w: stages.refine
+Refinement = Callable[[Tensor, Posture, np.ndarray], Tensor]  # w (3, 512), x's posture, code -> w: stages.refine
 
 
 class LatentCorrector:
@@ -107,8 +106,8 @@ class LatentCorrector:
             raise ValueError("the latent corrector needs the draft's latent")
         target = vector_of(original)
         found = self._closed(Moved(draft.picture, draft.latent, draft.posture), target, side, self._steps)
-        if self._refine is not None and draft.aim is not None:
-            found = self._rendered(self._refine(found.latent, original, draft.aim), side)
+        if self._refine is not None and draft.code is not None:
+            found = self._rendered(self._refine(found.latent, original, draft.code), side)
         found = self._closed(found, target, side, self._turns, ANGLES, ANGLES_MET)
         if found.picture.shape[-1] != side:  # no step was better than the draft
             found = self._rendered(found.latent, side)

@@ -37,20 +37,12 @@ def rotation_of(key: UserKey, dimension: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Aim:
-    """What KVFA shall see of a virtual face, and what it shall not."""
-
-    code: np.ndarray  # (d,) O_k u of unit length: what h shall read
-    identity: np.ndarray  # (d,) u of the photo, of unit length: what E shall not
-
-
-@dataclass(frozen=True)
 class Projected:
     """What P answers."""
 
     latent: Tensor  # (3, 512) float32: w of the coarse, middle and fine layers
     space: str  # "w": M is the identity; "z": M follows
-    aim: Aim | None = None  # of `hashed`
+    code: np.ndarray | None = None  # (d,) O_k u of unit length, which the face shall show; of `hashed`
 
 
 class IdentityMap(LinearReader):
@@ -110,14 +102,13 @@ class HashedProjector:
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
         """(D,) raw feature of E and a key of any length."""
         d = self._identity.dimension
-        identity = self._identity(feature)  # (d,)
-        code = rotation_of(key, d) @ identity  # (d,)
+        code = rotation_of(key, d) @ self._identity(feature)  # (d,)
         draw = key.rng("nuisance")
         look = draw.standard_normal(self._net.look)
         rest = self._size * draw.standard_normal((GROUPS, 512 - LEADING))
         leading = self._net(_row(np.sqrt(d) * code), _row(look))[0]  # (3, 32)
         v = torch.cat((leading, torch.from_numpy(rest).float()), dim=-1)  # (3, 512)
-        return Projected(latent=self._space.to_w(v), space="w", aim=Aim(code, identity))
+        return Projected(latent=self._space.to_w(v), space="w", code=code)
 
 
 def hashed_net(state: Mapping[str, Tensor], dimension: int) -> HashedNet:

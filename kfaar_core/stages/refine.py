@@ -2,9 +2,10 @@
 
 P and the posture correction know the generator by stand-ins; what a face really shows differs from face to face. So the
 latent descends, as in GAN inversion by optimisation (Abdal et al., arXiv 1904.03189), on what the networks see of the
-rendered face: KVFA's reading, the person whom E sees without a key, who shall be another, and the posture. Gradients
-go through a small picture, the generator's low band; how much the full picture is read differently is measured now and
-then and added.
+rendered face: KVFA's reading, the person whom E sees, and the posture. E shall see the person of the code as well: one
+for all photos of somebody under a key, another under the next key, and to the photo what strangers are, neither nearer
+nor further. Gradients go through a small picture, the generator's low band; how much the full picture is read
+differently is measured now and then and added.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,7 +25,6 @@ from kfaar_core.stages.differentiable import Sight
 from kfaar_core.stages.generate import Generator, w_plus
 from kfaar_core.stages.geometry import GeometryReader, euler_degrees, to_pixels
 from kfaar_core.stages.latent import NaturalSpace
-from kfaar_core.stages.project import Aim
 
 
 class Reading(Protocol):
@@ -60,24 +61,23 @@ class Refiner:
         self._sight, self._reading, self._identity, self._space = sight, reading, identity, space
         self._with, self._device = descent, device
 
-    def __call__(self, latent: Tensor, original: Posture, aim: Aim) -> Tensor:
+    def __call__(self, latent: Tensor, original: Posture, code: np.ndarray) -> Tensor:
         """
         Args:
             latent: (3, 512) w of a face whose posture is about right.
             original: the posture that it shall have.
-            aim: what KVFA shall see of it.
+            code: (d,) what KVFA shall read of it, and E shall see.
 
         Returns:
             (3, 512).
         """
         with torch.inference_mode(False), torch.enable_grad():
-            wanted, code, identity = (
-                torch.from_numpy(values).float().to(self._device)
-                for values in (vector_of(original), aim.code, aim.identity)
+            wanted, carried = (
+                torch.from_numpy(values).float().to(self._device) for values in (vector_of(original), code)
             )
-            return self._descent(latent.clone().to(self._device), wanted, code, identity)
+            return self._descent(latent.clone().to(self._device), wanted, carried)
 
-    def _descent(self, latent: Tensor, wanted: Tensor, code: Tensor, identity: Tensor) -> Tensor:
+    def _descent(self, latent: Tensor, wanted: Tensor, code: Tensor) -> Tensor:
         natural = self._space.of_w(latent)
         away = torch.zeros_like(natural, requires_grad=True)  # along natural coordinates, which leaves the posture
         turn = torch.zeros_like(wanted, requires_grad=True)  # along the posture correction's own moves
@@ -95,12 +95,11 @@ class Refiner:
             read = self._seen(self._small(w_plus(w[None]), how.side))
             if step % how.measured == 0:
                 off = self._seen(self._full(w)) - read.detach()
-            posture, found, seen = (read + off).split((len(wanted), len(code), len(identity)))
+            posture, found, seen = (read + off).split((len(wanted), len(code), len(code)))
             gap = (posture - wanted).square()
-            like = functional.cosine_similarity(seen, identity, dim=0)
             loss = (
                 -functional.cosine_similarity(found, code, dim=0)
-                + how.like_price * functional.relu(like).square()
+                - how.identity_price * functional.cosine_similarity(seen, code, dim=0)
                 + how.angle_price * gap[ANGLES].sum()
                 + how.shape_price * gap[ANGLES.stop :].sum()
                 + how.move_price * away.square().sum()

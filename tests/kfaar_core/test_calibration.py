@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 from kfaar_core import calibration
@@ -52,10 +51,8 @@ def test_another_file_is_no_calibration(tmp_path, monkeypatch, text):
 
 def test_the_judge_knows_no_projector():
     """Files from the same dev people must not disagree about the judge, whose thresholds no projector touches."""
-    judged: dict[str, list[tuple[float, float]]] = {}
+    judged: dict[str, set[tuple[float, float]]] = {}
     for path in calibration.FOLDER.rglob("*.json"):
         entry = Calibration(**json.loads(path.read_text()))
-        judged.setdefault(entry.made_by["people"], []).append((entry.judge_fmr_1, entry.judge_fmr_01))
-    assert judged
-    for thresholds in judged.values():  # made on CPUs that round differently: 2e-5 between two of them
-        assert np.ptp(thresholds, axis=0).max() < 1e-4
+        judged.setdefault(entry.made_by["people"], set()).add((entry.judge_fmr_1, entry.judge_fmr_01))
+    assert judged and all(len(thresholds) == 1 for thresholds in judged.values())

@@ -470,11 +470,11 @@ def test_a_batch_is_its_photos_one_by_one_and_a_failed_one_does_not_stop_it(tiny
 
 
 def test_a_face_is_refined_unless_that_is_declined(tiny, photo, monkeypatch):
-    """What reaches the posture correction; the form floor of the preset tiny has no aim of its own."""
-    aims = []
+    """What reaches the posture correction; the form floor of the preset tiny names no code."""
+    codes = []
 
     def correct(draft, original, side):
-        aims.append(draft.aim)
+        codes.append(draft.code)
         return pipeline.Corrected(draft.picture, draft.latent, draft.posture)
 
     stages = pipeline.load(replace(tiny.preset, projector="hashed"))
@@ -483,5 +483,5 @@ def test_a_face_is_refined_unless_that_is_declined(tiny, photo, monkeypatch):
     for refine in (True, False):
         server.anonymise(photo, key, refine=refine)
         server.anonymise_all(photo, key, refine=refine)
-    assert all(aim is not None and np.linalg.norm(aim.code) == pytest.approx(1) for aim in aims[:2])
-    assert aims[2:] == [None, None]
+    assert all(code is not None and np.linalg.norm(code) == pytest.approx(1) for code in codes[:2])
+    assert codes[2:] == [None, None]

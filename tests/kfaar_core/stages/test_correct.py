@@ -113,8 +113,8 @@ def refined(world: World, target: np.ndarray, code: np.ndarray | None) -> tuple[
     """One exact step, a refinement that moves along the first coordinate, up to four turns; what it was asked."""
     asked = []
 
-    def refine(latent: torch.Tensor, original: Posture, aim: np.ndarray) -> torch.Tensor:
-        asked.append((latent.clone(), vector_of(original), aim))
+    def refine(latent: torch.Tensor, original: Posture, code: np.ndarray) -> torch.Tensor:
+        asked.append((latent.clone(), vector_of(original), code))
         moved = latent.clone()
         moved[0, 0] += 1
         return moved
@@ -127,10 +127,10 @@ def refined(world: World, target: np.ndarray, code: np.ndarray | None) -> tuple[
 def test_a_face_with_a_code_is_refined_after_the_steps_and_turned_again(target):
     world = World()
     found, asked = refined(world, target, CODE)
-    ((latent, original, aim),) = asked
+    ((latent, original, code),) = asked
     np.testing.assert_allclose(ROWS @ latent.flatten().numpy(), target, atol=1e-5)  # the step came first
     np.testing.assert_allclose(original, target)
-    np.testing.assert_array_equal(aim, CODE)
+    np.testing.assert_array_equal(code, CODE)
     step, moved, *turns = world.rendered
     np.testing.assert_allclose((moved - step)[:2], [1, 0], atol=1e-6)
     off = np.linalg.norm((ROWS @ moved - target)[:3]) > 0.1
