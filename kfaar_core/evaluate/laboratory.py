@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]  # done, of
 Arrays = Mapping[str, np.ndarray]
 
-VERSION = 2  # of the code that looks; a change of what it sees takes the next number, and old entries are not read
-LOOKERS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "dlib_resnet", "judge")  # see any photo
+VERSION = 3  # of the code that looks; a change of what it sees takes the next number, and old entries are not read
+LOOKERS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "judge")  # see any photo
 LOOKING = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")  # fields of a preset that they follow
 # A look depends on no threshold, and the looks of an evaluation never take a later key.
 UNRELATED = ("match_threshold", "threshold_in_force", "rekey_tries", "look_min", "tries_per_hour")
@@ -157,7 +157,6 @@ class Laboratory:
         return {
             "preset": {name: getattr(self.stages.preset, name) for name in LOOKING},
             "weights": {name: digest for name, digest in self.used.items() if name in LOOKERS},
-            "mirrored": self.stages.preset.projector != "floor",  # whether E looks at the mirrored face too
         }
 
     def makers(self, bits: int) -> dict[str, object]:

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from kfaar_core import image, runtime, weights
 from kfaar_core.calibration import Calibration, has_calibration, load_calibration
 from kfaar_core.keys import UserKey
-from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.nets.mobile_stylegan import Synthesis
 from kfaar_core.nets.reader_net import ReaderNet
+from kfaar_core.nets.sface import SFace, dequantised
 from kfaar_core.presets import LAB, PROJECTORS, Preset, check_projector
 from kfaar_core.records import Face, FaceCrop, Photo, Posture
 from kfaar_core.stages import tiny
 from kfaar_core.stages.correct import Corrector, LatentCorrector
 from kfaar_core.stages.detect import Detector, MtcnnDetector, crop, five_points, in_photo
 from kfaar_core.stages.differentiable import Sight
-from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
+from kfaar_core.stages.encode import JUDGE, SFACE, Alignment, Recogniser
 from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part, synthesis_of
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.latent import NaturalSpace
@@ -163,7 +163,6 @@ class Form:
     projector: Projector  # P
     recogniser: Identifier  # I
     reader: FaceReader | None = None  # F
-    flip: bool = False  # E sees the mirrored face too
     refinable: Refinable | None = None
 
 
@@ -188,12 +187,11 @@ def form_of(name: str, load: Callable[[str], Mapping[str, Tensor]], generator: G
             HashedProjector(hashed, identity),
             KeyedRecogniser(identity, h),
             reader,
-            flip=True,
             refinable=Refinable(h, reader.net, space, load("posture_rows")["rows"]),
         )
     projectors = {length: load(f"projector_bits_{length}") for length in weights.KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in weights.KEY_LENGTHS}
-    return Form(identity, BitsProjector(projectors, generator), BitsRecogniser(identity, keyed), reader, flip=True)
+    return Form(identity, BitsProjector(projectors, generator), BitsRecogniser(identity, keyed), reader)
 
 
 def available_projectors() -> tuple[str, ...]:
@@ -239,7 +237,7 @@ def assemble(
         device,
         MtcnnDetector(preset, device),
         GeometryReader(weights.load("geometry"), device),
-        recogniser(DlibResnet(), DLIB, weights.load("dlib_resnet"), device, flip=form.flip),
+        encoder(device),
         recogniser(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True),
         generator,
         weights.load("posture"),
@@ -294,6 +292,18 @@ def _joined(
         calibration=calibration,
         own_thresholds=own_thresholds,
     )
+
+
+def encoder(device: torch.device, mean: Tensor | None = None) -> Recogniser:
+    """E of the preset `lab`; the mirrored face counts as well.
+
+    Args:
+        mean: (128,) to centre by; None leaves features as they are, since linear readers centre them.
+    """
+    state = dequantised(weights.load("sface"))
+    if mean is not None:
+        state = {f"net.{name}": tensor for name, tensor in state.items()} | {"mean": mean}
+    return recogniser(SFace(), SFACE, state, device, flip=True)
 
 
 def recogniser(

@@ -65,8 +65,7 @@ def warp(pictures: Tensor, to_source: Tensor, size: tuple[int, int]) -> Tensor:
 def crops(pictures: Tensor, landmarks: Tensor, encoder: Recogniser) -> Tensor:
     """Portraits aligned for a recogniser: (N, 3, h, w) in about [-1, 1]."""
     alignment = encoder.alignment
-    chosen = five_points(landmarks) if alignment.landmarks is None else landmarks[:, alignment.landmarks]
-    return warp(pictures, similarity(alignment.template, chosen), alignment.size)
+    return warp(pictures, similarity(alignment.template, five_points(landmarks)), alignment.size)
 
 
 def view(face: MeanFace, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,8 +93,9 @@ class Sight:
         self._reader = None if reader is None else reader.to(device).eval().requires_grad_(False)
         self._face = None if reader is None else MeanFace(reader.mean_shape.cpu().numpy())
 
-    def __call__(self, pictures: Tensor, landmarks: Tensor) -> Tensor:
-        feature = self._encoder.raw(crops(pictures, landmarks, self._encoder))
+    def __call__(self, pictures: Tensor, landmarks: Tensor, halved: bool = False) -> Tensor:
+        """halved: E looks at one side only (Recogniser.raw)."""
+        feature = self._encoder.raw(crops(pictures, landmarks, self._encoder), halved)
         if self._reader is None or self._face is None:
             return feature
         return torch.cat((feature, self._reader(*view(self._face, pictures, landmarks))), dim=1)

@@ -6,7 +6,6 @@ with a mean fitted on training people: raw cosines between strangers are high fo
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,19 +16,8 @@ from torch.nn import functional
 from kfaar_core import image
 from kfaar_core.stages.detect import five_points
 
-# dlib's frame, 150 px with a padding of 0.25: eye corners and the base of the nose (landmark numbers, then x, y in px).
-DLIB_LANDMARKS = (263, 362, 33, 133, 2)
-DLIB_TEMPLATE = 100 * np.array(
-    [
-        [1.1095675, 0.4634982],
-        [0.8960605, 0.4789674],
-        [0.3705751, 0.4637275],
-        [0.5840851, 0.4790640],
-        [0.7401123, 0.8777976],
-    ]
-)
-# The judge's frame, 112 x 96 px (h x w): the five points of its teacher's training crops.
-JUDGE_TEMPLATE = np.array(
+# Five points in a crop of 112 x 96 px (h x w), as SphereFace placed them and most recognisers since; the judge's frame.
+TEMPLATE = np.array(
     [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]]
 )
 
@@ -39,17 +27,15 @@ class Alignment:
     """How a recogniser wants its faces."""
 
     size: tuple[int, int]  # px, width x height
-    template: np.ndarray  # (P, 2) px
-    landmarks: tuple[int, ...] | None  # which of the 478; None: the five points of stages.detect
+    template: np.ndarray  # (5, 2) px, where the five points of stages.detect shall lie
 
     def to_source(self, landmarks: np.ndarray) -> np.ndarray:
         """(2, 3) map from the aligned crop to the picture in which `landmarks` (478, 2+) are measured, in px."""
-        points = five_points(landmarks) if self.landmarks is None else landmarks[list(self.landmarks), :2]
-        return image.similarity(self.template, points)
+        return image.similarity(self.template, five_points(landmarks))
 
 
-DLIB = Alignment(size=(150, 150), template=DLIB_TEMPLATE, landmarks=DLIB_LANDMARKS)
-JUDGE = Alignment(size=(96, 112), template=JUDGE_TEMPLATE, landmarks=None)
+SFACE = Alignment(size=(112, 112), template=TEMPLATE + np.array([8, 0]))  # E's: 8 px more on either side
+JUDGE = Alignment(size=(96, 112), template=TEMPLATE)
 
 
 class Recogniser:
@@ -67,20 +53,20 @@ class Recogniser:
         self._net = net.eval().requires_grad_(False)
         self._mean = mean.to(device)
 
-    def mirrored(self) -> Recogniser:
-        """The same network that adds the feature of the mirrored crop."""
-        twin = copy(self)
-        twin._flip = True
-        return twin
-
     def align(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> the aligned crop (h, w, 3) uint8."""
         return image.warp(picture, self.alignment.to_source(landmarks), self.alignment.size)
 
-    def raw(self, crops: Tensor) -> Tensor:
-        """(N, 3, h, w) aligned crops in [-1, 1] -> (N, D) features as the network gives them."""
+    def raw(self, crops: Tensor, halved: bool = False) -> Tensor:
+        """(N, 3, h, w) aligned crops in [-1, 1] -> (N, D) features as the network gives them.
+
+        Args:
+            halved: where the mirrored crop counts, take its feature to be that of the crop, for half the work.
+        """
         features = self._net(crops)
-        return features + self._net(crops.flip(-1)) if self._flip else features
+        if not self._flip:
+            return features
+        return 2 * features if halved else features + self._net(crops.flip(-1))
 
     def features(self, crops: Tensor) -> Tensor:
         """(N, 3, h, w) aligned crops in [-1, 1] -> (N, D) centred features of unit length."""

@@ -4,8 +4,8 @@ P and the posture correction know the generator by stand-ins; what a face really
 latent descends, as in GAN inversion by optimisation (Abdal et al., arXiv 1904.03189), on what the networks see of the
 rendered face: KVFA's reading, the person whom E sees, and the posture. E shall see the person of the code as well: one
 for all photos of somebody under a key, another under the next key, and to the photo what strangers are, neither nearer
-nor further. Gradients go through a small picture, the generator's low band; how much the full picture is read
-differently is measured now and then and added.
+nor further. Gradients go through a small picture, the generator's low band, of which E sees one side; how much the full
+picture is read differently is measured now and then and added.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Refiner:
         off = torch.zeros(())
         for step in range(how.steps):
             w = moved()
-            read = self._seen(self._small(w_plus(w[None]), how.side))
+            read = self._seen(self._small(w_plus(w[None]), how.side), halved=True)
             if step % how.measured == 0:
                 off = self._seen(self._full(w)) - read.detach()
             posture, found, seen = (read + off).split((len(wanted), len(code), len(code)))
@@ -116,12 +116,12 @@ class Refiner:
     def _full(self, w: Tensor) -> Tensor:
         return self._generator.render(w_plus(w[None]), 512).to(self._device)
 
-    def _seen(self, picture: Tensor) -> Tensor:
+    def _seen(self, picture: Tensor, halved: bool = False) -> Tensor:
         """(1, 3, S, S) -> (54 + 2 d,): posture vector, code, E's u."""
         picture = picture.float().clamp(-1, 1)
         measured = self._geometry.measure(picture)
         landmarks = to_pixels(measured.landmarks, picture.shape[-1])
         angles = euler_degrees(measured.rotation) / ANGLE_UNIT
-        sight = self._sight(picture, landmarks)
+        sight = self._sight(picture, landmarks, halved)
         read = (self._reading.tensor(sight), self._identity.tensor(sight))
         return torch.cat((angles, measured.blendshapes[:, 1:], *read), dim=1)[0]

@@ -97,7 +97,7 @@ class TinyEncoder(nn.Module):
 
 
 def recogniser(seed: int, device: torch.device) -> Recogniser:
-    alignment = Alignment(size=(16, 16), template=FIVE * 16, landmarks=None)
+    alignment = Alignment(size=(16, 16), template=FIVE * 16)
     return Recogniser(TinyEncoder(seed), alignment, torch.zeros(1), device, flip=False)
 
 

@@ -31,12 +31,9 @@ from kfaar_core.evaluate.results import safe_command
 from kfaar_core.evaluate.runner import write_table
 from kfaar_core.evaluate.split import TEST
 from kfaar_core.files import cache_folder
-from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB, get_preset
 from kfaar_core.scenarios import pairs
-from kfaar_core.stages.assemble import recogniser as build_recogniser
-from kfaar_core.stages.encode import DLIB
 from kfaar_core.stages.project import bits_net, hashed_net
 from kfaar_core.train import ablate_kvfa, ablate_projector
 from kfaar_core.train import floor as floor_fit
@@ -45,7 +42,6 @@ from kfaar_core.train import posture as posture_fit
 from kfaar_core.train import projector as projector_fit
 from kfaar_core.train import recogniser as recogniser_fit
 from kfaar_core.train.examples import write_examples
-from kfaar_core.train.features import features
 from kfaar_core.train.live import LiveRoad
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
@@ -111,8 +107,7 @@ def renders(
             return bits_styles(net, generator, truncation, road.people, bits, road.fitted.step, rng, count)
         if kind == "mixed":
             return mixed_styles(generator, rng, count)
-        fitted = _fitted(training, data)
-        return posed_styles(fitted.directions, fitted.step, rng, count)
+        return posed_styles(road.fitted.directions, road.fitted.step, rng, count)
 
     render_cache(generator, kind, sample, shards.get(kind, training.bits_shards), training.seed, worker, workers)
 
@@ -181,10 +176,11 @@ def posture(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
 def floor(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     """Fit the linear floor: identity map, payload directions, reader."""
     training = LAB_TRAINING
-    fitted = _fitted(training, data)
+    road = Road(training, locate(data, False))
+    fitted = road.fitted
     posed = load_renders("posed", training.posed_shards)
     floor_fit.check_posed(fitted, posed, training.seed)
-    seen = _features(posed, "renders-posed")
+    seen = road.features(posed, "renders-posed")
     kept = np.arange(len(seen)) % 8 > 0  # one render in eight tests the reader
     reader = floor_fit.fit_reader(seen[kept], posed.payload[kept], training.reader_ridge)
     state = {**fitted.identity, **floor_fit.directions_state(fitted.directions), **reader}
@@ -227,7 +223,7 @@ def projector(
         state = {**_under("net.", net.state_dict()), "truncation": torch.tensor(training.bits_truncation)}
         state |= {"feature.mean": people.feature_mean, "feature.scale": people.feature_scale}
     if form == "draft":
-        save_file(state, folder / "projector_hashed.safetensors")
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "projector_hashed.safetensors")
         return
     _save(out / f"projector_{form.replace('-', '_')}.safetensors", state, training, _last_losses(folder))
 
@@ -357,18 +353,6 @@ def _last_losses(folder: Path) -> dict[str, float]:
     with (folder / "log.csv").open(newline="") as file:
         *_, last = csv.DictReader(file)
     return {name: float(value) for name, value in last.items()}
-
-
-def _fitted(training: Training, data: str) -> floor_fit.Fitted:
-    """Posture rows, gain, identity map and payload directions: closed forms over the mixed renders and LFW-train."""
-    faces = load_renders("mixed", training.mixed_shards)
-    photos = load_photos(locate(data, False), "train")
-    return floor_fit.fit_all(training, faces, _features(faces, "renders-mixed"), photos, _features(photos, "lfw-train"))
-
-
-def _features(faces: LabelledPhotos | Renders, name: str) -> np.ndarray:
-    encoder = build_recogniser(DlibResnet(), DLIB, weights.load("dlib_resnet"), CPU, flip=False)
-    return features(encoder, faces, name)
 
 
 def _print(training: Training) -> None:

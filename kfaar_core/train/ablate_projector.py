@@ -67,7 +67,7 @@ def teach(bench: Bench, training: Training, folder: Path, resume: bool) -> None:
 class VirtualBy:
     """The virtual face that P of one training makes of a photo of the data, as the judge sees it.
 
-    The laboratory is that of the floor: KVFA takes no part here, and E looks at the mirrored face too, as for `hashed`.
+    The laboratory is that of the floor: KVFA takes no part here.
     """
 
     run: str  # its folder of the cache
@@ -80,8 +80,7 @@ class VirtualBy:
 
     def arrays(self, laboratory: Laboratory) -> Arrays:
         path = _file(self.run)
-        encoder, projector = laboratory.stages.encoder.mirrored(), _projector(path, _sha256(path))
-        stages = replace(laboratory.stages, encoder=encoder, projector=projector)
+        stages = replace(laboratory.stages, projector=_projector(path, _sha256(path)))
         made = replace(laboratory, server=AnonymisationServer(stages))
         return made.plain_look(made.anonymised(made.photo(self.index), self.purpose))
 

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from kfaar_core import weights
-from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.runtime import stream
-from kfaar_core.stages.assemble import recogniser
+from kfaar_core.stages import assemble
 from kfaar_core.stages.differentiable import Sight
-from kfaar_core.stages.encode import DLIB, Recogniser
+from kfaar_core.stages.encode import Recogniser
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.proxy import Reading
@@ -47,9 +46,7 @@ class LiveRoad(Road):
     @cached_property
     def encoder(self) -> Recogniser:
         """E, centred as people are."""
-        state = {f"net.{name}": tensor for name, tensor in weights.load("dlib_resnet").items()}
-        state["mean"] = self.people.feature_mean
-        return recogniser(DlibResnet(), DLIB, state, self.device, flip=True)
+        return assemble.encoder(self.device, self.people.feature_mean)
 
     @cached_property
     def proxy(self) -> LiveFeatures:

@@ -17,12 +17,10 @@ from torch.nn import functional
 from kfaar_core import weights
 from kfaar_core.files import cache_folder
 from kfaar_core.losses.recogniser import recogniser_total
-from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import LEADING
 from kfaar_core.nets.reader_net import ReaderNet
-from kfaar_core.stages.assemble import recogniser
-from kfaar_core.stages.encode import DLIB
+from kfaar_core.stages.assemble import encoder
 from kfaar_core.stages.face_view import FaceView
 from kfaar_core.stages.generate import OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
@@ -74,17 +72,17 @@ class Road:
     def _mixed(self) -> Renders:
         return load_renders("mixed", self.training.mixed_shards)
 
-    def _features(self, faces: LabelledPhotos | Renders, name: str) -> np.ndarray:
-        encoder = recogniser(DlibResnet(), DLIB, weights.load("dlib_resnet"), torch.device("cpu"), flip=True)
-        return features(encoder, faces, f"{name}-flip")
+    def features(self, faces: LabelledPhotos | Renders, name: str) -> np.ndarray:
+        """(N, D) float32 raw features of E; cached under `name`."""
+        return features(encoder(torch.device("cpu")), faces, name)
 
     @cached_property
     def _photo_features(self) -> np.ndarray:
-        return self._features(self._photos, "lfw-train")
+        return self.features(self._photos, "lfw-train")
 
     @cached_property
     def _mixed_features(self) -> np.ndarray:
-        return self._features(self._mixed, "renders-mixed")
+        return self.features(self._mixed, "renders-mixed")
 
     @cached_property
     def identity(self) -> dict[str, Tensor]:
@@ -112,7 +110,7 @@ class Road:
         kinds = {"mixed": (0, self.training.mixed_shards), **{k: self.unseen(k) for k in ("draft", "hashed")}}
         faces = {kind: load_renders(kind, last, first) for kind, (first, last) in kinds.items()}
         features = [
-            self._mixed_features if kind == "mixed" else self._features(each, f"renders-{kind}-unseen")
+            self._mixed_features if kind == "mixed" else self.features(each, f"renders-{kind}-unseen")
             for kind, each in faces.items()
         ]
         w = np.concatenate([each.w for each in faces.values()])
@@ -158,7 +156,7 @@ class Road:
         """
         first, last = self.unseen(kind)
         faces = load_renders(kind, last, first)
-        sights = self._features(faces, f"renders-{kind}-unseen")
+        sights = self.features(faces, f"renders-{kind}-unseen")
         if reader is not None:
             sights = np.concatenate([sights, kvfa.read(reader, self._views(kind, first, last).clean)], axis=1)
         v = self.space.of_w(torch.from_numpy(faces.w))[..., :LEADING]
@@ -220,7 +218,7 @@ class Road:
         """h: ridge from whole sights to the code, on renders that F did not learn from; a fifth of them tests it."""
         first, last = self.unseen("hashed")
         data, faces = self._views("hashed", first, last), load_renders("hashed", last, first)
-        features = self._features(faces, "renders-hashed-unseen")
+        features = self.features(faces, "renders-hashed-unseen")
         sights = [np.concatenate([features, kvfa.read(reader, seen)], axis=1) for seen in (data.clean, data.damaged)]
         held = len(features) // 5
         mean = sights[0][held:].mean(axis=0)
@@ -242,7 +240,7 @@ class Road:
         """
         kind = f"bits-{bits}"
         data, faces = self._views(kind, 0, self.training.bits_shards), load_renders(kind, self.training.bits_shards)
-        sights = np.concatenate([self._features(faces, f"renders-{kind}"), kvfa.read(reader, data.clean)], axis=1)
+        sights = np.concatenate([self.features(faces, f"renders-{kind}"), kvfa.read(reader, data.clean)], axis=1)
         worn = np.concatenate([sights[:, : -reader.last.out_features], kvfa.read(reader, data.damaged)], axis=1)
         return np.stack([sights, worn]), data.payload
 

@@ -50,7 +50,7 @@ class Training:
     reader_ridge: float = 0.003  # of E's mean variance                         [dev]
     # the trained forms
     styled_shards: int = 64  # mixed renders from which F learns to read styles [design]
-    code_dimension: int = 48  # d of `hashed`                                   [dev]
+    code_dimension: int = 64  # d of `hashed`                                   [dev]
     code_size: float = 1.1  # sd of the code along each natural coordinate      [dev]
     look_size: float = 0.2  # sd of what the key draws beside it                [dev]
     channel_shards: int = 10  # further ones that tell how well it reads        [design]

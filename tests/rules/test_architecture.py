@@ -47,7 +47,7 @@ FORBIDDEN = {
 ONLY = {  # module -> the files that may import it
     "plotly": ("kfaar_core/plots.py",),
     "mediapipe": ("kfaar_core/train/", "kfaar_core/evaluate/", "benchmarks/"),
-    "dlib": ("kfaar_core/train/", "benchmarks/"),
+    "onnx": ("kfaar_core/convert/",),
     "typer": ("kfaar_core/__main__.py", "kfaar_core/commands/", "kfaar_core/convert/__main__.py", "kfaar_core/train/"),
     "pickle": (),
     "kfaar_core.__main__": (),

@@ -34,7 +34,7 @@ def test_the_requirements_that_design_fixes():
     assert listed["torch"] == ">=2.8,<2.14"
     assert listed["facenet-pytorch"] == "==2.5.3"
     assert listed["gradio"] == ">=6,<7"
-    assert "mediapipe" not in listed and "dlib-bin" not in listed  # teachers, never at run time
+    assert "mediapipe" not in listed and "onnx" not in listed  # teachers, never at run time
     assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text()
 
 

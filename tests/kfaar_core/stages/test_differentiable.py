@@ -10,7 +10,7 @@ from torch import Tensor
 from kfaar_core import image
 from kfaar_core.stages import detect
 from kfaar_core.stages.differentiable import crops, five_points, similarity, view
-from kfaar_core.stages.encode import DLIB, JUDGE, Recogniser
+from kfaar_core.stages.encode import JUDGE, SFACE, Recogniser
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.tiny import TinyGeometry
 
@@ -33,7 +33,7 @@ def encoder(alignment) -> Recogniser:
 
 
 LOOKS = {
-    "E": lambda picture, landmarks: crops(picture, landmarks, encoder(DLIB)),
+    "E": lambda picture, landmarks: crops(picture, landmarks, encoder(SFACE)),
     "the judge": lambda picture, landmarks: crops(picture, landmarks, encoder(JUDGE)),
     "F": lambda picture, landmarks: view(MeanFace(upright(FACE[0].numpy())[1]), picture, landmarks)[0],
 }

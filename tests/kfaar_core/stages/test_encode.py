@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from kfaar_core import image
-from kfaar_core.stages.detect import five_points
-from kfaar_core.stages.encode import DLIB, JUDGE, Alignment, Recogniser
+from kfaar_core.stages.encode import JUDGE, SFACE, Alignment, Recogniser
 
 CPU = torch.device("cpu")
 
@@ -19,37 +18,32 @@ class Flat(nn.Module):
         return x.flatten(1)
 
 
-def landmarks(points: np.ndarray, which: tuple[int, ...]) -> np.ndarray:
+def landmarks(points: np.ndarray) -> np.ndarray:
+    """(478, 3) of which the five points of stages.detect are these (5, 2)."""
     found = np.zeros((478, 3))
-    found[list(which), :2] = points
+    found[[33, 133, 362, 263, 1, 61, 291], :2] = np.repeat(points, (2, 2, 1, 1, 1), axis=0)
     return found
 
 
-@pytest.mark.parametrize("alignment", [DLIB, JUDGE], ids=["dlib", "judge"])
+@pytest.mark.parametrize("alignment", [SFACE, JUDGE], ids=["sface", "judge"])
 def test_a_face_on_the_template_is_not_moved_and_any_other_is_brought_there(alignment):
     turn = 1.7 * np.array([[0.8, -0.6], [0.6, 0.8]])
-    points = alignment.template @ turn.T + (30, -12)
-    if alignment.landmarks is None:
-        placed = np.zeros((478, 3))
-        for corner, point in zip((33, 133, 362, 263, 1, 61, 291), points[[0, 0, 1, 1, 2, 3, 4]], strict=True):
-            placed[corner, :2] = point
-    else:
-        placed = landmarks(points, alignment.landmarks)
-    to_source = alignment.to_source(placed)
+    to_source = alignment.to_source(landmarks(alignment.template @ turn.T + (30, -12)))
     np.testing.assert_allclose(to_source, np.column_stack([turn, (30, -12)]), atol=1e-9)
     assert (alignment.template > 0).all() and (alignment.template < alignment.size).all()
 
 
-def test_both_templates_show_an_upright_face():
-    right, _, left, _, nose = DLIB.template  # of the picture: 263 is the image-right eye's outer corner
-    assert left[0] < nose[0] < right[0] and nose[1] > max(left[1], right[1])
-    assert five_points(landmarks(np.ones((2, 2)), (33, 133)))[0].tolist() == [1, 1]
-    assert JUDGE.template[0, 0] < JUDGE.template[1, 0] and JUDGE.template[3, 1] > JUDGE.template[0, 1]
+@pytest.mark.parametrize("alignment", [SFACE, JUDGE], ids=["sface", "judge"])
+def test_the_templates_show_an_upright_face_in_the_middle(alignment):
+    left, right, nose, mouth_left, mouth_right = alignment.template
+    assert left[0] < nose[0] < right[0] and mouth_left[0] < mouth_right[0]
+    assert max(left[1], right[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
+    assert abs(nose[0] - alignment.size[0] / 2) < 0.1
 
 
 @pytest.fixture
 def recogniser() -> Recogniser:
-    alignment = Alignment(size=(4, 6), template=np.array([[0.0, 0], [4, 0], [2, 3], [0, 6], [4, 6]]), landmarks=None)
+    alignment = Alignment(size=(4, 6), template=np.array([[0.0, 0], [4, 0], [2, 3], [0, 6], [4, 6]]))
     return Recogniser(Flat(), alignment, torch.full((72,), 0.25), CPU, flip=False)
 
 
@@ -73,8 +67,7 @@ def test_a_flipped_crop_is_added(recogniser):
 
 def test_a_picture_and_its_aligned_crop_have_the_same_feature(recogniser):
     picture = np.random.default_rng(0).integers(0, 256, (6, 4, 3), dtype=np.uint8)
-    corners = np.repeat(recogniser.alignment.template, (2, 2, 1, 1, 1), axis=0)
-    placed = landmarks(corners, (33, 133, 362, 263, 1, 61, 291))
+    placed = landmarks(recogniser.alignment.template)
     np.testing.assert_array_equal(recogniser.align(picture, placed), picture)
     raw = recogniser.raw_of(picture, placed)
     np.testing.assert_allclose(raw, (picture.transpose(2, 0, 1) / 127.5 - 1).ravel(), atol=1e-6)

@@ -79,7 +79,7 @@ class World:
 
     def refiner(self, steps: int, **prices: float) -> Refiner:
         state = {"rows": self.posture, "gain": torch.linalg.pinv(self.posture)}
-        sight = lambda picture, _: self.numbers(picture)  # noqa: E731
+        sight = lambda picture, _, halved: self.numbers(picture)  # noqa: E731
         descent = Descent(steps=steps, **prices)
         return Refiner(state, self.render, self, self, sight, self, self.person, SPACE, descent, CPU)
 

@@ -15,13 +15,12 @@ from torch import Tensor, nn
 
 from kfaar_core import image, weights
 from kfaar_core.errors import BadSetting
-from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.geometry_net import Geometry
 from kfaar_core.nets.projector_net import BitsNet
 from kfaar_core.nets.reader_net import ReaderNet
-from kfaar_core.stages.assemble import recogniser
+from kfaar_core.stages import assemble
 from kfaar_core.stages.differentiable import Sight, crops, view
-from kfaar_core.stages.encode import DLIB, Recogniser
+from kfaar_core.stages.encode import SFACE, Recogniser
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.generate import part
 from kfaar_core.stages.geometry import GeometryReader
@@ -88,7 +87,7 @@ class SmallGeometry(GeometryReader):
 class SmallEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.layer = nn.Linear(3 * 15 * 15, FEATURES)
+        self.layer = nn.Linear(3 * 11 * 11, FEATURES)
 
     def forward(self, seen: Tensor) -> Tensor:
         return self.layer(nn.functional.avg_pool2d(seen, 10).flatten(1))
@@ -99,7 +98,7 @@ class World:
 
     def __init__(self, part: int = 4) -> None:
         generator = SmallGenerator()
-        self.encoder = Recogniser(SmallEncoder(), DLIB, torch.zeros(1), CPU, flip=True)
+        self.encoder = Recogniser(SmallEncoder(), SFACE, torch.zeros(1), CPU, flip=True)
         self.reader = ReaderNet(5, textures=6, shapes=4, hidden=8)
         self.reader.mean_shape.copy_(torch.from_numpy(upright(TinyGeometry().points.astype(np.float64) * 64)[1]))
         self.camera = Camera(generator, SmallGeometry(), part)
@@ -227,7 +226,7 @@ def portrait(camera: Camera) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def encoder() -> Recogniser:
-    return recogniser(DlibResnet(), DLIB, weights.load("dlib_resnet"), CPU, flip=True)
+    return assemble.encoder(CPU)
 
 
 @pytest.mark.lab

@@ -1,0 +1,86 @@
+"""Encoder E of the `lab` preset: SFace (Zhong et al., arXiv 2205.12010, 2022; weights of the OpenCV Zoo), in torch.
+
+RGB picture (N, 3, 112, 112) in [-1, 1] -> feature (N, 128), not normalised. The body is MobileNet (Howard et al., arXiv
+1704.04861) at full width with a PReLU behind every convolution; batch normalisations are folded into their neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STEM = 32  # channels
+WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)  # behind each pair of convolutions
+DOWN = (1, 3, 5, 11)  # pairs that halve the side: 112 -> 7 px
+FEATURE = 128
+
+
+class Bend(nn.Module):
+    """A PReLU whose slopes do not learn: the gradient of torch's own costs as much as all convolutions together."""
+
+    weight: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.full((channels,), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.requires_grad:
+            return functional.prelu(x, self.weight)
+        with torch.no_grad():
+            below = self.weight[:, None, None]
+            slope = (x > 0).to(x.dtype).mul_(1 - below).add_(below)
+        return x * slope
+
+
+class Unit(nn.Module):
+    """A convolution and a PReLU."""
+
+    def __init__(self, channels_in: int, channels: int, size: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels, size, stride, size // 2, groups=groups)
+        self.bend = Bend(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bend(self.conv(x))
+
+
+class SFace(nn.Module):
+    """E: (N, 3, 112, 112) in [-1, 1] -> (N, 128)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        units, channels = [Unit(3, STEM, 3)], STEM
+        for i, width in enumerate(WIDTHS):
+            units.append(Unit(channels, channels, 3, stride=2 if i in DOWN else 1, groups=channels))
+            units.append(Unit(channels, width, 1))
+            channels = width
+        self.units = nn.Sequential(*units)
+        self.scale = nn.Parameter(torch.ones(channels, 1, 1))  # of the normalisation before the last layer
+        self.last = nn.Linear(channels * 7 * 7, FEATURE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.units(x)  # (N, 1024, 7, 7)
+        return self.last((self.scale * x).flatten(1))  # (N, 128)
+
+
+QUANTISED = (".levels", ".zeros", ".steps")
+
+
+def dequantised(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """State of SFace from its file, which keeps large weights as bytes.
+
+    Args:
+        state: `<weight>.levels` int8 of the weight's shape, with `<weight>.zeros` int8 and `<weight>.steps`, both
+            (rows, blocks): a row of a weight is cut into equal blocks, each with its own zero and step. All else as it
+            is.
+    """
+    whole = {name: tensor.float() for name, tensor in state.items() if not name.endswith(QUANTISED)}
+    for weight in [name.removesuffix(".levels") for name in state if name.endswith(".levels")]:
+        levels, zeros, steps = (state[weight + part].float() for part in QUANTISED)
+        blocks = levels.reshape(*steps.shape, -1)  # (rows, blocks, weights in a block)
+        whole[weight] = ((blocks - zeros[..., None]) * steps[..., None]).reshape(levels.shape)
+    return whole

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kfaar_core.nets.sface import DOWN, WIDTHS, SFace, Unit, dequantised
+
+
+@pytest.fixture(scope="module")
+def net() -> SFace:
+    torch.manual_seed(0)
+    return SFace().eval().requires_grad_(False)
+
+
+def test_levels_lie_about_the_zero_of_their_block():
+    state = {
+        "w.levels": torch.tensor([[10, 12, 0, -4], [1, 1, 1, 3]], dtype=torch.int8),
+        "w.zeros": torch.tensor([[10, 0], [0, 1]], dtype=torch.int8),
+        "w.steps": torch.tensor([[0.5, 2.0], [1.0, -1.0]]),
+        "bias": torch.tensor([3.0], dtype=torch.float16),
+    }
+    found = dequantised(state)
+    assert set(found) == {"w", "bias"} and found["bias"].dtype == torch.float32
+    assert found["w"].tolist() == [[0.0, 1.0, 0.0, -8.0], [1.0, 1.0, 0.0, -2.0]]
+
+
+def test_blocks_run_on_through_all_axes_but_the_first():
+    levels = torch.arange(16, dtype=torch.int8).reshape(2, 2, 2, 2)
+    state = {"w.levels": levels, "w.zeros": torch.zeros(2, 1, dtype=torch.int8), "w.steps": torch.tensor([[1.0], [10]])}
+    assert torch.equal(dequantised(state)["w"], levels * torch.tensor([1.0, 10])[:, None, None, None])
+
+
+def test_a_unit_bends_what_is_below_zero():
+    unit = Unit(1, 1, 1).requires_grad_(False)
+    unit.conv.weight.fill_(2.0)
+    unit.conv.bias.fill_(1.0)
+    unit.bend.weight.fill_(0.25)
+    assert unit(torch.tensor([[[[1.0, -2.5]]]])).flatten().tolist() == [3.0, -1.0]
+
+
+def test_shape_layers_and_batch_independence(net):
+    x = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    both = net(x)
+    assert both.shape == (2, 128) and net.units(x).shape == (2, WIDTHS[-1], 112 >> len(DOWN), 7)
+    torch.testing.assert_close(both[1:], net(x[1:]), rtol=1e-4, atol=1e-5)
+    assert len([layer for layer in net.modules() if isinstance(layer, torch.nn.Conv2d)]) == 27
+
+
+def test_the_scale_acts_on_channels_before_the_last_layer(net):
+    x = torch.rand(1, 3, 112, 112, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    whole = net(x)
+    net.scale.mul_(2)
+    doubled = net(x)
+    net.scale.mul_(0.5)
+    torch.testing.assert_close(doubled - net.last.bias, 2 * (whole - net.last.bias), rtol=1e-4, atol=1e-5)
