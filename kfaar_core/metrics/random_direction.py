@@ -39,6 +39,12 @@ def tail(cosine: float | np.ndarray, dimension: int) -> np.ndarray:
     return special.betainc(half, half, (1 - np.clip(cosine, -1.0, 1.0)) / 2)
 
 
+def reached(probability: float, dimension: int) -> float:
+    """The cosine that a random direction reaches with that probability: the inverse of `tail`."""
+    half = (checked_dimension(dimension) - 1) / 2
+    return 1 - 2 * float(special.betaincinv(half, half, probability))
+
+
 def below(cosine: float | np.ndarray, dimension: int) -> np.ndarray:
     """P(cosine of a random direction <= the given one): the distribution function; the law is symmetric."""
     return tail(-np.asarray(cosine, dtype=np.float64), dimension)

@@ -1,4 +1,4 @@
-"""Encoder E of the `lab` preset: SFace (Zhong et al., arXiv 2205.12010, 2022; weights of the OpenCV Zoo), in torch.
+"""Encoder E of the `lab` preset: SFace (Zhong et al., arXiv 2205.12010, 2021; weights of the OpenCV Zoo), in torch.
 
 RGB picture (N, 3, 112, 112) in [-1, 1] -> feature (N, 128), not normalised. The body is MobileNet (Howard et al., arXiv
 1704.04861) at full width with a PReLU behind every convolution; batch normalisations are folded into their neighbours.

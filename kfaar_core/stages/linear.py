@@ -28,6 +28,11 @@ class LinearReader:
         return self._mean
 
     @property
+    def rows(self) -> np.ndarray:
+        """W (d, D) float64."""
+        return self._map
+
+    @property
     def width(self) -> int:
         """D: how many numbers of a sight count."""
         return len(self._mean)

@@ -223,7 +223,9 @@ def projector(
         state = {**_under("net.", net.state_dict()), "truncation": torch.tensor(training.bits_truncation)}
         state |= {"feature.mean": people.feature_mean, "feature.scale": people.feature_scale}
     if form == "draft":
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "projector_hashed.safetensors")
+        save_file(
+            {name: tensor.contiguous() for name, tensor in state.items()}, folder / "projector_hashed.safetensors"
+        )
         return
     _save(out / f"projector_{form.replace('-', '_')}.safetensors", state, training, _last_losses(folder))
 

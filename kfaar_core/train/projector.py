@@ -2,8 +2,9 @@
 
 Without a GPU, R(G(w)) is a proxy (train.proxy); with one, it is R(G(w)) itself (train.through). Terms of ours stand
 beside the paper's: `read`, that the corrected face still tells its code, and `natural`, that no coordinate of a style
-goes beyond what faces show; for `bits` also `wrong`, that it does not tell it to another key. A rotation does that by
-itself; a network finds it easier to ignore the key.
+goes beyond what faces show; for `hashed` also `seen`, that E sees the person of the code; for `bits` also `wrong`, that
+the face does not tell its code to another key. A rotation does that by itself; a network finds it easier to ignore the
+key.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from kfaar_core.losses.projector import Faces, projector_terms, projector_total
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.stages.generate import Generator
+from kfaar_core.stages.linear import LinearReader
 from kfaar_core.train.loop import Plan, train
 from kfaar_core.train.proxy import Reading
 from kfaar_core.train.settings import Training
@@ -37,6 +39,7 @@ class People:
     pairs: list[Tensor]  # photos of each person who has two or more
     feature_mean: Tensor  # (D,)
     feature_scale: Tensor  # (): z = (E(x) - mean) / scale
+    rows: Tensor  # (d, D): u = unit(rows R)
 
     def triplets(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Photos x1, x2 of one person and y of another, `count` times."""
@@ -119,7 +122,7 @@ def train_hashed(
     resume: bool,
     device: str = "cpu",
 ) -> HashedLesson:
-    """Eq. 6-10 and the two terms of ours, over the proxy or, on the GPU road, through the generator (train.through)."""
+    """Eq. 6-10 and three terms of ours, over the proxy or, on the GPU road, through the generator (train.through)."""
     dimension = people.identity.shape[1]
     lesson = HashedLesson(net, len(channel.mean), dimension)
     weights, looks = training.projector_weights(), net.straight.in_features - dimension
@@ -141,8 +144,13 @@ def train_hashed(
         seen = [proxy(padded(*each)) for each in zip(v, others, strict=True)]
         faces = Faces(people.recognised[x1], *seen)
         terms = projector_terms(faces, training.margin)
-        read = lesson.reader(lesson.norm(channel.read(channel.space.to_w(padded(v[0], rest)))))
+        sight = channel.read(channel.space.to_w(padded(v[0], rest)))
+        read, person = (
+            lesson.reader(lesson.norm(sight)),
+            (sight - channel.mean)[:, : people.rows.shape[1]] @ people.rows.T,
+        )
         terms["read"] = 1 - functional.cosine_similarity(read, codes[0]).mean()
+        terms["seen"] = 1 - functional.cosine_similarity(person, codes[0]).mean()
         terms["natural"] = unnatural(torch.stack(v), training.natural_limit)
         return terms
 
@@ -158,7 +166,7 @@ def projector_plan(steps: int, rate: float, seed: int, device: str) -> Plan:
 
 def objective(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     """L_tot (Eq. 10) and our own terms, where there are any."""
-    ours = (weights[name] * terms[name] for name in ("read", "wrong", "natural") if name in terms)
+    ours = (weights[name] * terms[name] for name in ("read", "seen", "wrong", "natural") if name in terms)
     return sum(ours, projector_total(terms, weights))
 
 
@@ -244,20 +252,21 @@ def truncated(w: Tensor, w_mean: Tensor, truncation: float) -> Tensor:
     return (w_mean + truncation * (w - w_mean))[:, None].expand(-1, GROUPS, -1)
 
 
-def people_of(features: np.ndarray, persons: np.ndarray, identity: np.ndarray) -> People:
+def people_of(features: np.ndarray, persons: np.ndarray, identity: LinearReader) -> People:
     """
     Args:
-        features: (N, D) raw of E. persons: (N,). identity: (N, d).
+        features: (N, D) raw of E. persons: (N,). identity: u, about the mean of the features.
     """
     mean, scale = features.mean(axis=0), features.std()
     away = torch.from_numpy((features - mean).astype(np.float32))
     index = np.unique(persons, return_inverse=True)[1]
     groups = [torch.from_numpy(np.flatnonzero(index == person)) for person in range(index.max() + 1)]
     return People(
-        identity=torch.from_numpy(identity.astype(np.float32)),
+        identity=torch.from_numpy(identity(features).astype(np.float32)),
         feature=away / float(scale),
         recognised=functional.normalize(away, dim=1),
         pairs=[group for group in groups if len(group) > 1],
         feature_mean=torch.from_numpy(mean.astype(np.float32)),
         feature_scale=torch.tensor(float(scale)),
+        rows=torch.from_numpy(identity.rows.astype(np.float32)),
     )

@@ -94,8 +94,7 @@ class Road:
 
     @cached_property
     def people(self) -> People:
-        identity = IdentityMap(self.identity)(self._photo_features)
-        return people_of(self._photo_features, self._photos.people, identity)
+        return people_of(self._photo_features, self._photos.people, IdentityMap(self.identity))
 
     @cached_property
     def fitted(self) -> floor.Fitted:
@@ -215,7 +214,10 @@ class Road:
         return net, found
 
     def fit_code(self, reader: ReaderNet) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """h: ridge from whole sights to the code, on renders that F did not learn from; a fifth of them tests it."""
+        """h: ridge from whole sights to the code, on renders that F did not learn from; a fifth of them tests it.
+
+        Beside it stands u of E's feature, which a refined face shows the code by as well: of the same mean square.
+        """
         first, last = self.unseen("hashed")
         data, faces = self._views("hashed", first, last), load_renders("hashed", last, first)
         features = self.features(faces, "renders-hashed-unseen")
@@ -224,12 +226,16 @@ class Road:
         mean = sights[0][held:].mean(axis=0)
         scale = sights[0][held:].std(axis=0)
         x = np.concatenate([(sight[held:] - mean) / scale for sight in sights]).astype(np.float64)
-        rows = ridge(x, np.concatenate([data.payload[held:]] * 2).astype(np.float64), self.training.code_ridge)
+        whole = ridge(x, np.concatenate([data.payload[held:]] * 2).astype(np.float64), self.training.code_ridge) / scale
+        seen = np.zeros_like(whole)
+        seen[:, : features.shape[1]] = self.people.rows.numpy()
+        sizes = [np.square((sights[0][held:] - mean) @ part.T).sum() for part in (whole, seen)]
+        whole += self.training.code_seen * np.sqrt(sizes[0] / sizes[1]) * seen
         found: dict[str, float] = {}
         for name, sight in zip(("h_as_it_is", "h_saved_small_or_as_jpeg"), sights, strict=True):
-            answers = (sight[:held] - mean) / scale @ rows.T
+            answers = (sight[:held] - mean) @ whole.T
             found |= {f"{name}_{k}": v for k, v in kvfa.cosine_report(answers, data.payload[:held]).items()}
-        code = {"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy((rows / scale).astype(np.float32))}
+        code = {"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy(whole.astype(np.float32))}
         return code, found
 
     def keyed_sights(self, reader: ReaderNet, bits: int) -> tuple[np.ndarray, np.ndarray]:

@@ -64,6 +64,7 @@ class Training:
     draft_unseen: int = 12  # further ones that tell how well its codes are read [design]
     unseen_shards: int = 8  # further ones, to which h is fitted               [design]
     code_ridge: float = 0.5  # of a sight's mean variance                      [dev]
+    code_seen: float = 1.0  # weight in h of what E sees of the person          [dev]
     code_steps: int = 500  # of F's second lesson                              [dev]
     styles_share: float = 0.25  # weight of the styles beside the code          [design]
     reliable_shrink: float = 1.0  # of the within-class scatter, for u          [dev]
@@ -90,6 +91,7 @@ class Training:
     lambda_per1: float = 1.0  #                                                 [paper, V-A]
     lambda_per2: float = 1.0  #                                                 [paper, V-A]
     lambda_read: float = 2.0  # that the corrected face tells its code          [dev]
+    lambda_seen: float = 2.0  # that E sees the person of the code, in `hashed`  [dev]
     # That a wrong key is not told it. As much as `read`, the two cancel while P still ignores the key, and nothing is
     # ever learned.
     lambda_wrong: float = 1.5  # in `bits`                                       [dev]
@@ -97,7 +99,7 @@ class Training:
 
     def projector_weights(self) -> dict[str, float]:
         """Weight of each term that P is trained with, by its name: the paper's four and ours."""
-        return self._weights("ano", "syn", "div", "dif", "read", "wrong", "natural")
+        return self._weights("ano", "syn", "div", "dif", "read", "seen", "wrong", "natural")
 
     def recogniser_weights(self) -> dict[str, float]:
         """Weight of each term that KVFA is trained with, by its name."""

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kfaar_core.calibration import FAR_MAX
+from kfaar_core.calibration import FAR_MAX, RANDOM_KEY_MAX
 from kfaar_core.errors import BadKey, BadSetting, DataMissing
 from kfaar_core.evaluate import keys, random_faces, runner
 from kfaar_core.evaluate.authentication import authentication
 from kfaar_core.evaluate.calibrate import calibrated, strangers
 from kfaar_core.evaluate.results import load_result
+from kfaar_core.metrics.random_direction import reached
 from kfaar_core.pipeline import AnonymisationServer
 from kfaar_core.presets import TINY
 from kfaar_core.scenarios import populations
@@ -94,6 +95,15 @@ def test_kvfas_threshold_keeps_the_false_acceptances_of_dev_people(laboratory, p
     assert np.isin(drawn.round(9), everyone.round(9)).all()  # the tables' impostors are some of them
     assert found.judge_fmr_1 <= found.judge_fmr_01
     assert found.made_by["command"] == "evaluate" and "0.5%" in found.made_by["rule"]
+
+
+def test_the_threshold_of_hashed_is_never_below_what_random_keys_reach(laboratory, people):
+    preset = replace(laboratory.stages.preset, projector="hashed")
+    bounded = replace(laboratory, stages=replace(laboratory.stages, preset=preset))
+    free, held = (calibrated(each, people, 4, "evaluate") for each in (laboratory, bounded))
+    law = reached(RANDOM_KEY_MAX, laboratory.stages.recogniser.dimension)
+    assert held.kvfa_dev == max(free.kvfa_dev, law) and "random keys" in held.made_by["rule"]
+    assert "random keys" not in free.made_by["rule"]
 
 
 def test_a_face_that_is_not_found_counts_as_failed(laboratory, people):

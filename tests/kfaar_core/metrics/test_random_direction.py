@@ -43,6 +43,13 @@ def test_another_dimension_or_a_bias_is_noticed():
     assert random_direction.law_test(cosines + 0.05, 32).p_value < 1e-3
 
 
+def test_what_is_reached_on_the_sphere_and_that_nothing_is_rarer_than_the_pole():
+    reached = random_direction.reached
+    assert reached(0.25, 3) == pytest.approx(0.5)  # Archimedes: a quarter of the sphere lies above half its radius
+    assert reached(0.5, 64) == pytest.approx(0, abs=1e-12)
+    assert reached(1e-4, 64) > reached(1e-3, 64) > reached(1e-3, 128)
+
+
 def test_dimensions_needed_is_the_smallest():
     needed = random_direction.dimensions_needed(0.7, 1e-6)
     assert random_direction.tail(0.7, needed) <= 1e-6 < random_direction.tail(0.7, needed - 1)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kfaar_core.nets.projector_net import GROUPS, LEADING
 from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.stages.linear import LinearReader
 from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.projector import People, people_of
@@ -43,5 +44,10 @@ def crowd(rng: np.random.Generator, photos: tuple[int, ...] = (2, 3, 1, 4, 2), w
     """As many photos of each person as are named; a person is a direction."""
     owners = np.repeat(np.arange(len(photos)), photos)
     features = 5 + rng.standard_normal((len(photos), width))[owners] + 0.1 * rng.standard_normal((len(owners), width))
-    identity = rng.standard_normal((len(photos), d))[owners] + 0.1 * rng.standard_normal((len(owners), d))
-    return people_of(features, 10 * owners, identity / np.linalg.norm(identity, axis=1, keepdims=True))
+    return people_of(features, 10 * owners, reader_of(features, rng.standard_normal((d, width))))
+
+
+def reader_of(features: np.ndarray, rows: np.ndarray) -> LinearReader:
+    """u of rows (d, D) about the mean of features (N, D)."""
+    state = {"identity.mean": torch.from_numpy(features.mean(axis=0)), "identity.map": torch.from_numpy(rows)}
+    return LinearReader(state, "identity")

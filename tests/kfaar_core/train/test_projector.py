@@ -29,7 +29,7 @@ from kfaar_core.train.projector import (
 )
 from kfaar_core.train.proxy import FeatureProxy
 from kfaar_core.train.settings import LAB_TRAINING
-from tests.kfaar_core.train.stand_ins import LATENT, MOVED, SPACE, channel, crowd
+from tests.kfaar_core.train.stand_ins import LATENT, MOVED, SPACE, channel, crowd, reader_of
 
 QUICK = replace(
     LAB_TRAINING,
@@ -69,12 +69,14 @@ def test_triplets_are_two_photos_of_one_person_and_one_of_another(rng):
 
 def test_people_as_the_networks_see_them(rng):
     features, owners = 3 + 2 * rng.standard_normal((40, 6)), np.repeat(np.arange(10), 4)
-    people = people_of(features, owners, rng.standard_normal((40, 4)))
+    people = people_of(features, owners, reader_of(features, rng.standard_normal((4, 6))))
     assert people.feature.std(dim=0).mean() == pytest.approx(1, abs=0.1) and people.feature.mean().abs() < 1e-5
     torch.testing.assert_close(people.recognised.norm(dim=1), torch.ones(40))
     again = people.feature * people.feature_scale + people.feature_mean
     np.testing.assert_allclose(again.numpy(), features, rtol=1e-4, atol=1e-4)
     assert sum(len(photos) for photos in people.pairs) == 40
+    told = nn.functional.normalize(people.recognised @ people.rows.T, dim=1)
+    torch.testing.assert_close(told, people.identity)  # u is told by what R sees, whatever the length of its feature
 
 
 # ---- where the code goes
@@ -183,7 +185,7 @@ def test_three_steps_of_hashed_show_every_term_and_move_p_alone(rng, tmp_path):
     before = frozen_proxy().state_dict()
     lesson, proxy = hashed_lesson(rng, tmp_path)
     found = log_of(tmp_path)
-    assert found.keys() == {"step", "ano", "syn", "div", "dif", "read", "natural"}
+    assert found.keys() == {"step", "ano", "syn", "div", "dif", "read", "seen", "natural"}
     assert found["step"] == 3 and all(np.isfinite(value) for value in found.values())
     assert 0 <= found["syn"] <= 2 and 0 <= found["read"] <= 2 and found["natural"] >= 0
     for name, parameter in lesson.named_parameters():
@@ -191,6 +193,17 @@ def test_three_steps_of_hashed_show_every_term_and_move_p_alone(rng, tmp_path):
     assert any((p.grad != 0).any() for p in lesson.net.parameters())
     assert all(parameter.grad is None for parameter in proxy.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in proxy.state_dict().items())
+
+
+def test_e_comes_to_see_the_person_of_the_code(rng, tmp_path):
+    """With nothing else to learn; the channel shows what P moves, in a way that is not u's."""
+    alone = {f"lambda_{name}": 0.0 for name in ("ano", "syn", "div", "dif", "read", "natural")}
+    reached = []
+    for weight in (0.0, 1.0):
+        folder = tmp_path / str(weight)
+        hashed_lesson(rng, folder, projector_steps=150, projector_rate=1e-2, lambda_seen=weight, **alone)
+        reached.append(log_of(folder)["seen"])
+    assert reached[1] < 0.5 * reached[0]
 
 
 def test_a_triplet_is_seen_under_one_key_and_x1_under_another_too(rng, tmp_path):

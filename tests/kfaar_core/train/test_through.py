@@ -190,7 +190,7 @@ def test_two_steps_through_the_generator_show_every_term_and_repeat(tmp_path):
     assert all(torch.equal(first[name], again[name]) for name in first)
     with (tmp_path / "one" / "log.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert row.keys() == {"step", "ano", "syn", "div", "dif", "read", "natural"}
+    assert row.keys() == {"step", "ano", "syn", "div", "dif", "read", "seen", "natural"}
     assert all(np.isfinite(float(value)) for value in row.values())
 
 
