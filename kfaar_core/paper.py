@@ -138,7 +138,7 @@ DEVIATIONS = (
     Deviation(
         "Section IV-C-2",
         "F has four hidden layers of its own, and an MLP joins its feature with the key",
-        "in `floor` a linear map reads E's feature of x_v, in `hashed` F reads x_v; in both the key's rotation turns "
+        "in `floor` a linear map reads E's feature of x_v, in `hashed` that and what F reads; the key's rotation turns "
         "the reading back, and nothing but normalisation follows. `bits` is the paper's form, whose MLP reads E's "
         "feature beside what F reads",
         "what is learned does not know the key, so that the law of wrong keys holds whatever it has learned",
@@ -146,7 +146,8 @@ DEVIATIONS = (
     Deviation(
         "Section IV-C-2",
         "I(x) = F(x): one network reads photos and virtual faces",
-        "I(x) is a linear map of E's feature; F reads virtual faces only and is never trained on a photo",
+        "I(x) is a linear map of E's feature, which is half of what reads virtual faces in `hashed`; F, the other "
+        "half, is never trained on a photo",
         "E knows people from many more photos than there are here to train F with",
     ),
     Deviation(

@@ -24,6 +24,7 @@ from kfaar_core.stages.generate import Generator
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.appearance import coordinates
 from kfaar_core.train.loop import Plan, train
+from kfaar_core.train.posture import ridge
 from kfaar_core.train.projector import People, random_bits, rotations, styles_of_bits, wrong_keys
 from kfaar_core.train.proxy import Reading
 from kfaar_core.train.settings import Training
@@ -132,6 +133,30 @@ def styles_report(answers: np.ndarray, targets: Tensor) -> dict[str, float]:
     told = 1 - (torch.from_numpy(answers)[:, :STYLES] - targets).square().mean(dim=0) / targets.var(dim=0)
     groups = told.unflatten(0, (GROUPS, LEADING)).mean(dim=1)
     return dict(zip(("coarse_told", "middle_told", "fine_told"), groups.tolist(), strict=True))
+
+
+def fit_reading(
+    sights: list[np.ndarray], codes: np.ndarray, person: np.ndarray, share: float, seen: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """h: ridge from whole sights to the code, and beside it u of E's feature, by which a refined face shows it as well.
+
+    Args:
+        sights: (N, S) each: the faces as they are and then saved; E's D numbers come first.
+        codes: (N, d) that both carry.
+        person: (d, D) rows of u.
+        share: of the ridge, in shares of a sight's mean variance.
+        seen: root of the mean square of what E adds, in that of what the ridge answers.
+
+    Returns:
+        Mean (S,) and rows (d, S).
+    """
+    mean, scale = sights[0].mean(axis=0), sights[0].std(axis=0)
+    x = np.concatenate([(sight - mean) / scale for sight in sights]).astype(np.float64)
+    told = ridge(x, np.concatenate([codes] * len(sights)).astype(np.float64), share) / scale
+    added = np.zeros_like(told)
+    added[:, : person.shape[1]] = person
+    sizes = [np.square((sights[0] - mean) @ rows.T).sum() for rows in (told, added)]
+    return mean, told + seen * np.sqrt(sizes[0] / sizes[1]) * added
 
 
 def cosine_report(answers: np.ndarray, codes: np.ndarray) -> dict[str, float]:

@@ -33,7 +33,7 @@ from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.features import features
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
-from kfaar_core.train.posture import postures_of, ridge
+from kfaar_core.train.posture import postures_of
 from kfaar_core.train.projector import People, people_of
 from kfaar_core.train.proxy import Reading, fit_channel, fit_proxy
 from kfaar_core.train.renders import Renders, load_renders
@@ -214,28 +214,24 @@ class Road:
         return net, found
 
     def fit_code(self, reader: ReaderNet) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """h: ridge from whole sights to the code, on renders that F did not learn from; a fifth of them tests it.
-
-        Beside it stands u of E's feature, which a refined face shows the code by as well: of the same mean square.
-        """
+        """h (kvfa.fit_reading), on renders that F did not learn from; a fifth of them tests it."""
         first, last = self.unseen("hashed")
         data, faces = self._views("hashed", first, last), load_renders("hashed", last, first)
         features = self.features(faces, "renders-hashed-unseen")
         sights = [np.concatenate([features, kvfa.read(reader, seen)], axis=1) for seen in (data.clean, data.damaged)]
         held = len(features) // 5
-        mean = sights[0][held:].mean(axis=0)
-        scale = sights[0][held:].std(axis=0)
-        x = np.concatenate([(sight[held:] - mean) / scale for sight in sights]).astype(np.float64)
-        whole = ridge(x, np.concatenate([data.payload[held:]] * 2).astype(np.float64), self.training.code_ridge) / scale
-        seen = np.zeros_like(whole)
-        seen[:, : features.shape[1]] = self.people.rows.numpy()
-        sizes = [np.square((sights[0][held:] - mean) @ part.T).sum() for part in (whole, seen)]
-        whole += self.training.code_seen * np.sqrt(sizes[0] / sizes[1]) * seen
+        mean, rows = kvfa.fit_reading(
+            [sight[held:] for sight in sights],
+            data.payload[held:],
+            self.people.rows.numpy(),
+            self.training.code_ridge,
+            self.training.code_seen,
+        )
         found: dict[str, float] = {}
         for name, sight in zip(("h_as_it_is", "h_saved_small_or_as_jpeg"), sights, strict=True):
-            answers = (sight[:held] - mean) @ whole.T
+            answers = (sight[:held] - mean) @ rows.T
             found |= {f"{name}_{k}": v for k, v in kvfa.cosine_report(answers, data.payload[:held]).items()}
-        code = {"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy(whole.astype(np.float32))}
+        code = {"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy(rows.astype(np.float32))}
         return code, found
 
     def keyed_sights(self, reader: ReaderNet, bits: int) -> tuple[np.ndarray, np.ndarray]:

@@ -54,7 +54,7 @@ def test_notice_names_every_committed_weight_and_its_origin():
         "Sergei Belousov",
         "NVIDIA",
         "CC BY-NC-SA 4.0",
-        "CC0",
+        "OpenCV Zoo",
         "Timothy Esler",
         "MIT License",
     ):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kfaar_core.nets.sface import DOWN, WIDTHS, SFace, Unit, dequantised
+from kfaar_core.nets.sface import DOWN, WIDTHS, Bend, SFace, Unit, dequantised
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +53,17 @@ def test_the_scale_acts_on_channels_before_the_last_layer(net):
     doubled = net(x)
     net.scale.mul_(0.5)
     torch.testing.assert_close(doubled - net.last.bias, 2 * (whole - net.last.bias), rtol=1e-4, atol=1e-5)
+
+
+def test_a_bend_is_a_prelu_with_its_gradient():
+    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(2))
+    slopes = torch.tensor([0.1, 0.5, 1.5])
+    bend = Bend(3)
+    bend.weight.copy_(slopes)
+    ours, theirs = (x.clone().requires_grad_() for _ in range(2))
+    found, expected = bend(ours), torch.nn.functional.prelu(theirs, slopes)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(bend(x), expected.detach())  # where no gradient is asked for
+    for answer in (found, expected):
+        (answer * x).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)

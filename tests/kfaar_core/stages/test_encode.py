@@ -63,6 +63,8 @@ def test_a_flipped_crop_is_added(recogniser):
     crop[0, 0, 0, 0] = 1.0
     assert both.raw(crop).flatten().nonzero().flatten().tolist() == [0, 3]
     assert torch.equal(both.raw(crop), both.raw(crop.flip(-1)))
+    assert torch.equal(both.raw(crop, halved=True), 2 * crop.flatten(1))  # one side stands for both
+    assert torch.equal(recogniser.raw(crop, halved=True), recogniser.raw(crop))
 
 
 def test_a_picture_and_its_aligned_crop_have_the_same_feature(recogniser):

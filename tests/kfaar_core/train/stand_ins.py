@@ -43,7 +43,7 @@ def channel(rows: Tensor, noise: Tensor, step: PostureStep | None = None) -> Cha
 def crowd(rng: np.random.Generator, photos: tuple[int, ...] = (2, 3, 1, 4, 2), width: int = 6, d: int = 4) -> People:
     """As many photos of each person as are named; a person is a direction."""
     owners = np.repeat(np.arange(len(photos)), photos)
-    features = 5 + rng.standard_normal((len(photos), width))[owners] + 0.1 * rng.standard_normal((len(owners), width))
+    features = 5 + rng.standard_normal((len(photos), width))[owners] + 0.05 * rng.standard_normal((len(owners), width))
     return people_of(features, 10 * owners, reader_of(features, rng.standard_normal((d, width))))
 
 

@@ -31,7 +31,9 @@ def bench() -> Bench:
     state = {k: v for k, v in tiny.weights("projector_hashed").items() if not k.startswith("net.")}
     people = crowd(np.random.default_rng(0), width=tiny.FEATURES, d=tiny.DIMENSION)
     proxy = FeatureProxy(tiny.FEATURES, hidden=8).eval().requires_grad_(False)
-    return Bench(people, proxy, channel(torch.randn(8, MOVED) / 20, 0.1 * torch.eye(8)), torch.eye(MOVED), state)
+    width = tiny.FEATURES + 2  # what E sees and a little of F
+    seen = channel(torch.randn(width, MOVED) / 20, 0.1 * torch.eye(width))
+    return Bench(people, proxy, seen, torch.eye(MOVED), state)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from kfaar_core.train.kvfa import (
     STYLES,
     code_terms,
     cosine_report,
+    fit_reading,
     grown,
     keyed_draw,
     keyed_report,
@@ -352,3 +353,18 @@ def test_a_draw_shows_three_photos_under_one_key(rng):
         again = 0.7 * net(people.feature[photo], key)
     torch.testing.assert_close(sights[:, 0], again[:, :5])
     assert all(number in owners for number in photo) and len(asked) == 3
+
+
+def test_h_is_the_ridge_and_what_e_sees_of_the_person(rng):
+    """Six numbers of F tell the code without noise; three of E know nothing of it."""
+    codes = rng.standard_normal((400, 4))
+    sight = np.concatenate([5 + rng.standard_normal((400, 3)), codes @ rng.standard_normal((4, 6)) - 2], axis=1)
+    person = rng.standard_normal((4, 3))
+    mean, told = fit_reading([sight, sight], codes, person, 1e-6, 0.0)
+    np.testing.assert_allclose(mean, sight.mean(axis=0))
+    np.testing.assert_allclose((sight - mean) @ told.T, codes - codes.mean(axis=0), atol=1e-3)
+    both = fit_reading([sight, sight], codes, person, 1e-6, 0.5)[1]
+    added = both - told
+    assert (added[:, 3:] == 0).all() and np.allclose(added[:, :3] / person, added[0, 0] / person[0, 0])
+    sizes = [np.square((sight - mean) @ rows.T).mean() for rows in (added, told)]
+    assert sizes[0] == pytest.approx(0.25 * sizes[1])
