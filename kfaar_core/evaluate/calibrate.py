@@ -16,11 +16,18 @@ from kfaar_core.metrics.verification import best_crr_threshold
 from kfaar_core.scenarios import pairs, populations
 
 
-def calibrated(laboratory: Laboratory, people: Sequence[pairs.Person], trials: int, command: str) -> Calibration:
-    """The thresholds that dev people set: the judge's at its false match rates, KVFA's by the rule of FAR_MAX."""
+def calibrated(
+    laboratory: Laboratory, people: Sequence[pairs.Person], judged: Sequence[pairs.Person], trials: int, command: str
+) -> Calibration:
+    """The thresholds that dev people set: the judge's at its false match rates, KVFA's by the rule of FAR_MAX.
+
+    Args:
+        people: whose virtual faces are made.
+        judged: whose photos the judge and E compare; looking at a photo costs little, so they can be more.
+    """
     names = populations.names_for("VI")
     scores, _ = authentication(laboratory, people, populations.SHARED, trials, names)
-    judge, encoder = verification(laboratory, people)
+    judge, encoder = verification(laboratory, judged)
     named = {entry.name: entry.values for entry in scores}
     other, impostor = named[populations.genuine(populations.OTHER)], strangers(laboratory, people, trials)
     best = best_crr_threshold(other, impostor, FAR_MAX, even=True).threshold
@@ -48,6 +55,7 @@ def calibrated(laboratory: Laboratory, people: Sequence[pairs.Person], trials: i
             "command": command,
             "rule": rule,
             "people": str(len(people)),
+            "people of the judge": str(len(judged)),
             "data": laboratory.data.sha256,
             "preset": content_key(preset=laboratory.stages.preset),
             **{f"weights {name}": digest for name, digest in laboratory.used.items()},

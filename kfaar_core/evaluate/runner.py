@@ -89,7 +89,8 @@ def run(
     people = pairs.people(laboratory.data.samples, allowed, limit=limit, seed=seed)
     command = safe_command(["python", "-m", "kfaar_core", *sys.argv[1:]])
     if table == "thresholds":
-        found = calibrated(laboratory, people, trials, command)
+        judged = pairs.people(laboratory.data.samples, allowed, seed=seed)
+        found = calibrated(laboratory, people, judged, trials, command)
         return save_calibration(found, chosen.name, chosen.projector, out)
     stem = out / f"{chosen.name}-{chosen.projector}-{laboratory.data.name}-{table.lower()}-{key_mode}"
     if table in ROWS:

@@ -85,7 +85,7 @@ def test_what_is_refused(run):
 
 
 def test_kvfas_threshold_keeps_the_false_acceptances_of_dev_people(laboratory, people):
-    found = calibrated(laboratory, people, 4, "evaluate")
+    found = calibrated(laboratory, people, people, 4, "evaluate")
     everyone = strangers(laboratory, people, 4)
     photos = sum(len(person.photos) for person in people)
     assert len(everyone) == 4 * sum(photos - len(person.photos) for person in people)
@@ -100,7 +100,7 @@ def test_kvfas_threshold_keeps_the_false_acceptances_of_dev_people(laboratory, p
 def test_the_threshold_of_hashed_is_never_below_what_random_keys_reach(laboratory, people):
     preset = replace(laboratory.stages.preset, projector="hashed")
     bounded = replace(laboratory, stages=replace(laboratory.stages, preset=preset))
-    free, held = (calibrated(each, people, 4, "evaluate") for each in (laboratory, bounded))
+    free, held = (calibrated(each, people, people, 4, "evaluate") for each in (laboratory, bounded))
     law = reached(RANDOM_KEY_MAX, laboratory.stages.recogniser.dimension)
     assert held.kvfa_dev == max(free.kvfa_dev, law) and "random keys" in held.made_by["rule"]
     assert "random keys" not in free.made_by["rule"]
