@@ -205,18 +205,19 @@ def projector(
     _print(training)
     road = _road(training, data, place)
     folder = cache_folder(f"projector/{form}")
+    proxy = road.proxy(drafted=form == "hashed")
     if form in ("draft", "hashed"):
         torch.manual_seed(training.seed)
         channel = road.channel(None, "mixed") if form == "draft" else road.channel(road.styles_reader(), "draft")
         axes = projector_fit.payload_axes(channel, training.code_dimension)
         hashed = projector_fit.start(training.code_dimension, axes, training)
-        projector_fit.train_hashed(road.people, hashed, road.proxy, channel, training, folder, resume, place.type)
+        projector_fit.train_hashed(road.people, hashed, proxy, channel, training, folder, resume, place.type)
         state = {**_under("net.", hashed.state_dict()), **road.natural, **road.identity}
         state["look.size"] = torch.tensor(training.look_size)
     else:
         channel = road.channel(road.reader(out), "mixed")
         lesson = projector_fit.train_bits(
-            road.people, _bits(form), road.generator, road.proxy, channel, training, folder, resume, place.type
+            road.people, _bits(form), road.generator, proxy, channel, training, folder, resume, place.type
         )
         save_file(lesson.reader.state_dict(), folder / "reader.safetensors")
         net, people = lesson.net, road.people

@@ -51,7 +51,7 @@ def bench_of(road: Road) -> Bench:
     channel = road.channel(road.styles_reader(), "draft")
     axes = payload_axes(channel, training.code_dimension)
     state = {**road.natural, **road.identity, "look.size": torch.tensor(training.look_size)}
-    return Bench(road.people, road.proxy, channel, axes, state)
+    return Bench(road.people, road.proxy(drafted=True), channel, axes, state)
 
 
 def teach(bench: Bench, training: Training, folder: Path, resume: bool) -> None:

@@ -48,8 +48,7 @@ class LiveRoad(Road):
         """E, centred as people are."""
         return assemble.encoder(self.device, self.people.feature_mean)
 
-    @cached_property
-    def proxy(self) -> LiveFeatures:
+    def proxy(self, drafted: bool) -> LiveFeatures:
         return LiveFeatures(self.camera, self.encoder, self.space)
 
     def channel(self, reader: ReaderNet | None, kind: str) -> Reading:

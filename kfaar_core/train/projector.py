@@ -141,14 +141,13 @@ def train_hashed(
         codes = [code(x1, turn), code(x2, turn), code(x1, other), code(y, turn)]
         v = [net(c, n) for c, n in zip(codes, (look, look, other_look, look), strict=True)]
         others = (rest, rest, rest.roll(1, dims=0), rest)  # a key draws the rest too; the next one's is another's
-        seen = [proxy(padded(*each)) for each in zip(v, others, strict=True)]
+        drawn = [channel.space.to_w(padded(*each)) for each in zip(v, others, strict=True)]
+        # R sees each face with the posture of a photo: what a posture shows, P cannot use for an identity.
+        seen = [proxy(channel.space.of_w(channel.step.moved(w))) for w in drawn]
         faces = Faces(people.recognised[x1], *seen)
         terms = projector_terms(faces, training.margin)
-        sight = channel.read(channel.space.to_w(padded(v[0], rest)))
-        read, person = (
-            lesson.reader(lesson.norm(sight)),
-            (sight - channel.mean)[:, : people.rows.shape[1]] @ people.rows.T,
-        )
+        sight = channel.read(drawn[0])
+        read, person = lesson.reader(lesson.norm(sight)), seen[0] @ people.rows.T
         terms["read"] = 1 - functional.cosine_similarity(read, codes[0]).mean()
         terms["seen"] = 1 - functional.cosine_similarity(person, codes[0]).mean()
         terms["natural"] = unnatural(torch.stack(v), training.natural_limit)

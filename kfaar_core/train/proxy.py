@@ -6,6 +6,7 @@ cannot tell is kept as noise, so that P trusts them only as far as they go.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,43 +19,71 @@ from kfaar_core.nets.projector_net import GROUPS, LEADING
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.posture import PostureStep
 
+SEEN = 64  # natural coordinates of each layer group that a proxy looks at: P moves 32 of them, a posture all
+
 
 class FeatureProxy(nn.Module):
-    """R(G(w)) from the leading natural coordinates: (N, 3, 32 or more) -> (N, D), of unit length."""
+    """R(G(w)) from the leading natural coordinates: (N, 3, SEEN or more) -> (N, D), of unit length.
 
-    def __init__(self, features: int, hidden: int = 768) -> None:
+    What a face shows is far from linear in its style: with one hidden layer, two photos' faces seem alike that are not.
+    """
+
+    def __init__(self, features: int, hidden: int = 512, blocks: int = 3) -> None:
         super().__init__()
-        self.straight = nn.Linear(GROUPS * LEADING, features)
-        self.bend = nn.Sequential(
-            nn.Linear(GROUPS * LEADING, hidden), nn.SiLU(), nn.Dropout(0.2), nn.Linear(hidden, features)
+        self.straight = nn.Linear(GROUPS * SEEN, features)
+        self.first = nn.Sequential(nn.Linear(GROUPS * SEEN, hidden), nn.SiLU())
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, hidden), nn.SiLU(), nn.Dropout(0.2))
+            for _ in range(blocks)
         )
+        self.last = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, features))
 
     def forward(self, v: Tensor) -> Tensor:
-        x = v[..., :LEADING].flatten(1)
-        return functional.normalize(self.straight(x) + self.bend(x), dim=1)
+        x = v[..., :SEEN].flatten(1)
+        h = self.first(x)
+        for block in self.blocks:
+            h = h + block(h)
+        return functional.normalize(self.straight(x) + self.last(h), dim=1)
 
 
-def fit_proxy(v: Tensor, features: Tensor, epochs: int = 40, seed: int = 0) -> tuple[FeatureProxy, float]:
-    """The proxy and its mean cosine with R on the tenth of the renders that it did not see.
+class Proxies(nn.Module):
+    """The mean of several proxies: P finds what one of them is wrong about, and they are not wrong alike."""
+
+    def __init__(self, members: Iterable[FeatureProxy]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, v: Tensor) -> Tensor:
+        return functional.normalize(sum(member(v) for member in self.members), dim=1)
+
+
+def fit_proxies(v: Tensor, features: Tensor, count: int, epochs: int, seed: int) -> tuple[Proxies, float]:
+    """The proxies and the mean cosine of their mean with R on one render in ten, which they did not see.
 
     Args:
-        v: (N, 3, 32). features: (N, D) centred, unit length.
+        v: (N, 3, SEEN). features: (N, D) centred, unit length.
     """
+    held = torch.arange(len(v)) % 10 == 0
+    seen, aims = v[~held], features[~held]
+    members = Proxies(_fitted(seen, aims, epochs, seed + member) for member in range(count))
+    members.eval().requires_grad_(False)
+    return members, float((members(v[held]) * features[held]).sum(dim=1).mean())
+
+
+def _fitted(v: Tensor, features: Tensor, epochs: int, seed: int) -> FeatureProxy:
     torch.manual_seed(seed)
-    held = len(v) // 10
     net = FeatureProxy(features.shape[1])
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.05)
-    steps = epochs * (len(v) - held) // 256
+    steps = max(1, epochs * len(v) // 256)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
     for _ in range(steps):
-        chosen = torch.randint(held, len(v), (256,))
+        chosen = torch.randint(len(v), (256,))
         loss = 1 - (net(v[chosen]) * features[chosen]).sum(dim=1).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-    net.eval().requires_grad_(False)
-    return net, float((net(v[:held]) * features[:held]).sum(dim=1).mean())
+    return net
 
 
 class Reading(Protocol):
@@ -62,6 +91,9 @@ class Reading(Protocol):
 
     @property
     def space(self) -> NaturalSpace: ...
+
+    @property
+    def step(self) -> PostureStep: ...
 
     @property
     def mean(self) -> Tensor:

@@ -62,6 +62,8 @@ class Training:
     draft_shards: int = 70  # of 250 renders by the draft of P                  [design]
     code_shards: int = 26  # of 250 renders by the trained P                    [design]
     draft_unseen: int = 12  # further ones that tell how well its codes are read [design]
+    proxies: int = 2  # that stand for R(G(w)) together                        [dev]
+    proxy_epochs: int = 30  #                                                  [dev]
     unseen_shards: int = 8  # further ones, to which h is fitted               [design]
     code_ridge: float = 0.5  # of a sight's mean variance                      [dev]
     code_seen: float = 1.0  # weight in h of what E sees of the person          [dev]

@@ -102,16 +102,19 @@ class Channels:
     def reader(self, folder: Path) -> str:
         return f"F of {folder.name}"
 
+    def proxy(self, drafted: bool) -> None:
+        self.drafted = drafted
+
     def channel(self, reader: str | None, kind: str) -> None:
-        raise Stop(reader, kind)
+        raise Stop(reader, kind, self.drafted)
 
 
 @pytest.mark.parametrize(
     ("form", "asked"),
     [
-        ("draft", (None, "mixed")),  # E alone: F learns from faces of this P
-        ("hashed", ("F after its first lesson", "draft")),
-        ("bits-8", ("F of weights", "mixed")),
+        ("draft", (None, "mixed", False)),  # E alone: F learns from faces of this P
+        ("hashed", ("F after its first lesson", "draft", True)),  # whose proxy knows faces of the draft
+        ("bits-8", ("F of weights", "mixed", False)),
     ],
 )
 def test_what_p_is_read_by_while_it_trains(monkeypatch, form, asked):

@@ -230,6 +230,28 @@ def test_a_triplet_is_seen_under_one_key_and_x1_under_another_too(rng, tmp_path)
     assert len(first.unique(dim=0)) == training.projector_keys == 4  # row n is under key n, modulo the keys
 
 
+def test_r_sees_faces_with_the_postures_of_photos(rng, tmp_path):
+    """Coordinate 5 of the coarse layers is a posture here: whatever P writes there, R sees what some photo has."""
+    asked: list[Tensor] = []
+
+    class Spy(FeatureProxy):
+        def forward(self, v: Tensor) -> Tensor:
+            asked.append(SPACE.to_w(v.detach())[:, 0, 5])
+            return super().forward(v)
+
+    row = np.zeros((1, LATENT))
+    row[0, 5] = 1.0
+    posture = PostureFit(np.zeros(LATENT), np.zeros(1), row, row, np.zeros((1, 1)))
+    step = PostureStep(posture, row.T, np.array([[-3.0], [7.0]]))
+    seen = channel(random(8, MOVED) / 20, 0.1 * torch.eye(8), step)
+    net, training = start(4, torch.eye(MOVED), QUICK), replace(QUICK, projector_steps=1)
+    train_hashed(crowd(rng), net, Spy(6, hidden=4).requires_grad_(False), seen, training, tmp_path, resume=False)
+    assert len(asked) == 4
+    for coordinate in asked:
+        assert set(coordinate.round(decimals=4).tolist()) == {-3.0, 7.0}
+    assert any((asked[0] != other).any() for other in asked[1:])  # each photo has a posture of its own
+
+
 def test_hashed_learns(rng, tmp_path):
     """The mean over 40 steps is below the first step's."""
     totals = []

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from kfaar_core.nets.projector_net import LEADING
-from kfaar_core.train.proxy import FeatureProxy, fit_channel, fit_proxy
+from kfaar_core.train.proxy import SEEN, FeatureProxy, Proxies, fit_channel, fit_proxies
 from tests.kfaar_core.train.stand_ins import MOVED, SPACE, channel, still
 
 
@@ -15,29 +15,31 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def planted(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Faces whose identity stands in the first ten coordinates of the middle layers, not quite linearly."""
-    v = random(count, 3, LEADING)
+    v = random(count, 3, SEEN)
     x = v[:, 1, :10] @ random(10, 5, seed=1)
     return v, functional.normalize(x.tanh(), dim=1)
 
 
 def test_the_proxy_tells_the_features_of_faces_that_it_did_not_see():
     v, features = planted(900)
-    net, cosine = fit_proxy(v, features, epochs=25)
+    net, cosine = fit_proxies(v, features, count=2, epochs=25, seed=0)
     chance = float((features[:90] * features[90:180]).sum(dim=1).mean())
     assert cosine > chance + 0.3
+    alone = [float((member(v[::10]) * features[::10]).sum(dim=1).mean()) for member in net.members]
+    assert len(alone) == 2 and cosine > max(alone)
     fresh, truth = planted(1000)[0][900:], planted(1000)[1][900:]
     assert float((net(fresh) * truth).sum(dim=1).mean()) == pytest.approx(cosine, abs=0.15)
 
 
 def test_what_cannot_be_told_is_not_told():
     """The figure is that of unseen faces: a proxy that learned its faces by heart would show more."""
-    _, cosine = fit_proxy(random(600, 3, LEADING), functional.normalize(random(600, 5, seed=1), dim=1), epochs=10)
+    _, cosine = fit_proxies(random(600, 3, SEEN), functional.normalize(random(600, 5, seed=1), dim=1), 1, 10, seed=0)
     assert abs(cosine) < 0.25
 
 
 def test_a_fitted_proxy_is_frozen_and_lets_gradients_through():
     v, features = planted(300)
-    net, _ = fit_proxy(v, features, epochs=2)
+    net, _ = fit_proxies(v, features, count=1, epochs=2, seed=0)
     assert not net.training and not any(parameter.requires_grad for parameter in net.parameters())
     x = v[:4].clone().requires_grad_()
     answers = net(x)
@@ -49,14 +51,26 @@ def test_a_fitted_proxy_is_frozen_and_lets_gradients_through():
 
 def test_the_same_seed_gives_the_same_proxy():
     v, features = planted(300)
-    first, again, other = (fit_proxy(v, features, epochs=1, seed=seed)[0].state_dict() for seed in (0, 0, 1))
+    first, again, other = (fit_proxies(v, features, count=1, epochs=1, seed=seed)[0].state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["straight.weight"], other["straight.weight"])
+    assert not torch.equal(first["members.0.straight.weight"], other["members.0.straight.weight"])
 
 
 def test_features_have_unit_length_before_training_too():
     torch.manual_seed(0)
-    torch.testing.assert_close(FeatureProxy(5, hidden=8)(random(3, 3, LEADING)).norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(FeatureProxy(5, hidden=8)(random(3, 3, SEEN)).norm(dim=1), torch.ones(3))
+
+
+def test_several_answer_with_their_mean():
+    torch.manual_seed(0)
+    members, v = [FeatureProxy(5, hidden=8).eval() for _ in range(3)], random(4, 3, SEEN)
+    answers_of = torch.no_grad()(lambda net: net(v))
+    found = answers_of(Proxies(members))
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(4))
+    for answer, each in zip(found, zip(*map(answers_of, members), strict=True), strict=True):
+        between = [float(functional.cosine_similarity(answer, one, dim=0)) for one in each]
+        apart = float(functional.cosine_similarity(each[0], each[1], dim=0))
+        assert min(between) > apart
 
 
 # ---- the channel
