@@ -1,20 +1,23 @@
 """Print the README's summary of the committed score files: python -m benchmarks.readme_tables [--full PATH | --write].
 
---full PATH writes every table to a file; --write puts the summary between the README's marks and every table into
-assets/scores/TABLES.md. Nothing here is typed in but the paper's figures and the targets (kfaar_core).
+--full PATH writes every table to a file; --write puts the summary between the README's marks, every table into
+assets/scores/TABLES.md, and the missed targets of each form into the model cards of its P and KVFA. Nothing here is
+typed in but the paper's figures and the targets (kfaar_core).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from pathlib import Path
 
 from benchmarks.full_tables import full
-from benchmarks.summary import summary
+from benchmarks.summary import misses, summary
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORES = ROOT / "assets" / "scores"
+CARDS = ROOT / "assets" / "weights"
 TABLES = "TABLES.md"
 BEGIN, END = "<!-- measured: python -m benchmarks.readme_tables --write -->\n", "<!-- end -->"
 MARKED = re.compile(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.DOTALL)
@@ -38,12 +41,19 @@ def replaced(readme: str, text: str) -> str:
     return MARKED.sub(lambda _: f"\n{text}\n", readme)
 
 
+def cards_of(form: str) -> list[Path]:
+    """The model cards of a form's P and KVFA; the floor has both in one."""
+    named = {"floor": ["floor"], "hashed": ["projector_hashed", "kvfa"]}
+    bits = form.partition(", ")[2]
+    return [CARDS / f"{name}.card.json" for name in named.get(form, [f"projector_bits_{bits}", f"kvfa_bits_{bits}"])]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Parse, and print or write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.readme_tables", description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=SCORES, help="of score files (assets/scores)")
     parser.add_argument("--full", type=Path, metavar="PATH", help="write every table to this file")
-    parser.add_argument("--write", action="store_true", help=f"write README.md and {TABLES}")
+    parser.add_argument("--write", action="store_true", help=f"write README.md, {TABLES} and the model cards")
     asked = parser.parse_args(arguments)
     text = summary(asked.folder)
     for path in ([asked.full] if asked.full else []) + ([SCORES / TABLES] if asked.write else []):
@@ -51,6 +61,10 @@ def main(arguments: list[str] | None = None) -> None:
     if asked.write:
         readme = ROOT / "README.md"
         readme.write_text(replaced(readme.read_text(encoding="utf-8"), text), encoding="utf-8")
+        for form, missed in misses(asked.folder).items():
+            for path in cards_of(form):
+                card = {**json.loads(path.read_text(encoding="utf-8")), "missed": missed}
+                path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     else:
         print(text, end="")
 

@@ -124,6 +124,24 @@ def measured(folder: Path, data: str) -> str:
     return text + (f"\n\nNo score file of {DATA[data]} yet: {'; '.join(missing)}." if missing else "")
 
 
+def misses(folder: Path) -> dict[str, list[str]]:
+    """Form -> one sentence for each target that its committed figures miss."""
+    found: dict[str, list[str]] = {}
+    for data in DATA:
+        tables = {name: columns(folder, data, name) for name in dict.fromkeys(figure.table for figure in FIGURES)}
+        for form, files in by_form(tables).items():
+            for figure in FIGURES:
+                value, marked, below = cell(figure, data, form, files).partition(", missed")
+                aim = target(figure.name, data, projector_of(form))
+                if marked and aim is not None:
+                    details = below.removeprefix("<br>")
+                    words = f" ({details})" if details else ""
+                    found.setdefault(form, []).append(
+                        f"{DATA[data]}, {figure.words}: {value}, target {aim.words()}{words}"
+                    )
+    return found
+
+
 def by_form(tables: Mapping[str, Mapping[str, Column]]) -> dict[str, dict[str, Column]]:
     """Table -> form -> file, turned round; forms in the order of columns."""
     found: dict[str, dict[str, Column]] = {}

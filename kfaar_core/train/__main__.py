@@ -42,6 +42,7 @@ from kfaar_core.train import posture as posture_fit
 from kfaar_core.train import projector as projector_fit
 from kfaar_core.train import recogniser as recogniser_fit
 from kfaar_core.train.examples import write_examples
+from kfaar_core.train.limits import limits_of
 from kfaar_core.train.live import LiveRoad
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
@@ -372,6 +373,7 @@ def _save(path: Path, state: dict[str, Tensor], training: Training, metrics: dic
         "data": "LFW-train identities (split by sha256 of the name) and generated faces; see NOTICE",
         "training": asdict(training),
         "metrics": metrics,
+        "limits": limits_of(path.stem),
     }
     path.with_suffix(".card.json").write_text(json.dumps(card, indent=2) + "\n")
     typer.echo(json.dumps(metrics, indent=2))

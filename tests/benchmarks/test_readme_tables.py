@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from benchmarks import full_tables, readme_tables, score_files
 from benchmarks.readme_tables import ROOT, SCORES, TABLES
+from benchmarks.summary import misses
 from kfaar_core.metrics import bootstrap
 from kfaar_core.scenarios import populations
 
@@ -48,6 +50,21 @@ def test_the_intervals_of_own_keys_come_from_the_committed_files():
 def test_every_interval_of_the_summary_stands_in_the_tables():
     found = set(INTERVAL.findall(readme_tables.part(README)))
     assert len(found) > 10 and found <= set(INTERVAL.findall(COMMITTED)), AGAIN
+
+
+def test_the_cards_of_p_and_kvfa_name_every_missed_target(few_resamples):
+    found = misses(SCORES)
+    assert {"floor", "hashed", "bits, 8", "bits, 256"} <= found.keys()
+    for form, missed in found.items():
+        assert missed and all("target" in sentence for sentence in missed)
+        for path in readme_tables.cards_of(form):
+            said = json.loads(path.read_text(encoding="utf-8"))["missed"]
+            assert [*map(without_intervals, said)] == [*map(without_intervals, missed)], AGAIN
+
+
+def test_what_the_readme_marks_as_missed_is_what_the_cards_name():
+    counted = sum(len(missed) for missed in misses(SCORES).values())
+    assert readme_tables.part(README).count(", missed") == counted
 
 
 @pytest.mark.slow

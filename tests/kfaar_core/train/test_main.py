@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from kfaar_core.errors import KfaarError
 from kfaar_core.nets.projector_net import LEADING, HashedNet
 from kfaar_core.train import __main__ as command
+from kfaar_core.train.limits import limits_of
 from kfaar_core.train.settings import LAB_TRAINING, with_settings
 from tests.kfaar_core.train.stand_ins import SPACE, still
 
@@ -169,6 +170,17 @@ def test_weights_are_saved_small_with_a_card(tmp_path, monkeypatch):
     card = json.loads((tmp_path / "weights" / "some.card.json").read_text())
     assert card["metrics"] == {"read": 0.25} and card["training"]["seed"] == 3
     assert card["command"] == "python -m kfaar_core.train projector bits-8"
+
+
+def test_every_weight_of_ours_has_a_card_with_its_limits(tmp_path):
+    cards = sorted(Path("assets/weights").glob("*.card.json"))
+    assert {card.name.partition(".")[0] for card in cards} >= {"floor", "kvfa", "projector_hashed", "judge"}
+    for card in cards:
+        said = json.loads(card.read_text())
+        assert said["limits"] == limits_of(card.name.partition(".")[0]) != ""
+        assert {"command", "data", "training", "metrics"} <= said.keys()
+    command._save(tmp_path / "judge.safetensors", {"one": torch.ones(1)}, LAB_TRAINING, {})
+    assert json.loads((tmp_path / "judge.card.json").read_text())["limits"] == limits_of("judge")
 
 
 def test_a_card_takes_the_last_line_of_the_log(tmp_path):
