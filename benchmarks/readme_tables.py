@@ -17,7 +17,6 @@ from benchmarks.summary import misses, summary
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORES = ROOT / "assets" / "scores"
-CARDS = ROOT / "assets" / "weights"
 TABLES = "TABLES.md"
 BEGIN, END = "<!-- measured: python -m benchmarks.readme_tables --write -->\n", "<!-- end -->"
 MARKED = re.compile(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.DOTALL)
@@ -45,7 +44,8 @@ def cards_of(form: str) -> list[Path]:
     """The model cards of a form's P and KVFA; the floor has both in one."""
     named = {"floor": ["floor"], "hashed": ["projector_hashed", "kvfa"]}
     bits = form.partition(", ")[2]
-    return [CARDS / f"{name}.card.json" for name in named.get(form, [f"projector_bits_{bits}", f"kvfa_bits_{bits}"])]
+    names = named.get(form, [f"projector_bits_{bits}", f"kvfa_bits_{bits}"])
+    return [ROOT / "assets" / "weights" / f"{name}.card.json" for name in names]
 
 
 def main(arguments: list[str] | None = None) -> None:

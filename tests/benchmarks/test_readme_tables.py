@@ -81,6 +81,9 @@ def test_written_between_the_marks_and_nowhere_else(tmp_path, saved, monkeypatch
     saved("lab-floor-lfw-vi-shared.json", "VI", 0.25)
     monkeypatch.setattr(readme_tables, "ROOT", tmp_path)
     monkeypatch.setattr(readme_tables, "SCORES", tmp_path)
+    (card,) = readme_tables.cards_of("floor")
+    card.parent.mkdir(parents=True)
+    card.write_text(json.dumps({"command": "train floor", "missed": ["of an earlier run"]}))
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{readme_tables.BEGIN}before1\n{readme_tables.END}\nafter\n")
     for _ in range(2):  # a second time changes nothing
@@ -88,6 +91,7 @@ def test_written_between_the_marks_and_nowhere_else(tmp_path, saved, monkeypatch
         text = readme.read_text()
         assert text.startswith("before\n<!-- measured") and text.endswith("\n\n<!-- end -->\nafter\n")
         assert "before1" not in text and text.count("**LFW-test**") == 1
+        assert json.loads(card.read_text()) == {"command": "train floor", "missed": misses(tmp_path)["floor"]}
     assert (tmp_path / TABLES).read_text() == full_tables.full(tmp_path) and not capsys.readouterr().out
     readme_tables.main([str(tmp_path), "--full", str(tmp_path / "all.md")])
     assert (tmp_path / "all.md").read_text() == full_tables.full(tmp_path)
