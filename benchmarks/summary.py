@@ -106,8 +106,7 @@ def summary(folder: Path) -> str:
 
 def measured(folder: Path, data: str) -> str:
     """The table of a data set; empty where no form has a file."""
-    tables = {name: columns(folder, data, name) for name in dict.fromkeys(figure.table for figure in FIGURES)}
-    forms = by_form(tables)
+    forms = measured_forms(folder, data)
     if not forms:
         return ""
     lines, missing = [], []
@@ -128,18 +127,20 @@ def misses(folder: Path) -> dict[str, list[str]]:
     """Form -> one sentence for each target that its committed figures miss."""
     found: dict[str, list[str]] = {}
     for data in DATA:
-        tables = {name: columns(folder, data, name) for name in dict.fromkeys(figure.table for figure in FIGURES)}
-        for form, files in by_form(tables).items():
+        for form, files in measured_forms(folder, data).items():
+            missed = found.setdefault(form, [])  # empty where every target is met, which a card shall say as well
             for figure in FIGURES:
                 value, marked, below = cell(figure, data, form, files).partition(", missed")
                 aim = target(figure.name, data, projector_of(form))
                 if marked and aim is not None:
-                    details = below.removeprefix("<br>")
-                    words = f" ({details})" if details else ""
-                    found.setdefault(form, []).append(
-                        f"{DATA[data]}, {figure.words}: {value}, target {aim.words()}{words}"
-                    )
+                    words = f" ({below.removeprefix('<br>')})" if below else ""
+                    missed.append(f"{DATA[data]}, {figure.words}: {value}, target {aim.words()}{words}")
     return found
+
+
+def measured_forms(folder: Path, data: str) -> dict[str, dict[str, Column]]:
+    """Form -> table -> file, of every table that FIGURES asks for."""
+    return by_form({name: columns(folder, data, name) for name in dict.fromkeys(figure.table for figure in FIGURES)})
 
 
 def by_form(tables: Mapping[str, Mapping[str, Column]]) -> dict[str, dict[str, Column]]:

@@ -126,9 +126,8 @@ class Road:
         """
         parts = [(self._mixed.w, self._mixed_features)]
         if drafted:
-            first, last = self.unseen("draft")
-            faces = load_renders("draft", last, first)
-            parts.append((faces.w, self.features(faces, "renders-draft-unseen")))
+            faces, seen = self._unseen_renders("draft")
+            parts.append((faces.w, seen))
         w, features = (np.concatenate(column) for column in zip(*parts, strict=True))
         v = self.space.of_w(torch.from_numpy(w))[..., :SEEN]
         away = functional.normalize(torch.from_numpy(features - self._photo_features.mean(axis=0)).float(), dim=1)
@@ -159,17 +158,21 @@ class Road:
         }[kind]
         return first, first + more
 
+    def _unseen_renders(self, kind: str) -> tuple[Renders, np.ndarray]:
+        """Renders that F did not learn from, and E's raw features of them."""
+        first, last = self.unseen(kind)
+        faces = load_renders(kind, last, first)
+        return faces, self.features(faces, f"renders-{kind}-unseen")
+
     def channel(self, reader: ReaderNet | None, kind: str) -> Reading:
         """Posture correction, rendering and what KVFA sees; fitted on renders that F did not learn from.
 
         Args:
             reader: F; None leaves E alone.
         """
-        first, last = self.unseen(kind)
-        faces = load_renders(kind, last, first)
-        sights = self.features(faces, f"renders-{kind}-unseen")
+        faces, sights = self._unseen_renders(kind)
         if reader is not None:
-            sights = np.concatenate([sights, kvfa.read(reader, self._views(kind, first, last).clean)], axis=1)
+            sights = np.concatenate([sights, kvfa.read(reader, self._views(kind, *self.unseen(kind)).clean)], axis=1)
         v = self.space.of_w(torch.from_numpy(faces.w))[..., :LEADING]
         return fit_channel(self.space, self.fitted.step, v, torch.from_numpy(sights).float())
 
@@ -227,9 +230,7 @@ class Road:
 
     def fit_code(self, reader: ReaderNet) -> tuple[dict[str, Tensor], dict[str, float]]:
         """h (kvfa.fit_reading), on renders that F did not learn from; a fifth of them tests it."""
-        first, last = self.unseen("hashed")
-        data, faces = self._views("hashed", first, last), load_renders("hashed", last, first)
-        features = self.features(faces, "renders-hashed-unseen")
+        data, features = self._views("hashed", *self.unseen("hashed")), self._unseen_renders("hashed")[1]
         sights = [np.concatenate([features, kvfa.read(reader, seen)], axis=1) for seen in (data.clean, data.damaged)]
         held = len(features) // 5
         mean, rows = kvfa.fit_reading(
