@@ -22,6 +22,7 @@ from PIL import (
     ExifTags,
     GifImagePlugin,
     Image,
+    ImageDraw,
     ImageFilter,
     JpegImagePlugin,
     PngImagePlugin,
@@ -29,6 +30,7 @@ from PIL import (
     TiffImagePlugin,
     WebPImagePlugin,
 )
+from scipy.spatial import ConvexHull
 from torch import Tensor
 
 from kfaar_core.errors import BadPicture
@@ -340,6 +342,24 @@ def _missing(corners: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, n
     before = np.ceil(np.maximum(0, -corners[0])).astype(int)
     after = np.ceil(np.maximum(0, corners[1] - (shape[1], shape[0]))).astype(int)
     return before, after
+
+
+# ---- mask
+
+
+def hull_mask(points: np.ndarray, size: tuple[int, int], grow: float = 1.0) -> np.ndarray:
+    """(height, width) float32: 1 inside the convex hull of the points, 0 elsewhere.
+
+    Args:
+        points: (P, 2) px.
+        size: width, height.
+        grow: of the hull about the mean of its corners.
+    """
+    hull = points[ConvexHull(points).vertices]
+    hull = (hull - hull.mean(axis=0)) * grow + hull.mean(axis=0)
+    mask = Image.new("L", size)
+    ImageDraw.Draw(mask).polygon([tuple(corner) for corner in hull], fill=1)
+    return np.asarray(mask, dtype=np.float32)
 
 
 # ---- paste back

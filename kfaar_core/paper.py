@@ -138,9 +138,9 @@ DEVIATIONS = (
     Deviation(
         "Section IV-C-2",
         "F has four hidden layers of its own, and an MLP joins its feature with the key",
-        "in `floor` a linear map reads E's feature of x_v, in `hashed` that and what F reads; the key's rotation turns "
-        "the reading back, and nothing but normalisation follows. `bits` is the paper's form, whose MLP reads E's "
-        "feature beside what F reads",
+        "in `floor` a linear map reads E's feature of x_v, in `hashed` E's of the face alone, grey beyond its "
+        "landmarks, and what F reads; the key's rotation turns the reading back, and nothing but normalisation "
+        "follows. `bits` is the paper's form, whose MLP reads E's feature of the picture beside what F reads",
         "what is learned does not know the key, so that the law of wrong keys holds whatever it has learned",
     ),
     Deviation(

@@ -320,7 +320,7 @@ class Readout:
     recogniser: Identifier
     threshold_for: Callable[[UserKey | None], float] = field(repr=False)
     virtual: np.ndarray = field(repr=False)  # (S,) what KVFA reads
-    original: np.ndarray = field(repr=False)
+    original: np.ndarray = field(repr=False)  # (D,) E's raw feature, all that I(x) is made of
 
     def with_key(self, key: UserKey) -> Verdict:
         """Condition 2: I(x) with I(x_v, k)."""
@@ -360,8 +360,10 @@ class AuthenticationServer:
     @torch.inference_mode()
     def readout(self, virtual: Photo, original: Photo) -> Readout:
         """Look at both pictures once; the verdicts follow from the features."""
-        sights = [self._stages.sight_of(photo) for photo in (virtual, original)]
-        return Readout(self._stages.recogniser, self._stages.kvfa_threshold_for, *sights)
+        stages = self._stages
+        sight = stages.sight_of(virtual)
+        feature = stages.encoder.raw_of(original.pixels, stages.landmarks(original))
+        return Readout(stages.recogniser, stages.kvfa_threshold_for, sight, feature)
 
     def _count(self, virtual: Photo, client: str) -> None:
         now, limit = self._clock(), self._stages.preset.tries_per_hour

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]  # done, of
 Arrays = Mapping[str, np.ndarray]
 
-VERSION = 3  # of the code that looks; a change of what it sees takes the next number, and old entries are not read
+VERSION = 4  # of the code that looks; a change of what it sees takes the next number, and old entries are not read
 LOOKERS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "judge")  # see any photo
 LOOKING = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")  # fields of a preset that they follow
 # A look depends on no threshold, and the looks of an evaluation never take a later key.

@@ -105,7 +105,7 @@ class Stages:
     def sight(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """What KVFA reads from a face: (S,) float32 from (H, W, 3) uint8 and landmarks (478, 2+) in its px.
 
-        E's raw feature, which says who a photo shows, and behind it what F reads of a virtual face.
+        E's raw feature, which says who a photo shows, and behind it what FaceReader sees of a virtual face.
         """
         feature = self.encoder.raw_of(picture, landmarks)
         return feature if self.reader is None else np.concatenate([feature, self.reader(picture, landmarks)])
@@ -150,6 +150,7 @@ class Refinable:
     """What the faces of a form are refined by (stages.refine)."""
 
     reading: LinearReader  # h
+    person: LinearReader  # u, of what E sees of the face alone
     net: ReaderNet  # F
     space: NaturalSpace
     rows: Tensor  # (54, 1536) posture from w
@@ -172,26 +173,35 @@ def floor_form(state: Mapping[str, Tensor]) -> Form:
     return Form(identity, FloorProjector(state, identity), KeyedRecogniser(identity, LinearReader(state, "reader")))
 
 
-def form_of(name: str, load: Callable[[str], Mapping[str, Tensor]], generator: Generator, device: torch.device) -> Form:
+def form_of(
+    name: str,
+    load: Callable[[str], Mapping[str, Tensor]],
+    encoder: Recogniser,
+    generator: Generator,
+    device: torch.device,
+) -> Form:
     """One of PROJECTORS; `load` gives the weights of a name in the registry."""
     if name == "floor":
         return floor_form(load("floor"))
     hashed = load("projector_hashed")
     kvfa = load("kvfa")
-    identity, reader = IdentityMap(hashed), FaceReader(kvfa, device)
+    identity = IdentityMap(hashed)
     if name == "hashed":
-        h = LinearReader(kvfa, "code")
+        h, reader = LinearReader(kvfa, "code"), FaceReader(kvfa, device, encoder)
+        person = {"person.mean": kvfa["code.mean"][: identity.width], "person.map": hashed["identity.map"]}
         space = NaturalSpace({key: t.to(device) for key, t in hashed.items() if key.startswith("natural.")})
         return Form(
             identity,
             HashedProjector(hashed, identity),
-            KeyedRecogniser(identity, h),
+            KeyedRecogniser(identity, h, first=identity.width),
             reader,
-            refinable=Refinable(h, reader.net, space, load("posture_rows")["rows"]),
+            refinable=Refinable(h, LinearReader(person, "person"), reader.net, space, load("posture_rows")["rows"]),
         )
     projectors = {length: load(f"projector_bits_{length}") for length in weights.KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in weights.KEY_LENGTHS}
-    return Form(identity, BitsProjector(projectors, generator), BitsRecogniser(identity, keyed), reader)
+    return Form(
+        identity, BitsProjector(projectors, generator), BitsRecogniser(identity, keyed), FaceReader(kvfa, device)
+    )
 
 
 def available_projectors() -> tuple[str, ...]:
@@ -219,7 +229,7 @@ def assemble(
     check_projector(preset.projector)
     if preset.name == "tiny":
         boxes = tiny.boxes(preset, device)
-        form = form_of(preset.projector, tiny.weights, boxes[4], device)
+        form = form_of(preset.projector, tiny.weights, boxes[2], boxes[4], device)
         return _joined(preset, device, *boxes, form, None, Calibration.tiny(), {})
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
@@ -227,7 +237,8 @@ def assemble(
         generator = TorchGenerator(generator_state, device)
     else:
         generator = OpenVinoGenerator(generator_state, preset.precision, threads)
-    form = form_of(preset.projector, weights.load, generator, device)
+    e = encoder(device)
+    form = form_of(preset.projector, weights.load, e, generator, device)
     small = None
     if form.refinable and preset.descent.steps:
         halves = preset.precision == "bf16" and runtime.has_bfloat16(device)
@@ -237,7 +248,7 @@ def assemble(
         device,
         MtcnnDetector(preset, device),
         GeometryReader(weights.load("geometry"), device),
-        encoder(device),
+        e,
         recogniser(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True),
         generator,
         weights.load("posture"),
@@ -272,9 +283,9 @@ def _joined(
     refine = None
     by = form.refinable
     if small and by:
-        state, sight = {**posture, "rows": by.rows}, Sight(encoder, by.net, device)
+        state, sight = {**posture, "rows": by.rows}, Sight(encoder, by.net, device, masked=True)
         refine = Refiner(
-            state, small, generator, geometry, sight, by.reading, form.identity, by.space, preset.descent, device
+            state, small, generator, geometry, sight, by.reading, by.person, by.space, preset.descent, device
         )
     return Stages(
         preset=preset,

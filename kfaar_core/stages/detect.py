@@ -21,6 +21,7 @@ from kfaar_core.torchvision_shim import prepare
 # Five points out of the 478 landmarks: eye corners (both eyes' means), nose tip, mouth corners.
 EYE_CORNERS = ((33, 133), (362, 263))
 NOSE_TIP, MOUTH_CORNERS = 1, (61, 291)
+BORDER = 0.25  # share of the longer side that is laid around a picture in which no face was found [dev]
 
 
 class Detector(ABC):
@@ -92,24 +93,28 @@ class MtcnnDetector(Detector):
         height, width = photo.pixels.shape[:2]
         shrink = max(1.0, max(height, width) / self._preset.detect_side)
         size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
-        picture = Image.fromarray(photo.pixels)
-        small = picture.resize(size, Image.Resampling.BOX) if shrink > 1 else picture
         if min(size) < 20:  # smaller than MTCNN's smallest face; it fails on such pictures
             return []
-        boxes, confidences, points = self._net.detect(small, landmarks=True)
+        picture = Image.fromarray(photo.pixels)
+        small = np.asarray(picture.resize(size, Image.Resampling.BOX) if shrink > 1 else picture)
+        found = self._found(small)
+        if not found:  # MTCNN misses a face that fills the picture, unless there is something around it
+            border = round(BORDER * max(size))
+            found = self._found(np.pad(small, ((border, border), (border, border), (0, 0)), mode="edge"), border)
+        scale = np.array([width / size[0], height / size[1]], dtype=np.float32)
+        faces = [Face(box * np.tile(scale, 2), five * scale, confidence) for box, five, confidence in found]
+        return sorted(faces, key=lambda face: -float(np.prod(face.box[2:] - face.box[:2])))
+
+    def _found(self, picture: np.ndarray, border: int = 0) -> list[tuple[np.ndarray, np.ndarray, float]]:
+        """Box, five points and confidence of each face of a picture (H, W, 3) uint8, in px within its border."""
+        boxes, confidences, points = self._net.detect(Image.fromarray(picture), landmarks=True)
         if boxes is None:
             return []
-        scale = np.array([width / size[0], height / size[1]], dtype=np.float32)
-        faces = [
-            Face(
-                box=box.astype(np.float32) * np.tile(scale, 2),
-                points=five.astype(np.float32) * scale,
-                confidence=float(c),
-            )
-            for box, five, c in zip(boxes, points, confidences, strict=True)
-            if c >= self._preset.detect_min
+        return [
+            (box.astype(np.float32) - border, five.astype(np.float32) - border, float(confidence))
+            for box, five, confidence in zip(boxes, points, confidences, strict=True)
+            if confidence >= self._preset.detect_min
         ]
-        return sorted(faces, key=lambda face: -float(np.prod(face.box[2:] - face.box[:2])))
 
 
 def check_usable(face: Face, photo: Photo, preset: Preset) -> None:

@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from kfaar_core.nets.reader_net import TEXTURE, ReaderNet
 from kfaar_core.stages.detect import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP
-from kfaar_core.stages.encode import Recogniser
-from kfaar_core.stages.face_view import FRAME, GREY, UPRIGHT, MeanFace
+from kfaar_core.stages.encode import GREY, Recogniser
+from kfaar_core.stages.face_view import FRAME, UPRIGHT, MeanFace
+
+LEVEL = GREY / 127.5 - 1
 
 
 def similarity(source: np.ndarray, target: Tensor) -> Tensor:
@@ -62,10 +64,26 @@ def warp(pictures: Tensor, to_source: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat(turned)
 
 
-def crops(pictures: Tensor, landmarks: Tensor, encoder: Recogniser) -> Tensor:
-    """Portraits aligned for a recogniser: (N, 3, h, w) in about [-1, 1]."""
+def crops(pictures: Tensor, landmarks: Tensor, encoder: Recogniser, masked: bool = False) -> Tensor:
+    """Portraits aligned for a recogniser: (N, 3, h, w) in about [-1, 1].
+
+    Args:
+        masked: grey beyond the face (Recogniser.align); the mask itself counts as given.
+    """
     alignment = encoder.alignment
-    return warp(pictures, similarity(alignment.template, five_points(landmarks)), alignment.size)
+    to_picture = similarity(alignment.template, five_points(landmarks))
+    aligned = warp(pictures, to_picture, alignment.size)
+    if not masked:
+        return aligned
+    points = in_frame(landmarks, to_picture).detach().cpu().numpy()
+    outside = np.stack([alignment.outside(each) for each in points])[:, None]
+    return aligned.masked_fill(torch.from_numpy(outside).to(aligned.device), LEVEL)
+
+
+def in_frame(landmarks: Tensor, to_picture: Tensor) -> Tensor:
+    """(N, 478, 2) px of pictures -> px of frames, whose similarities (N, 3, 3) lead to the pictures."""
+    to_frame = torch.linalg.inv(to_picture)
+    return landmarks @ to_frame[:, :2, :2].mT + to_frame[:, None, :2, 2]
 
 
 def view(face: MeanFace, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,12 +93,11 @@ def view(face: MeanFace, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, T
         Textures (N, 3, 96, 80) in about [-1, 1] and shapes (N, 478, 2) px in the upright frame.
     """
     to_picture = similarity(UPRIGHT, five_points(landmarks))
-    to_frame = torch.linalg.inv(to_picture)
-    shapes = landmarks @ to_frame[:, :2, :2].mT + to_frame[:, None, :2, 2]
+    shapes = in_frame(landmarks, to_picture)
     frames = warp(pictures, to_picture, FRAME)
     grid = face.grid(shapes).to(frames.dtype)  # (N, n, 2)
     seen = functional.grid_sample(frames, grid[:, None], padding_mode="border", align_corners=False)[:, :, 0]
-    texture = frames.new_full((len(frames), 3, TEXTURE[0] * TEXTURE[1]), GREY / 127.5 - 1)
+    texture = frames.new_full((len(frames), 3, TEXTURE[0] * TEXTURE[1]), LEVEL)
     inside = torch.from_numpy(face.inside).to(frames.device)
     return texture.masked_scatter(inside, seen).unflatten(2, TEXTURE), shapes
 
@@ -88,14 +105,17 @@ def view(face: MeanFace, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, T
 class Sight:
     """What KVFA sees of portraits (stages.assemble.Stages.sight): E's raw feature and, where F is given, its answer."""
 
-    def __init__(self, encoder: Recogniser, reader: ReaderNet | None, device: torch.device) -> None:
-        self._encoder = encoder
+    def __init__(
+        self, encoder: Recogniser, reader: ReaderNet | None, device: torch.device, masked: bool = False
+    ) -> None:
+        """masked: E looks at the face alone (Recogniser.align)."""
+        self._encoder, self._masked = encoder, masked
         self._reader = None if reader is None else reader.to(device).eval().requires_grad_(False)
         self._face = None if reader is None else MeanFace(reader.mean_shape.cpu().numpy())
 
     def __call__(self, pictures: Tensor, landmarks: Tensor, halved: bool = False) -> Tensor:
         """halved: E looks at one side only (Recogniser.raw)."""
-        feature = self._encoder.raw(crops(pictures, landmarks, self._encoder), halved)
+        feature = self._encoder.raw(crops(pictures, landmarks, self._encoder, self._masked), halved)
         if self._reader is None or self._face is None:
             return feature
         return torch.cat((feature, self._reader(*view(self._face, pictures, landmarks))), dim=1)

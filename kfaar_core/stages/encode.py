@@ -20,6 +20,7 @@ from kfaar_core.stages.detect import five_points
 TEMPLATE = np.array(
     [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]]
 )
+GREY = 128  # level beyond a masked face
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Alignment:
     def to_source(self, landmarks: np.ndarray) -> np.ndarray:
         """(2, 3) map from the aligned crop to the picture in which `landmarks` (478, 2+) are measured, in px."""
         return image.similarity(self.template, five_points(landmarks))
+
+    def outside(self, landmarks: np.ndarray) -> np.ndarray:
+        """(h, w) bool, true beyond the hull of landmarks (478, 2) in px of the aligned crop."""
+        return image.hull_mask(landmarks, self.size) == 0
 
 
 SFACE = Alignment(size=(112, 112), template=TEMPLATE + np.array([8, 0]))  # E's: 8 px more on either side
@@ -53,9 +58,17 @@ class Recogniser:
         self._net = net.eval().requires_grad_(False)
         self._mean = mean.to(device)
 
-    def align(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> the aligned crop (h, w, 3) uint8."""
-        return image.warp(picture, self.alignment.to_source(landmarks), self.alignment.size)
+    def align(self, picture: np.ndarray, landmarks: np.ndarray, masked: bool = False) -> np.ndarray:
+        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> the aligned crop (h, w, 3) uint8.
+
+        Args:
+            masked: grey beyond the face, so that hair, clothes and background count for nothing.
+        """
+        to_source = self.alignment.to_source(landmarks)
+        crop = image.warp(picture, to_source, self.alignment.size)
+        if masked:
+            crop[self.alignment.outside(image.apply(image.invert(to_source), landmarks[:, :2]))] = GREY
+        return crop
 
     def raw(self, crops: Tensor, halved: bool = False) -> Tensor:
         """(N, 3, h, w) aligned crops in [-1, 1] -> (N, D) features as the network gives them.
@@ -73,9 +86,9 @@ class Recogniser:
         return functional.normalize(self.raw(crops) - self._mean, dim=1)
 
     @torch.inference_mode()
-    def raw_of(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks in px -> (D,) float32 as the network gives it."""
-        crop = image.to_float(self.align(picture, landmarks))
+    def raw_of(self, picture: np.ndarray, landmarks: np.ndarray, masked: bool = False) -> np.ndarray:
+        """(H, W, 3) uint8 and its landmarks in px -> (D,) float32 as the network gives it; `masked` as in align."""
+        crop = image.to_float(self.align(picture, landmarks, masked))
         return self.raw(crop.to(self._mean.device))[0].cpu().numpy()
 
     @torch.inference_mode()

@@ -15,7 +15,7 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 class LinearReader:
-    """unit(W (s - mu)), s the leading D numbers of a sight, with which every sight of more begins."""
+    """unit(W (s - mu)), s the leading D numbers of what it is given."""
 
     def __init__(self, state: Mapping[str, Tensor], name: str) -> None:
         """state: `<name>.mean` (D,), `<name>.map` (d, D)."""

@@ -19,6 +19,7 @@ from kfaar_core.keys import UserKey
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.records import Verdict
+from kfaar_core.stages.encode import Recogniser
 from kfaar_core.stages.face_view import MeanFace
 from kfaar_core.stages.generate import part
 from kfaar_core.stages.linear import LinearReader, unit
@@ -35,23 +36,34 @@ def reader_net(state: Mapping[str, Tensor]) -> ReaderNet:
 
 
 class FaceReader:
-    """F: what it reads of a face, the styles of the picture first and then the code."""
+    """F: what it reads of a face, the styles of the picture first and then the code; E of the face alone before it."""
 
-    def __init__(self, state: Mapping[str, Tensor], device: torch.device) -> None:
-        """state: `net.*` of ReaderNet."""
+    def __init__(self, state: Mapping[str, Tensor], device: torch.device, encoder: Recogniser | None = None) -> None:
+        """
+        Args:
+            state: `net.*` of ReaderNet.
+            encoder: E, if it shall look as well: at the face alone, so that identity must show there.
+        """
         self.net, self._device = reader_net(part(state, "net.")).to(device), device
+        self._encoder = encoder
         self._face = MeanFace(self.net.mean_shape.cpu().numpy())
 
     @torch.inference_mode()
     def __call__(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (96 + d,) float32."""
+        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (96 + d,) float32, or (D + 96 + d,) where E looks."""
         view = self._face.view(picture, landmarks)
         texture, shape = image.to_float(view.texture), torch.from_numpy(view.shape)[None]
-        return self.net(texture.to(self._device), shape.to(self._device))[0].float().cpu().numpy()
+        read = self.net(texture.to(self._device), shape.to(self._device))[0].float().cpu().numpy()
+        if self._encoder is None:
+            return read
+        return np.concatenate([self._encoder.raw_of(picture, landmarks, masked=True), read])
 
 
 class Identifier(Protocol):
-    """I: sights -> identities that can be compared by cosine. A sight (S,) begins with E's raw feature."""
+    """I: sights -> identities that can be compared by cosine.
+
+    A sight (S,) begins with E's raw feature of the whole picture, and goes on with what FaceReader sees.
+    """
 
     @property
     def dimension(self) -> int:
@@ -70,9 +82,13 @@ class Identifier(Protocol):
 class KeyedRecogniser:
     """I of the floor and of `hashed`: I(x) = u, and I(x_v, k) = O_k^T h, the code of x_v turned back by the key."""
 
-    def __init__(self, identity: IdentityMap, reader: LinearReader) -> None:
-        """reader: h; it weighs what E and F see by how well each tells the code."""
-        self._identity, self._reader = identity, reader
+    def __init__(self, identity: IdentityMap, reader: LinearReader, first: int = 0) -> None:
+        """
+        Args:
+            reader: h; it weighs what E and F see by how well each tells the code.
+            first: of the numbers of a sight that h reads.
+        """
+        self._identity, self._reader, self._first = identity, reader, first
 
     @property
     def dimension(self) -> int:
@@ -82,11 +98,14 @@ class KeyedRecogniser:
         return self._identity(sight)
 
     def virtual(self, sight: np.ndarray, key: UserKey) -> np.ndarray:
-        return self._reader(sight) @ rotation_of(key, self.dimension)  # rows times O_k are O_k^T applied to each
+        return self._payload(sight) @ rotation_of(key, self.dimension)  # rows times O_k are O_k^T applied to each
 
     def keyless(self, sight: np.ndarray) -> np.ndarray:
         """As a photo, and the payload itself."""
-        return np.stack([self.original(sight), self._reader(sight)])
+        return np.stack([self.original(sight), self._payload(sight)])
+
+    def _payload(self, sight: np.ndarray) -> np.ndarray:
+        return self._reader(sight[..., self._first :])
 
 
 class BitsRecogniser:

@@ -28,7 +28,7 @@ from kfaar_core.stages.latent import NaturalSpace
 
 
 class Reading(Protocol):
-    """h and u: what LinearReader is."""
+    """h, and u of the face alone: what LinearReader is."""
 
     def tensor(self, sight: Tensor) -> Tensor:
         """(N, S) sights -> (N, d), not normalised; differentiable."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw
-from scipy.spatial import ConvexHull
+from PIL import Image
 from skimage.metrics import structural_similarity
 
 from kfaar_core import image
@@ -37,12 +36,7 @@ def face_mask(faces: list[np.ndarray], side: int) -> np.ndarray:
     Args:
         faces: (478, 2) landmarks in portrait sides, of each face that must lie inside.
     """
-    points = np.concatenate(faces)
-    hull = points[ConvexHull(points).vertices]
-    hull = (hull - hull.mean(axis=0)) * GROW + hull.mean(axis=0)
-    mask = Image.new("L", (side, side))
-    ImageDraw.Draw(mask).polygon([tuple(corner) for corner in hull * side], fill=255)
-    return np.asarray(mask, dtype=np.float32) / 255
+    return image.hull_mask(np.concatenate(faces) * side, (side, side), GROW)
 
 
 def look_distance(original: np.ndarray, virtual: np.ndarray) -> float:

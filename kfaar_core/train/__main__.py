@@ -364,7 +364,7 @@ def _print(training: Training) -> None:
 
 
 def _save(path: Path, state: dict[str, Tensor], training: Training, metrics: dict) -> None:
-    """Weights as float16 where they are large, with a model card beside them and the manifest renewed."""
+    """Weights as float16 where they are large, with a model card beside them; `convert manifest` pins them."""
     small = {name: tensor.half() if tensor.numel() > 4096 else tensor for name, tensor in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in small.items()}, path)

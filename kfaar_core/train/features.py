@@ -17,15 +17,19 @@ log = logging.getLogger(__name__)
 
 
 @torch.inference_mode()
-def features(recogniser: Recogniser, faces: LabelledPhotos | Renders, name: str) -> np.ndarray:
-    """(N, D) float32 raw features of the faces, aligned by the teacher's landmarks; cached under `name`."""
+def features(recogniser: Recogniser, faces: LabelledPhotos | Renders, name: str, masked: bool = False) -> np.ndarray:
+    """(N, D) float32 raw features of the faces, aligned by the teacher's landmarks; cached under `name`.
+
+    Args:
+        masked: of the faces alone (Recogniser.align).
+    """
     path = cache_folder("features") / f"{name}.npy"
     if path.exists():
         return np.load(path)
     answers = []
     for start in range(0, len(faces.pictures), 32):
         pairs = zip(faces.pictures[start : start + 32], faces.landmarks[start : start + 32], strict=True)
-        crops = np.stack([recogniser.align(picture, landmarks * SIDE) for picture, landmarks in pairs])
+        crops = np.stack([recogniser.align(picture, landmarks * SIDE, masked) for picture, landmarks in pairs])
         answers.append(recogniser.raw(image.to_float(crops)).numpy())
         if start % 3200 == 0:
             log.info("%s: %d of %d", name, start, len(faces.pictures))

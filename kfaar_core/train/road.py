@@ -72,9 +72,9 @@ class Road:
     def _mixed(self) -> Renders:
         return load_renders("mixed", self.training.mixed_shards)
 
-    def features(self, faces: LabelledPhotos | Renders, name: str) -> np.ndarray:
-        """(N, D) float32 raw features of E; cached under `name`."""
-        return features(encoder(torch.device("cpu")), faces, name)
+    def features(self, faces: LabelledPhotos | Renders, name: str, masked: bool = False) -> np.ndarray:
+        """(N, D) float32 raw features of E; cached under `name`. `masked` as in Recogniser.align."""
+        return features(encoder(torch.device("cpu")), faces, name, masked)
 
     @cached_property
     def _photo_features(self) -> np.ndarray:
@@ -109,7 +109,7 @@ class Road:
         kinds = {"mixed": (0, self.training.mixed_shards), **{k: self.unseen(k) for k in ("draft", "hashed")}}
         faces = {kind: load_renders(kind, last, first) for kind, (first, last) in kinds.items()}
         features = [
-            self._mixed_features if kind == "mixed" else self.features(each, f"renders-{kind}-unseen")
+            self._mixed_features if kind == "mixed" else self.features(each, self._unseen_name(kind))
             for kind, each in faces.items()
         ]
         w = np.concatenate([each.w for each in faces.values()])
@@ -121,8 +121,8 @@ class Road:
         """R(G(w)), fitted on mixed renders.
 
         Args:
-            drafted: on those by the draft of P as well. Without them a proxy tells faces of P with a cosine of .52
-                instead of .66, and P learns what it is wrong about.
+            drafted: on those by the draft of P as well. Without them a proxy tells faces of P less well, and P learns
+                what it is wrong about.
         """
         parts = [(self._mixed.w, self._mixed_features)]
         if drafted:
@@ -162,7 +162,11 @@ class Road:
         """Renders that F did not learn from, and E's raw features of them."""
         first, last = self.unseen(kind)
         faces = load_renders(kind, last, first)
-        return faces, self.features(faces, f"renders-{kind}-unseen")
+        return faces, self.features(faces, self._unseen_name(kind))
+
+    def _unseen_name(self, kind: str) -> str:
+        """By which their features are cached."""
+        return "renders-{}-{}-{}".format(kind, *self.unseen(kind))
 
     def channel(self, reader: ReaderNet | None, kind: str) -> Reading:
         """Posture correction, rendering and what KVFA sees; fitted on renders that F did not learn from.
@@ -230,7 +234,9 @@ class Road:
 
     def fit_code(self, reader: ReaderNet) -> tuple[dict[str, Tensor], dict[str, float]]:
         """h (kvfa.fit_reading), on renders that F did not learn from; a fifth of them tests it."""
-        data, features = self._views("hashed", *self.unseen("hashed")), self._unseen_renders("hashed")[1]
+        first, last = self.unseen("hashed")
+        data, faces = self._views("hashed", first, last), load_renders("hashed", last, first)
+        features = self.features(faces, f"{self._unseen_name('hashed')}-masked", masked=True)
         sights = [np.concatenate([features, kvfa.read(reader, seen)], axis=1) for seen in (data.clean, data.damaged)]
         held = len(features) // 5
         mean, rows = kvfa.fit_reading(

@@ -439,6 +439,18 @@ def test_a_crop_of_a_12_megapixel_photo_is_quick(rng):
     assert min(seconds) < 0.25  # 0.03 s on an idle machine; a busy one must not fail
 
 
+# ---- mask
+
+
+def test_a_mask_is_the_hull_of_the_points_and_grows_about_the_middle_of_its_corners():
+    points = np.array([[2.0, 1], [8, 1], [8, 5], [2, 5], [5, 3]])
+    mask = image.hull_mask(points, (12, 8))
+    assert mask.shape == (8, 12) and mask.dtype == np.float32 and set(np.unique(mask)) == {0, 1}
+    assert mask[2:5, 3:8].all() and not mask[:1].any() and not mask[6:].any() and not mask[:, :2].any()
+    grown = image.hull_mask(points, (12, 8), grow=1.5)
+    assert (grown >= mask).all() and grown[:, :2].any() and grown.sum() > 1.5 * mask.sum()
+
+
 # ---- paste back
 
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
 from kfaar_core import image
 from kfaar_core.errors import BadSetting, NoFaceFound
-from kfaar_core.presets import TINY
+from kfaar_core.presets import LAB, TINY
 from kfaar_core.records import Face, Photo
-from kfaar_core.stages.detect import Detector, check_usable, crop, five_points, portrait_frame
+from kfaar_core.stages.detect import Detector, MtcnnDetector, check_usable, crop, five_points, portrait_frame
 
+ASSETS = Path(__file__).parents[3] / "assets"
 PHOTO = Photo(np.zeros((100, 120, 3), dtype=np.uint8))
 # Eyes 20 apart, mouth 20 below: half the frame is max(2 x 20, 1.8 x 20) = 40, its centre 2 below the eyes.
 SYMMETRIC = np.array([[50.0, 40], [70, 40], [60, 50], [52, 60], [68, 60]])
@@ -127,3 +131,17 @@ def test_unusable_faces_are_left_out_and_an_empty_list_is_explained():
         Fixed(face(-30, 5, 60)).usable(PHOTO)
     with pytest.raises(NoFaceFound, match="No face was found in the 120 x 100 px picture"):
         Fixed().pick(PHOTO)
+
+
+@pytest.mark.lab
+def test_a_face_that_fills_the_picture_is_found_where_it_is():
+    detector = MtcnnDetector(LAB, torch.device("cpu"))
+    photo = image.open_photo(ASSETS / "examples/person-4.png")
+    [whole] = detector.faces(photo)
+    left, top = (whole.points.min(axis=0) - 0.4 * np.ptp(whole.points, axis=0)).astype(int)
+    right, bottom = (whole.points.max(axis=0) + 0.4 * np.ptp(whole.points, axis=0)).astype(int)
+    tight = Photo(photo.pixels[top:bottom, left:right].copy())
+    assert not detector._found(tight.pixels)  # the case that needs a border
+    [found] = detector.faces(tight)
+    eyes = np.hypot(*(whole.points[1] - whole.points[0]))
+    assert np.abs(found.points + np.array([left, top]) - whole.points).max() < 0.15 * eyes

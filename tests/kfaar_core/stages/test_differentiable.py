@@ -10,7 +10,7 @@ from torch import Tensor
 from kfaar_core import image
 from kfaar_core.stages import detect
 from kfaar_core.stages.differentiable import crops, five_points, similarity, view
-from kfaar_core.stages.encode import JUDGE, SFACE, Recogniser
+from kfaar_core.stages.encode import GREY, JUDGE, SFACE, Recogniser
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.tiny import TinyGeometry
 
@@ -66,3 +66,25 @@ def test_the_placement_is_that_of_run_time():
     np.testing.assert_allclose(found[:, :2].numpy(), expected, atol=1e-12)
     assert (found[:, 2] == torch.tensor([0.0, 0.0, 1.0])).all()
     np.testing.assert_allclose(five_points(FACE)[0].numpy(), detect.five_points(FACE[0].numpy()), atol=1e-4)
+
+
+def test_a_masked_crop_is_that_of_run_time():
+    """Where no pixel is cut by the border of the mask, and grey beyond."""
+    picture, landmarks = scene(torch.zeros(()), torch.ones(()))
+    levels = image.to_uint8(picture)[0]
+    reader = encoder(SFACE)
+    expected = image.to_float(reader.align(levels, landmarks[0].numpy(), masked=True))
+    found = crops(picture, landmarks, reader, masked=True)
+    assert (found - expected).abs().max() < 0.03
+    beyond, run_time = (((each - (GREY / 127.5 - 1)).abs() < 1e-6).all(dim=1) for each in (found, expected))
+    assert 0.1 < beyond.float().mean() < 0.9 and (beyond != run_time).float().mean() < 0.002  # a corner of the mask
+
+
+def test_what_stands_beside_a_face_counts_for_nothing_once_it_is_masked():
+    picture, landmarks = scene(torch.zeros(()), torch.ones(()))
+    inside = torch.from_numpy(image.hull_mask(landmarks[0].numpy(), (SIDE, SIDE), grow=1.1)) > 0
+    other = torch.where(inside, picture, -picture)
+    whole, masked = (
+        [crops(each, landmarks, encoder(SFACE), masked) for each in (picture, other)] for masked in (False, True)
+    )
+    assert torch.equal(*masked) and not torch.equal(*whole)

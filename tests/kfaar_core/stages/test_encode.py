@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from kfaar_core import image
-from kfaar_core.stages.encode import JUDGE, SFACE, Alignment, Recogniser
+from kfaar_core.stages.encode import GREY, JUDGE, SFACE, Alignment, Recogniser
 
 CPU = torch.device("cpu")
 
@@ -76,6 +76,25 @@ def test_a_picture_and_its_aligned_crop_have_the_same_feature(recogniser):
     unit = recogniser.of(picture, placed)
     assert np.linalg.norm(unit) == pytest.approx(1) and unit.dtype == np.float32
     np.testing.assert_allclose(unit, recogniser.features(image.to_float(picture))[0].numpy(), atol=1e-6)
+
+
+def test_beyond_a_masked_face_all_is_grey(rng):
+    """The five points of a face whose hull is known by hand: a rectangle of the crop."""
+    alignment = Alignment(size=(16, 12), template=np.array([[4.0, 3], [12, 3], [8, 6], [4, 9], [12, 9]]))
+    recogniser = Recogniser(Flat(), alignment, torch.zeros(1), CPU, flip=False)
+    points = landmarks(alignment.template)
+    points[(points[:, :2] == 0).all(axis=1), :2] = (8, 6)  # the other landmarks within
+    picture = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    around = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    around[2:11, 3:14] = picture[2:11, 3:14]
+    seen = recogniser.align(picture, points, masked=True)
+    np.testing.assert_array_equal(seen[4:9, 5:12], picture[4:9, 5:12])
+    assert (seen[:3] == GREY).all() and (seen[10:] == GREY).all()
+    assert (seen[:, :4] == GREY).all() and (seen[:, 13:] == GREY).all()
+    np.testing.assert_array_equal(recogniser.align(around, points, masked=True), seen)
+    raw = [recogniser.raw_of(each, points, masked=True) for each in (picture, around)]
+    np.testing.assert_array_equal(*raw)
+    assert (recogniser.raw_of(around, points) != recogniser.raw_of(picture, points)).any()
 
 
 def test_a_recogniser_is_frozen_and_in_evaluation_mode():
