@@ -106,14 +106,10 @@ class Road:
         Far from the mean face the same move turns a head further: with a gain from mixed renders alone one face of P in
         twelve ended more than six degrees away.
         """
-        kinds = {"mixed": (0, self.training.mixed_shards), **{k: self.unseen(k) for k in ("draft", "hashed")}}
-        faces = {kind: load_renders(kind, last, first) for kind, (first, last) in kinds.items()}
-        features = [
-            self._mixed_features if kind == "mixed" else self.features(each, self._unseen_name(kind))
-            for kind, each in faces.items()
-        ]
-        w = np.concatenate([each.w for each in faces.values()])
-        postures = np.concatenate([postures_of(each.rotation, each.blendshapes) for each in faces.values()])
+        parts = [(self._mixed, self._mixed_features), *map(self._unseen_renders, ("draft", "hashed"))]
+        faces, features = zip(*parts, strict=True)
+        w = np.concatenate([each.w for each in faces])
+        postures = np.concatenate([postures_of(each.rotation, each.blendshapes) for each in faces])
         found, noise = floor.fit_posture(w, postures, np.concatenate(features), self.training)
         return found, floor.priced_gain(found, noise, self.training.correction)
 
@@ -158,15 +154,11 @@ class Road:
         }[kind]
         return first, first + more
 
-    def _unseen_renders(self, kind: str) -> tuple[Renders, np.ndarray]:
-        """Renders that F did not learn from, and E's raw features of them."""
+    def _unseen_renders(self, kind: str, masked: bool = False) -> tuple[Renders, np.ndarray]:
+        """Renders that F did not learn from, and E's raw features of them; `masked` as in Recogniser.align."""
         first, last = self.unseen(kind)
         faces = load_renders(kind, last, first)
-        return faces, self.features(faces, self._unseen_name(kind))
-
-    def _unseen_name(self, kind: str) -> str:
-        """By which their features are cached."""
-        return "renders-{}-{}-{}".format(kind, *self.unseen(kind))
+        return faces, self.features(faces, f"renders-{kind}-{first}-{last}{'-masked' if masked else ''}", masked)
 
     def channel(self, reader: ReaderNet | None, kind: str) -> Reading:
         """Posture correction, rendering and what KVFA sees; fitted on renders that F did not learn from.
@@ -234,9 +226,8 @@ class Road:
 
     def fit_code(self, reader: ReaderNet) -> tuple[dict[str, Tensor], dict[str, float]]:
         """h (kvfa.fit_reading), on renders that F did not learn from; a fifth of them tests it."""
-        first, last = self.unseen("hashed")
-        data, faces = self._views("hashed", first, last), load_renders("hashed", last, first)
-        features = self.features(faces, f"{self._unseen_name('hashed')}-masked", masked=True)
+        data = self._views("hashed", *self.unseen("hashed"))
+        _, features = self._unseen_renders("hashed", masked=True)
         sights = [np.concatenate([features, kvfa.read(reader, seen)], axis=1) for seen in (data.clean, data.damaged)]
         held = len(features) // 5
         mean, rows = kvfa.fit_reading(
