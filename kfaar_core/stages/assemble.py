@@ -40,7 +40,7 @@ from kfaar_core.stages.recognise import (
     Identifier,
     KeyedRecogniser,
 )
-from kfaar_core.stages.refine import Refiner
+from kfaar_core.stages.refine import Likeness, Refiner
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,8 @@ class Refinable:
     """What the faces of a form are refined by (stages.refine)."""
 
     reading: LinearReader  # h
-    person: LinearReader  # u, of what E sees of the face alone
+    person: LinearReader  # u
+    likeness: Likeness
     net: ReaderNet  # F
     space: NaturalSpace
     rows: Tensor  # (54, 1536) posture from w
@@ -187,15 +188,15 @@ def form_of(
     kvfa = load("kvfa")
     identity = IdentityMap(hashed)
     if name == "hashed":
-        h, reader = LinearReader(kvfa, "code"), FaceReader(kvfa, device, encoder)
-        person = {"person.mean": kvfa["code.mean"][: identity.width], "person.map": hashed["identity.map"]}
+        h, reader = LinearReader(kvfa, "code", identity.width), FaceReader(kvfa, device, encoder)
+        likeness = Likeness(identity.mean, kvfa["virtual.mean"].double().numpy())
         space = NaturalSpace({key: t.to(device) for key, t in hashed.items() if key.startswith("natural.")})
         return Form(
             identity,
             HashedProjector(hashed, identity),
-            KeyedRecogniser(identity, h, first=identity.width),
+            KeyedRecogniser(identity, h),
             reader,
-            refinable=Refinable(h, LinearReader(person, "person"), reader.net, space, load("posture_rows")["rows"]),
+            refinable=Refinable(h, identity, likeness, reader.net, space, load("posture_rows")["rows"]),
         )
     projectors = {length: load(f"projector_bits_{length}") for length in weights.KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in weights.KEY_LENGTHS}
@@ -285,7 +286,17 @@ def _joined(
     if small and by:
         state, sight = {**posture, "rows": by.rows}, Sight(encoder, by.net, device, masked=True)
         refine = Refiner(
-            state, small, generator, geometry, sight, by.reading, by.person, by.space, preset.descent, device
+            state,
+            small,
+            generator,
+            geometry,
+            sight,
+            by.reading,
+            by.person,
+            by.likeness,
+            by.space,
+            preset.descent,
+            device,
         )
     return Stages(
         preset=preset,

@@ -64,18 +64,17 @@ def warp(pictures: Tensor, to_source: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat(turned)
 
 
-def crops(pictures: Tensor, landmarks: Tensor, encoder: Recogniser, masked: bool = False) -> Tensor:
-    """Portraits aligned for a recogniser: (N, 3, h, w) in about [-1, 1].
-
-    Args:
-        masked: grey beyond the face (Recogniser.align); the mask itself counts as given.
-    """
+def crops(pictures: Tensor, landmarks: Tensor, encoder: Recogniser) -> Tensor:
+    """Portraits aligned for a recogniser: (N, 3, h, w) in about [-1, 1]."""
     alignment = encoder.alignment
-    to_picture = similarity(alignment.template, five_points(landmarks))
-    aligned = warp(pictures, to_picture, alignment.size)
-    if not masked:
-        return aligned
-    points = in_frame(landmarks, to_picture).detach().cpu().numpy()
+    return warp(pictures, similarity(alignment.template, five_points(landmarks)), alignment.size)
+
+
+def face_alone(aligned: Tensor, landmarks: Tensor, encoder: Recogniser) -> Tensor:
+    """What `crops` gave for these landmarks, grey beyond the face (Recogniser.align); the mask counts as given."""
+    alignment = encoder.alignment
+    with torch.no_grad():
+        points = in_frame(landmarks, similarity(alignment.template, five_points(landmarks))).cpu().numpy()
     outside = np.stack([alignment.outside(each) for each in points])[:, None]
     return aligned.masked_fill(torch.from_numpy(outside).to(aligned.device), LEVEL)
 
@@ -103,19 +102,22 @@ def view(face: MeanFace, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, T
 
 
 class Sight:
-    """What KVFA sees of portraits (stages.assemble.Stages.sight): E's raw feature and, where F is given, its answer."""
+    """What KVFA sees of portraits (stages.assemble.Stages.sight): E's raw feature and, where given, F's answer."""
 
     def __init__(
         self, encoder: Recogniser, reader: ReaderNet | None, device: torch.device, masked: bool = False
     ) -> None:
-        """masked: E looks at the face alone (Recogniser.align)."""
+        """masked: E looks at the face alone as well, as it does in FaceReader."""
         self._encoder, self._masked = encoder, masked
         self._reader = None if reader is None else reader.to(device).eval().requires_grad_(False)
         self._face = None if reader is None else MeanFace(reader.mean_shape.cpu().numpy())
 
     def __call__(self, pictures: Tensor, landmarks: Tensor, halved: bool = False) -> Tensor:
         """halved: E looks at one side only (Recogniser.raw)."""
-        feature = self._encoder.raw(crops(pictures, landmarks, self._encoder, self._masked), halved)
+        seen = crops(pictures, landmarks, self._encoder)
+        if self._masked:
+            seen = torch.cat((seen, face_alone(seen, landmarks, self._encoder)))
+        feature = torch.cat(self._encoder.raw(seen, halved).split(len(pictures)), dim=1)
         if self._reader is None or self._face is None:
             return feature
         return torch.cat((feature, self._reader(*view(self._face, pictures, landmarks))), dim=1)

@@ -15,10 +15,15 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 class LinearReader:
-    """unit(W (s - mu)), s the leading D numbers of what it is given."""
+    """unit(W (s - mu)), s D numbers in a row of what it is given."""
 
-    def __init__(self, state: Mapping[str, Tensor], name: str) -> None:
-        """state: `<name>.mean` (D,), `<name>.map` (d, D)."""
+    def __init__(self, state: Mapping[str, Tensor], name: str, first: int = 0) -> None:
+        """
+        Args:
+            state: `<name>.mean` (D,), `<name>.map` (d, D).
+            first: where in a sight those D numbers begin.
+        """
+        self._counts = slice(first, first + len(state[f"{name}.mean"]))
         self._mean = state[f"{name}.mean"].double().numpy()
         self._map = state[f"{name}.map"].double().numpy()
 
@@ -43,10 +48,10 @@ class LinearReader:
         return self._map.shape[0]
 
     def __call__(self, sight: np.ndarray) -> np.ndarray:
-        """(..., S >= D) -> (..., d) float64 of unit length."""
-        return unit((sight[..., : self.width] - self._mean) @ self._map.T)
+        """(..., S) -> (..., d) float64 of unit length."""
+        return unit((sight[..., self._counts] - self._mean) @ self._map.T)
 
     def tensor(self, sight: Tensor) -> Tensor:
-        """(N, S >= D) -> (N, d) float32, not normalised; differentiable."""
+        """(N, S) -> (N, d) float32, not normalised; differentiable."""
         mean, rows = (torch.from_numpy(values).to(sight) for values in (self._mean, self._map))
-        return (sight[:, : self.width] - mean) @ rows.T
+        return (sight[:, self._counts] - mean) @ rows.T

@@ -82,13 +82,12 @@ class Identifier(Protocol):
 class KeyedRecogniser:
     """I of the floor and of `hashed`: I(x) = u, and I(x_v, k) = O_k^T h, the code of x_v turned back by the key."""
 
-    def __init__(self, identity: IdentityMap, reader: LinearReader, first: int = 0) -> None:
+    def __init__(self, identity: IdentityMap, reader: LinearReader) -> None:
         """
         Args:
             reader: h; it weighs what E and F see by how well each tells the code.
-            first: of the numbers of a sight that h reads.
         """
-        self._identity, self._reader, self._first = identity, reader, first
+        self._identity, self._reader = identity, reader
 
     @property
     def dimension(self) -> int:
@@ -105,7 +104,7 @@ class KeyedRecogniser:
         return np.stack([self.original(sight), self._payload(sight)])
 
     def _payload(self, sight: np.ndarray) -> np.ndarray:
-        return self._reader(sight[..., self._first :])
+        return self._reader(sight)
 
 
 class BitsRecogniser:

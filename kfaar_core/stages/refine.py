@@ -4,8 +4,9 @@ P and the posture correction know the generator by stand-ins; what a face really
 latent descends, as in GAN inversion by optimisation (Abdal et al., arXiv 1904.03189), on what the networks see of the
 rendered face: KVFA's reading, the person whom E sees, and the posture. E shall see the person of the code as well: one
 for all photos of somebody under a key, another under the next key, and to the photo what strangers are, neither nearer
-nor further. Gradients go through a small picture, the generator's low band, of which E sees one side; how much the full
-picture is read differently is measured now and then and added.
+nor further; and nothing of what all faces of the generator have in common, which makes strangers alike. Gradients go
+through a small picture, the generator's low band, of which E sees one side; how much the full picture is read
+differently is measured now and then and added.
 """
 
 from __future__ import annotations
@@ -28,10 +29,26 @@ from kfaar_core.stages.latent import NaturalSpace
 
 
 class Reading(Protocol):
-    """h, and u of the face alone: what LinearReader is."""
+    """h, and u: what LinearReader is."""
 
     def tensor(self, sight: Tensor) -> Tensor:
-        """(N, S) sights -> (N, d), not normalised; differentiable."""
+        """(N, S) sights -> (N, n), not normalised; differentiable."""
+
+
+class Likeness:
+    """How much E's view of a face shows what all virtual faces share and photos do not: a cosine."""
+
+    def __init__(self, photos: np.ndarray, virtual: np.ndarray) -> None:
+        """photos, virtual: (D,) E's mean raw feature of either."""
+        away = virtual - photos
+        self._photos, self._shared = (
+            torch.from_numpy(values).float() for values in (photos, away / np.linalg.norm(away))
+        )
+
+    def tensor(self, sight: Tensor) -> Tensor:
+        """(N, S >= D) sights, E's feature first -> (N, 1)."""
+        away = sight[:, : len(self._photos)] - self._photos.to(sight)
+        return functional.cosine_similarity(away, self._shared.to(sight)[None], dim=1)[:, None]
 
 
 class Refiner:
@@ -46,6 +63,7 @@ class Refiner:
         sight: Sight,
         reading: Reading,
         identity: Reading,
+        likeness: Reading,
         space: NaturalSpace,
         descent: Descent,
         device: torch.device,
@@ -54,11 +72,13 @@ class Refiner:
         Args:
             posture: `gain` (1536, 54) and `rows` (54, 1536), posture from w, both from train.posture.
             small: w+ and side -> the small picture, differentiably. generator: renders the full one.
+            identity: u. likeness: what Likeness is.
             space: on the device.
         """
         self._gain, self._rows = (posture[name].float().to(device) for name in ("gain", "rows"))
         self._small, self._generator, self._geometry = small, generator, geometry
-        self._sight, self._reading, self._identity, self._space = sight, reading, identity, space
+        self._sight, self._reading, self._identity, self._likeness = sight, reading, identity, likeness
+        self._space = space
         self._with, self._device = descent, device
 
     def __call__(self, latent: Tensor, original: Posture, code: np.ndarray) -> Tensor:
@@ -95,11 +115,12 @@ class Refiner:
             read = self._seen(self._small(w_plus(w[None]), how.side), halved=True)
             if step % how.measured == 0:
                 off = self._seen(self._full(w)) - read.detach()
-            posture, found, seen = (read + off).split((len(wanted), len(code), len(code)))
+            posture, found, seen, alike = (read + off).split((len(wanted), len(code), len(code), 1))
             gap = (posture - wanted).square()
             loss = (
                 -functional.cosine_similarity(found, code, dim=0)
                 - how.identity_price * functional.cosine_similarity(seen, code, dim=0)
+                + how.alike_price * alike.square().sum()
                 + how.angle_price * gap[ANGLES].sum()
                 + how.shape_price * gap[ANGLES.stop :].sum()
                 + how.move_price * away.square().sum()
@@ -117,11 +138,11 @@ class Refiner:
         return self._generator.render(w_plus(w[None]), 512).to(self._device)
 
     def _seen(self, picture: Tensor, halved: bool = False) -> Tensor:
-        """(1, 3, S, S) -> (54 + 2 d,): posture vector, code, E's u."""
+        """(1, 3, S, S) -> (54 + 2 d + 1,): posture vector, code, E's u, likeness."""
         picture = picture.float().clamp(-1, 1)
         measured = self._geometry.measure(picture)
         landmarks = to_pixels(measured.landmarks, picture.shape[-1])
         angles = euler_degrees(measured.rotation) / ANGLE_UNIT
         sight = self._sight(picture, landmarks, halved)
-        read = (self._reading.tensor(sight), self._identity.tensor(sight))
+        read = [each.tensor(sight) for each in (self._reading, self._identity, self._likeness)]
         return torch.cat((angles, measured.blendshapes[:, 1:], *read), dim=1)[0]

@@ -138,6 +138,7 @@ def weights(name: str) -> dict[str, Tensor]:
             **_drawn(lambda: ReaderNet(STYLES_READ + DIMENSION, 6, 3, HIDDEN), 10, prefix="net."),
             "net.mean_shape": torch.from_numpy(upright(TinyGeometry().points)[1]).float(),
             "code.mean": torch.zeros(sight),
+            "virtual.mean": torch.ones(FEATURES),
             "code.map": torch.randn(DIMENSION, sight, generator=seeded(11)),
         }
     if form == "projector":

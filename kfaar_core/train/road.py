@@ -225,7 +225,7 @@ class Road:
         return net, found
 
     def fit_code(self, reader: ReaderNet) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """h (kvfa.fit_reading), on renders that F did not learn from; a fifth of them tests it."""
+        """h (kvfa.fit_reading) and E's mean, on renders that F did not learn from; a fifth of them tests h."""
         data = self._views("hashed", *self.unseen("hashed"))
         _, features = self._unseen_renders("hashed", masked=True)
         sights = [np.concatenate([features, kvfa.read(reader, seen)], axis=1) for seen in (data.clean, data.damaged)]
@@ -241,7 +241,12 @@ class Road:
         for name, sight in zip(("h_as_it_is", "h_saved_small_or_as_jpeg"), sights, strict=True):
             answers = (sight[:held] - mean) @ rows.T
             found |= {f"{name}_{k}": v for k, v in kvfa.cosine_report(answers, data.payload[:held]).items()}
-        code = {"code.mean": torch.from_numpy(mean), "code.map": torch.from_numpy(rows.astype(np.float32))}
+        _, whole = self._unseen_renders("hashed")
+        code = {
+            "code.mean": torch.from_numpy(mean),
+            "code.map": torch.from_numpy(rows.astype(np.float32)),
+            "virtual.mean": torch.from_numpy(whole.mean(axis=0)),
+        }
         return code, found
 
     def keyed_sights(self, reader: ReaderNet, bits: int) -> tuple[np.ndarray, np.ndarray]:
