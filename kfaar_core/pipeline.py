@@ -104,8 +104,8 @@ class AnonymisationServer:
             face: `largest`, or a number, 0 being the largest.
             mode: `portrait` answers the whole virtual picture, `paste` the photo with the face exchanged.
             side: px of the portrait, one of the preset's sides; None takes its first choice.
-            rekey: how many following keys may be tried when the virtual face comes too close to the photo
-                (Section VI-C-2); reported in the answer, never silent.
+            rekey: how many following keys may be tried when the virtual face has a flaw, such as being too close to
+                the photo (Section VI-C-2); reported in the answer, never silent.
             refine: where the form knows how (stages.refine): several times the time, a face that KVFA reads better.
             progress: called with (stage, done, of).
         Raises:
@@ -233,7 +233,11 @@ class AnonymisationServer:
                 stages.judge.of(photo.pixels, seen.landmarks) @ stages.judge.of(upright, after.landmarks * side)
             )
             distance = look_distance(seen.crop.picture, upright)
-            detected = bool(stages.detector.faces(Photo(portrait)))
+            virtual, reading = Photo(portrait), None
+            found = stages.detector.faces(virtual)
+            if found and code is not None and stages.preset.descent.steps:
+                sight = stages.sight(portrait, in_photo(*stages.framed(virtual, found[0]))[:, :2])
+                reading = verdict(stages.recogniser, sight, feature, key, stages.kvfa_threshold_for(key))
         seconds = {**clock.seconds, "detect": clock.seconds["detect"] + detect_s}
         return VirtualFace(
             picture=answer,
@@ -248,10 +252,11 @@ class AnonymisationServer:
             judge_threshold=stages.judge_threshold,
             anonymous=cosine < stages.judge_threshold,
             look_distance=distance,
-            detected=detected,
+            detected=bool(found),
             key=key,
             rekeyed=0,
             seconds=seconds,
+            reading=reading,
             warnings=photo.notes,
         )
 
@@ -281,11 +286,14 @@ class AnonymisationServer:
 
 
 def flaw(answer: VirtualFace, preset: Preset) -> str | None:
-    """What is wrong with a virtual face, if anything is: no face to see, or too close to the photo (Section VI-C-2)."""
+    """What is wrong with a virtual face, if anything is: no face to see, too close to the photo (Section VI-C-2), or
+    not read by KVFA although it was refined to be."""
     if not answer.detected:
         return "no face can be made out in the virtual picture"
     if not answer.anonymous or answer.look_distance < preset.look_min:
         return "the virtual face is close to the photo"
+    if answer.reading is not None and not answer.reading.same_person:
+        return "the key does not read the original identity from the virtual face"
     return None
 
 

@@ -48,6 +48,18 @@ class Posture:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What the authentication server answers (Alg. 2)."""
+
+    cosine: float  # of I(x) and the read-out of x_v, in [-1, 1]
+    threshold: float  # in force
+    same_person: bool  # cosine >= threshold
+    dimension: int  # d, the length of the compared features
+    compared: str  # in words, for example "I(x) with I(x_v, k)"
+    key_used: bool  # False: Condition 1
+
+
+@dataclass(frozen=True)
 class VirtualFace:
     """What the anonymisation server answers for one face."""
 
@@ -65,21 +77,10 @@ class VirtualFace:
     look_distance: float  # perceptual distance of x and x_v, 0 = the same picture
     detected: bool  # the detector sees a face in x_v
     key: UserKey = field(repr=False)  # the key in force: the caller's, or a later one when `rekeyed` > 0
-    rekeyed: int  # how many keys were passed over: their face was none, or too close to the photo
+    rekeyed: int  # how many keys were passed over: their face was none, unread or too close to the photo
     seconds: Mapping[str, float]  # stage -> seconds
+    reading: Verdict | None = None  # KVFA's of x_v with the key, where the face was refined to be read
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the authentication server answers (Alg. 2)."""
-
-    cosine: float  # of I(x) and the read-out of x_v, in [-1, 1]
-    threshold: float  # in force
-    same_person: bool  # cosine >= threshold
-    dimension: int  # d, the length of the compared features
-    compared: str  # in words, for example "I(x) with I(x_v, k)"
-    key_used: bool  # False: Condition 1
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ class Answer:
             "judge_threshold": round(face.judge_threshold, 6),
             "anonymous": bool(face.anonymous),
             "look_distance": round(face.look_distance, 6),
+            "kvfa_cosine": face.reading and round(face.reading.cosine, 6),
+            "kvfa_threshold": face.reading and round(face.reading.threshold, 6),
             "seconds": {stage: round(seconds, 4) for stage, seconds in face.seconds.items()},
             "warnings": list(face.warnings),
         }
@@ -269,7 +271,7 @@ def one_key_for_all(
         faces = draw(key)
     if not passed_over:
         return faces
-    words = f"a virtual face came too close to the photo; key number {passed_over + 1} is in force for all"
+    words = f"a virtual face was no good; key number {passed_over + 1} is in force for all"
     return [replace(face, rekeyed=passed_over, warnings=(*face.warnings, words)) for face in faces]
 
 

@@ -14,7 +14,7 @@ from kfaar_core import image, pipeline
 from kfaar_core.errors import BadKey, BadSetting, NoFaceFound, TooManyTries
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import STEPS, AnonymisationServer, AuthenticationServer, User, look
-from kfaar_core.presets import PROJECTORS, TINY
+from kfaar_core.presets import PROJECTORS, TINY, Descent
 from kfaar_core.records import Face, Photo, VirtualFace
 from kfaar_core.stages.assemble import Stages
 from kfaar_core.stages.detect import Detector
@@ -293,6 +293,34 @@ def test_a_portrait_in_which_no_face_is_seen_is_said_and_takes_the_next_key(tiny
     found = AnonymisationServer(replace(never_close(tiny), detector=Blind(tiny.preset))).anonymise(photo, KEY, rekey=1)
     assert not found.detected and found.rekeyed == 1 and found.key == KEY.next()
     assert found.warnings[-1] == "no face can be made out in the virtual picture; take the next key"
+
+
+def test_a_refined_face_that_its_key_does_not_read_takes_the_next_key(tiny, photo):
+    """The threshold is put between what two keys read; a face that nobody refined is never found fault with."""
+    refined = replace(tiny.preset, projector="hashed", descent=Descent(steps=1), look_min=0.0)
+    stages = replace(never_close(pipeline.load(replace(refined, descent=Descent(steps=0)))), preset=refined)
+    keys = [KEY, KEY.next(), KEY.next().next()]
+    read = [AnonymisationServer(stages).anonymise(photo, key).reading.cosine for key in keys]
+    start = 0 if read[0] < read[1] else 1
+    assert read[start] < read[start + 1], "choose another KEY for this test"
+    threshold = (read[start] + read[start + 1]) / 2
+    server = AnonymisationServer(replace(stages, calibration=replace(stages.calibration, kvfa_dev=threshold)))
+    kept = server.anonymise(photo, keys[start])
+    assert not kept.reading.same_person and kept.reading.threshold == threshold
+    assert kept.warnings == ("the key does not read the original identity from the virtual face; take the next key",)
+    moved = server.anonymise(photo, keys[start], rekey=3)
+    assert moved.rekeyed == 1 and moved.key == keys[start + 1] and moved.reading.same_person
+    quick = server.anonymise(photo, keys[start], refine=False)
+    assert quick.reading is None and quick.warnings == ()
+
+
+def test_what_the_server_reads_is_what_kvfa_reads(tiny, photo):
+    refined = replace(tiny.preset, projector="hashed", descent=Descent(steps=1))
+    stages = replace(pipeline.load(replace(refined, descent=Descent(steps=0))), preset=refined)
+    answer = AnonymisationServer(stages).anonymise(photo, KEY)
+    verdict = AuthenticationServer(stages).readout(Photo(answer.portrait), photo).with_key(KEY)
+    assert answer.reading.cosine == pytest.approx(verdict.cosine, abs=1e-6)
+    assert answer.reading.threshold == verdict.threshold
 
 
 # ---- what remains

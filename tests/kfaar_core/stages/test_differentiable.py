@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kfaar_core import image
 from kfaar_core.stages import detect
-from kfaar_core.stages.differentiable import crops, five_points, similarity, view
+from kfaar_core.stages.differentiable import Sight, crops, face_alone, five_points, similarity, view
 from kfaar_core.stages.encode import GREY, JUDGE, SFACE, Recogniser
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.tiny import TinyGeometry
@@ -74,7 +74,7 @@ def test_a_masked_crop_is_that_of_run_time():
     levels = image.to_uint8(picture)[0]
     reader = encoder(SFACE)
     expected = image.to_float(reader.align(levels, landmarks[0].numpy(), masked=True))
-    found = crops(picture, landmarks, reader, masked=True)
+    found = face_alone(crops(picture, landmarks, reader), landmarks, reader)
     assert (found - expected).abs().max() < 0.03
     beyond, run_time = (((each - (GREY / 127.5 - 1)).abs() < 1e-6).all(dim=1) for each in (found, expected))
     assert 0.1 < beyond.float().mean() < 0.9 and (beyond != run_time).float().mean() < 0.002  # a corner of the mask
@@ -84,7 +84,20 @@ def test_what_stands_beside_a_face_counts_for_nothing_once_it_is_masked():
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
     inside = torch.from_numpy(image.hull_mask(landmarks[0].numpy(), (SIDE, SIDE), grow=1.1)) > 0
     other = torch.where(inside, picture, -picture)
-    whole, masked = (
-        [crops(each, landmarks, encoder(SFACE), masked) for each in (picture, other)] for masked in (False, True)
-    )
-    assert torch.equal(*masked) and not torch.equal(*whole)
+    whole = [crops(each, landmarks, encoder(SFACE)) for each in (picture, other)]
+    assert not torch.equal(*whole)
+    assert torch.equal(*(face_alone(each, landmarks, encoder(SFACE)) for each in whole))
+
+
+def test_e_sees_the_whole_picture_and_then_the_face_alone():
+    """In the order of stages.assemble.Stages.sight."""
+    picture, landmarks = scene(torch.zeros(()), torch.ones(()))
+    rows = torch.randn(3 * 112 * 112, 4, generator=torch.Generator().manual_seed(0))
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(len(rows), 4, bias=False))
+    net[1].weight.data = rows.T
+    reader = Recogniser(net, SFACE, torch.zeros(1), torch.device("cpu"), flip=False)
+    found = Sight(reader, None, torch.device("cpu"), masked=True)(picture, landmarks)
+    aligned = crops(picture, landmarks, reader)
+    expected = [each.flatten(1) @ rows for each in (aligned, face_alone(aligned, landmarks, reader))]
+    torch.testing.assert_close(found, torch.cat(expected, dim=1))
+    assert not torch.allclose(*expected)

@@ -121,7 +121,7 @@ def hashed(rng) -> KeyedRecogniser:
     state = {"code.mean": torch.zeros(rows.shape[1]), "code.map": torch.from_numpy(rows)}
     random = [torch.from_numpy(rng.standard_normal(shape)) for shape in ((WIDE,), (CODE, WIDE))]
     return KeyedRecogniser(
-        IdentityMap({"identity.mean": random[0], "identity.map": random[1]}), LinearReader(state, "code"), first=WIDE
+        IdentityMap({"identity.mean": random[0], "identity.map": random[1]}), LinearReader(state, "code", first=WIDE)
     )
 
 

@@ -18,7 +18,7 @@ from kfaar_core.presets import LAB, Descent
 from kfaar_core.records import Photo
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.project import rotation_of
-from kfaar_core.stages.refine import Refiner
+from kfaar_core.stages.refine import Likeness, Refiner
 from tests.kfaar_core.stages.stand_ins import as_posture
 
 D = 8
@@ -26,24 +26,26 @@ CPU = torch.device("cpu")
 SPACE = NaturalSpace({"natural.mean": torch.zeros(512), "natural.basis": 0.5 * torch.eye(512)})
 
 
-class Person:
-    """Where a picture of the world below shows who is in it."""
+class Shown:
+    """Where a picture of the world below shows something, by rows of w."""
 
-    def __init__(self, rows: Tensor) -> None:
-        self.rows = rows
+    def __init__(self, rows: Tensor, first: int) -> None:
+        self.rows, self._first = rows, first
 
     def tensor(self, sight: Tensor) -> Tensor:
-        return sight[:, 54 + D : 54 + 2 * D]
+        return sight[:, self._first : self._first + len(self.rows)]
 
 
 class World:
-    """A picture of 6 x 6 px shows 54 numbers of the posture, 8 of the code and 8 of the person; all linear in w."""
+    """A picture of 6 x 6 px shows 54 numbers of the posture, 8 of the code, 8 of the person, and one of what all faces
+    share; all linear in w."""
 
     def __init__(self, bias: float = 0.0) -> None:
         draw = torch.Generator().manual_seed(0)
         self.code = torch.randn(D, 1536, generator=draw) / 40
         self.posture = torch.randn(54, 1536, generator=draw) / 40
-        self.person = Person(torch.randn(D, 1536, generator=draw) / 40)
+        self.person = Shown(torch.randn(D, 1536, generator=draw) / 40, 54 + D)
+        self.shared = Shown(torch.randn(1, 1536, generator=draw) / 40, 54 + 2 * D)
         self.bias = bias  # by which the full picture is read differently
         self.small, self.full = 0, 0
 
@@ -54,7 +56,7 @@ class World:
         else:
             self.small += 1
         code = w @ self.code.T + (self.bias if side == 512 else 0)
-        shown = torch.cat((w @ self.posture.T, code, w @ self.person.rows.T), dim=1)
+        shown = torch.cat((w @ self.posture.T, code, w @ self.person.rows.T, w @ self.shared.rows.T), dim=1)
         return torch.nn.functional.pad(0.05 * shown, (0, 3 * 36 - shown.shape[1])).unflatten(1, (3, 6, 6))
 
     def numbers(self, picture: Tensor) -> Tensor:
@@ -81,7 +83,8 @@ class World:
         state = {"rows": self.posture, "gain": torch.linalg.pinv(self.posture)}
         sight = lambda picture, _, halved: self.numbers(picture)  # noqa: E731
         descent = Descent(steps=steps, **prices)
-        return Refiner(state, self.render, self, self, sight, self, self.person, SPACE, descent, CPU)
+        aims = (self, self.person, self.shared)
+        return Refiner(state, self.render, self, self, sight, *aims, SPACE, descent, CPU)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -126,6 +129,23 @@ def test_e_sees_the_person_of_the_code_as_well(start, code):
     free, priced = (world.refiner(40, identity_price=price)(start, posture, code) for price in (0.0, 0.5))
     assert cosine(seen_as(world, free), code) < 0.3 and cosine(seen_as(world, priced), code) > 0.9
     assert cosine(read(world, priced), code) > 0.9
+
+
+def test_what_all_faces_share_goes(start, code):
+    world = World()
+    posture = as_posture(held(world, start))
+    kept, priced = (
+        abs((world.shared.rows @ world.refiner(40, alike_price=price)(start, posture, code).flatten()).item())
+        for price in (0.0, 1.0)
+    )
+    assert kept > 0.5 and priced < 0.1
+
+
+def test_likeness_is_one_along_what_virtual_faces_share_and_nothing_across():
+    photos, virtual = np.array([1.0, 2.0, 0.0]), np.array([1.0, 4.0, 0.0])
+    sights = torch.tensor([[1.0, 7.0, 0.0, 9.0], [1.0, -1.0, 0.0, 9.0], [5.0, 2.0, 3.0, 9.0], [2.0, 3.0, 0.0, 9.0]])
+    found = Likeness(photos, virtual).tensor(sights)
+    torch.testing.assert_close(found, torch.tensor([[1.0], [-1.0], [0.0], [0.5**0.5]]))
 
 
 def test_a_posture_that_is_off_comes_nearer(start, code):
