@@ -33,6 +33,7 @@ def anonymise(photo: str, key: str, mode: str, projector: str, *, core: Core) ->
         "anonymous": bool(answer.anonymous),
         "judge_cosine": round(float(answer.judge_cosine), 4),
         "judge_threshold": round(float(answer.judge_threshold), 4),
+        "kvfa_cosine": answer.reading and round(answer.reading.cosine, 4),
         "seconds": {name: round(value, 3) for name, value in answer.seconds.items()},
         "warnings": words.sentences(answer.warnings),
     }

@@ -145,7 +145,13 @@ def decision(face: VirtualFace) -> tuple[str, str]:
             f"An independent recogniser gives photo and virtual face a similarity of {face.judge_cosine:z.2f}, at or "
             f"above {face.judge_threshold:z.2f}: it takes them for one person. Make a new key and try again."
         )
-    return head, body
+    if face.reading is None:
+        return head, body
+    found, enough = face.reading, "enough" if face.reading.same_person else "too little"
+    return head, (
+        f"{body} With the key, KVFA reads the original identity with a similarity of {found.cosine:z.2f}: {enough}, "
+        f"for it accepts from {found.threshold:z.2f}."
+    )
 
 
 def sentences(notes: Sequence[str]) -> list[str]:

@@ -111,6 +111,7 @@ class StandInCore:
             key=key,
             rekeyed=0,
             seconds={"detect": 0.1, "generate": 0.3},
+            reading=StandInReading(key.data).with_key(key) if refine else None,
         )
 
     def readout(self, virtual: Photo, original: Photo, *, projector: str) -> StandInReading:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gradio as gr
@@ -37,9 +37,8 @@ def quiet(*_: object, **__: object) -> None:
     """A progress bar that nobody sees."""
 
 
-def drawn(core, photo, save, key=KEY):
-    """A virtual face made by the core, as a file."""
-    answer = core.anonymise(
+def virtual_face(core, photo, key=KEY):
+    return core.anonymise(
         anonymise.pictures.read_photo(photo, words.NO_PHOTO),
         key,
         projector="floor",
@@ -47,7 +46,11 @@ def drawn(core, photo, save, key=KEY):
         mode="portrait",
         progress=None,
     )
-    return save(answer.picture, "virtual")
+
+
+def drawn(core, photo, save, key=KEY):
+    """A virtual face made by the core, as a file."""
+    return save(virtual_face(core, photo, key).picture, "virtual")
 
 
 def test_anonymise_shows_every_step_and_remembers_the_photo(core, photo):
@@ -59,6 +62,15 @@ def test_anonymise_shows_every_step_and_remembers_the_photo(core, photo):
     assert "0.40 s" in times  # the sum
     assert visitor.original is not None and visitor.step == 3
     assert core.stages == ["detect", "generate"]
+
+
+def test_the_summary_tells_what_the_key_reads_of_a_refined_face(core, photo):
+    refined = virtual_face(core, photo)
+    head, body = words.decision(refined)
+    assert head == "Another person" and "0.80: enough, for it accepts from 0.50" in body
+    unread = replace(refined, reading=replace(refined.reading, cosine=0.3, same_person=False))
+    assert "0.30: too little, for it accepts from 0.50" in words.decision(unread)[1]
+    assert "KVFA" not in words.decision(replace(refined, reading=None))[1]
 
 
 def test_no_answer_holds_the_key(core, photo):
