@@ -14,7 +14,6 @@ from kfaar_core.calibration import Calibration, has_calibration, load_calibratio
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.nets.mobile_stylegan import Synthesis
-from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.nets.sface import SFace, dequantised
 from kfaar_core.presets import LAB, PROJECTORS, Preset, check_projector
 from kfaar_core.records import Face, FaceCrop, Photo, Posture
@@ -40,7 +39,7 @@ from kfaar_core.stages.recognise import (
     Identifier,
     KeyedRecogniser,
 )
-from kfaar_core.stages.refine import Likeness, Refiner
+from kfaar_core.stages.refine import Aims, Likeness, Refiner
 
 
 @dataclass(frozen=True)
@@ -146,18 +145,6 @@ FORM_WEIGHTS = {
 
 
 @dataclass(frozen=True)
-class Refinable:
-    """What the faces of a form are refined by (stages.refine)."""
-
-    reading: LinearReader  # h
-    person: LinearReader  # u
-    likeness: Likeness
-    net: ReaderNet  # F
-    space: NaturalSpace
-    rows: Tensor  # (54, 1536) posture from w
-
-
-@dataclass(frozen=True)
 class Form:
     """What differs between the forms of P and KVFA."""
 
@@ -165,7 +152,7 @@ class Form:
     projector: Projector  # P
     recogniser: Identifier  # I
     reader: FaceReader | None = None  # F
-    refinable: Refinable | None = None
+    aims: Aims | None = None  # of the refinement
 
 
 def floor_form(state: Mapping[str, Tensor]) -> Form:
@@ -196,7 +183,7 @@ def form_of(
             HashedProjector(hashed, identity),
             KeyedRecogniser(identity, h),
             reader,
-            refinable=Refinable(h, identity, likeness, reader.net, space, load("posture_rows")["rows"]),
+            aims=Aims(h, identity, likeness, space, load("posture_rows")["rows"]),
         )
     projectors = {length: load(f"projector_bits_{length}") for length in weights.KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in weights.KEY_LENGTHS}
@@ -241,7 +228,7 @@ def assemble(
     e = encoder(device)
     form = form_of(preset.projector, weights.load, e, generator, device)
     small = None
-    if form.refinable and preset.descent.steps:
+    if form.aims and preset.descent.steps:
         halves = preset.precision == "bf16" and runtime.has_bfloat16(device)
         small = synthesis_of(generator_state, device, torch.bfloat16 if halves else torch.float32)
     return _joined(
@@ -282,22 +269,9 @@ def _joined(
 ) -> Stages:
     """small: renders what faces are refined by; None leaves them as they are."""
     refine = None
-    by = form.refinable
-    if small and by:
-        state, sight = {**posture, "rows": by.rows}, Sight(encoder, by.net, device, masked=True)
-        refine = Refiner(
-            state,
-            small,
-            generator,
-            geometry,
-            sight,
-            by.reading,
-            by.person,
-            by.likeness,
-            by.space,
-            preset.descent,
-            device,
-        )
+    if small and form.aims and form.reader:
+        sight = Sight(encoder, form.reader.net, device, masked=True)
+        refine = Refiner(form.aims, posture["gain"], small, generator, geometry, sight, preset.descent, device)
     return Stages(
         preset=preset,
         device=device,

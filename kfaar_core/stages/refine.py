@@ -11,7 +11,8 @@ differently is measured now and then and added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -51,34 +52,39 @@ class Likeness:
         return functional.cosine_similarity(away, self._shared.to(sight)[None], dim=1)[:, None]
 
 
+@dataclass(frozen=True)
+class Aims:
+    """What the faces of a form are refined towards."""
+
+    reading: Reading  # h
+    identity: Reading  # u
+    likeness: Reading  # Likeness
+    space: NaturalSpace
+    rows: Tensor  # (54, 1536) posture from w, from train.posture
+
+
 class Refiner:
-    """Descent of w on KVFA's reading and the posture."""
+    """Descent of w on its aims and the posture."""
 
     def __init__(
         self,
-        posture: Mapping[str, Tensor],
+        aims: Aims,
+        gain: Tensor,
         small: Callable[[Tensor, int], Tensor],
         generator: Generator,
         geometry: GeometryReader,
         sight: Sight,
-        reading: Reading,
-        identity: Reading,
-        likeness: Reading,
-        space: NaturalSpace,
         descent: Descent,
         device: torch.device,
     ) -> None:
         """
         Args:
-            posture: `gain` (1536, 54) and `rows` (54, 1536), posture from w, both from train.posture.
+            gain: (1536, 54) of the posture correction.
             small: w+ and side -> the small picture, differentiably. generator: renders the full one.
-            identity: u. likeness: what Likeness is.
-            space: on the device.
         """
-        self._gain, self._rows = (posture[name].float().to(device) for name in ("gain", "rows"))
-        self._small, self._generator, self._geometry = small, generator, geometry
-        self._sight, self._reading, self._identity, self._likeness = sight, reading, identity, likeness
-        self._space = space
+        self._aims, self._space = aims, aims.space
+        self._gain, self._rows = (matrix.float().to(device) for matrix in (gain, aims.rows))
+        self._small, self._generator, self._geometry, self._sight = small, generator, geometry, sight
         self._with, self._device = descent, device
 
     def __call__(self, latent: Tensor, original: Posture, code: np.ndarray) -> Tensor:
@@ -144,5 +150,5 @@ class Refiner:
         landmarks = to_pixels(measured.landmarks, picture.shape[-1])
         angles = euler_degrees(measured.rotation) / ANGLE_UNIT
         sight = self._sight(picture, landmarks, halved)
-        read = [each.tensor(sight) for each in (self._reading, self._identity, self._likeness)]
+        read = [each.tensor(sight) for each in (self._aims.reading, self._aims.identity, self._aims.likeness)]
         return torch.cat((angles, measured.blendshapes[:, 1:], *read), dim=1)[0]

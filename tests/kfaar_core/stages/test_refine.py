@@ -18,7 +18,7 @@ from kfaar_core.presets import LAB, Descent
 from kfaar_core.records import Photo
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.project import rotation_of
-from kfaar_core.stages.refine import Likeness, Refiner
+from kfaar_core.stages.refine import Aims, Likeness, Refiner
 from tests.kfaar_core.stages.stand_ins import as_posture
 
 D = 8
@@ -80,11 +80,10 @@ class World:
         return sight[:, 54 : 54 + D]
 
     def refiner(self, steps: int, **prices: float) -> Refiner:
-        state = {"rows": self.posture, "gain": torch.linalg.pinv(self.posture)}
         sight = lambda picture, _, halved: self.numbers(picture)  # noqa: E731
         descent = Descent(steps=steps, **prices)
-        aims = (self, self.person, self.shared)
-        return Refiner(state, self.render, self, self, sight, *aims, SPACE, descent, CPU)
+        aims = Aims(self, self.person, self.shared, SPACE, self.posture)
+        return Refiner(aims, torch.linalg.pinv(self.posture), self.render, self, self, sight, descent, CPU)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
