@@ -236,7 +236,7 @@ class AnonymisationServer:
             virtual, reading = Photo(portrait), None
             found = stages.detector.faces(virtual)
             if found and code is not None and stages.preset.descent.steps:
-                sight = stages.sight(portrait, in_photo(*stages.framed(virtual, found[0]))[:, :2])
+                sight = stages.sight(portrait, stages.landmarks(virtual, found[0]))
                 reading = verdict(stages.recogniser, sight, feature, key, stages.kvfa_threshold_for(key))
         seconds = {**clock.seconds, "detect": clock.seconds["detect"] + detect_s}
         return VirtualFace(

@@ -14,7 +14,7 @@ from kfaar_core.errors import BadSetting
 
 @dataclass(frozen=True, kw_only=True)
 class Descent:
-    """How stages.refine moves a face; all chosen on 9 to 24 dev people. Prices stand beside 1 - cosine."""
+    """How stages.refine moves a face; all chosen on 9 to 48 dev people. Prices stand beside 1 - cosine."""
 
     steps: int = 28  # 0 leaves faces as the posture correction made them
     side: int = 128  # px of the picture that gradients go through; 64 px tell too little

@@ -93,13 +93,13 @@ class Stages:
         second = crop(photo, face, self.preset.side, five_points(points))
         return second, self.geometry.postures(self.tensor(second.picture))[0]
 
-    def landmarks(self, photo: Photo) -> np.ndarray:
-        """(478, 2) landmarks of the largest face, in photo px.
+    def landmarks(self, photo: Photo, face: Face | None = None) -> np.ndarray:
+        """(478, 2) landmarks in photo px, of a detected face or of the largest one.
 
         Raises:
             NoFaceFound: no usable face.
         """
-        return in_photo(*self.framed(photo, self.detector.pick(photo)))[:, :2]
+        return in_photo(*self.framed(photo, face or self.detector.pick(photo)))[:, :2]
 
     def sight(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """What KVFA reads from a face: (S,) float32 from (H, W, 3) uint8 and landmarks (478, 2+) in its px.

@@ -154,11 +154,16 @@ class Road:
         }[kind]
         return first, first + more
 
-    def _unseen_renders(self, kind: str, masked: bool = False) -> tuple[Renders, np.ndarray]:
-        """Renders that F did not learn from, and E's raw features of them; `masked` as in Recogniser.align."""
+    def _unseen_renders(self, kind: str) -> tuple[Renders, np.ndarray]:
+        """Renders that F did not learn from, and E's raw features of them."""
         first, last = self.unseen(kind)
         faces = load_renders(kind, last, first)
-        return faces, self.features(faces, f"renders-{kind}-{first}-{last}{'-masked' if masked else ''}", masked)
+        return faces, self._unseen_features(faces, kind)
+
+    def _unseen_features(self, faces: Renders, kind: str, masked: bool = False) -> np.ndarray:
+        """`features` of what _unseen_renders loaded."""
+        first, last = self.unseen(kind)
+        return self.features(faces, f"renders-{kind}-{first}-{last}{'-masked' if masked else ''}", masked)
 
     def channel(self, reader: ReaderNet | None, kind: str) -> Reading:
         """Posture correction, rendering and what KVFA sees; fitted on renders that F did not learn from.
@@ -227,7 +232,8 @@ class Road:
     def fit_code(self, reader: ReaderNet) -> tuple[dict[str, Tensor], dict[str, float]]:
         """h (kvfa.fit_reading) and E's mean, on renders that F did not learn from; a fifth of them tests h."""
         data = self._views("hashed", *self.unseen("hashed"))
-        _, features = self._unseen_renders("hashed", masked=True)
+        faces, whole = self._unseen_renders("hashed")
+        features = self._unseen_features(faces, "hashed", masked=True)
         sights = [np.concatenate([features, kvfa.read(reader, seen)], axis=1) for seen in (data.clean, data.damaged)]
         held = len(features) // 5
         mean, rows = kvfa.fit_reading(
@@ -241,7 +247,6 @@ class Road:
         for name, sight in zip(("h_as_it_is", "h_saved_small_or_as_jpeg"), sights, strict=True):
             answers = (sight[:held] - mean) @ rows.T
             found |= {f"{name}_{k}": v for k, v in kvfa.cosine_report(answers, data.payload[:held]).items()}
-        _, whole = self._unseen_renders("hashed")
         code = {
             "code.mean": torch.from_numpy(mean),
             "code.map": torch.from_numpy(rows.astype(np.float32)),
