@@ -28,6 +28,7 @@ weights: $(VENV)/installed-dev
 	$(TRAIN) renders posed
 	$(TRAIN) geometry --tune --resume
 	$(TRAIN) floor
+	$(TRAIN) identity
 	$(TRAIN) projector draft --resume
 	$(TRAIN) renders draft
 	$(TRAIN) kvfa styles --resume

@@ -133,8 +133,10 @@ DEVIATIONS = (
     Deviation(
         "Section IV-B-2",
         "E is FaceNet; ArcFace and SphereFace are the recognisers R of the tables",
-        "E is SFace (OpenCV Zoo, Apache-2.0), and the judge is a network of ours that nothing here is trained with",
-        "both can be committed; the judge shares neither weights nor architecture with E",
+        "E is SFace (OpenCV Zoo, Apache-2.0), in `hashed` with what its last layer is fed; the judge is a network of "
+        "ours that nothing here is trained with",
+        "both can be committed; two photos of one person agree better by what the last layer is fed as well; the judge "
+        "shares neither weights nor architecture with E",
     ),
     Deviation(
         "Section IV-C-2",

@@ -133,6 +133,7 @@ def _ours(name: str, data: str) -> Weight:
 KEY_LENGTHS = (8, 128, 256)  # bits, for which `bits` has networks  [paper, Table XI]
 OUR_FORMS = (  # of P and KVFA
     "floor",
+    "identity",
     "projector_hashed",
     "kvfa",
     *(f"{network}_bits_{length}" for length in KEY_LENGTHS for network in ("projector", "kvfa")),

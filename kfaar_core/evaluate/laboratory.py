@@ -156,6 +156,7 @@ class Laboratory:
         """What plain_look depends on."""
         return {
             "preset": {name: getattr(self.stages.preset, name) for name in LOOKING},
+            "feature": self.stages.identity.width,  # of E with or without what its last layer is fed
             "weights": {name: digest for name, digest in self.used.items() if name in LOOKERS},
         }
 

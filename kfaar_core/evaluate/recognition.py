@@ -13,6 +13,7 @@ from kfaar_core.evaluate.random_faces import ceiling_rows
 from kfaar_core.metrics.anonymity import hit_chances
 from kfaar_core.metrics.bootstrap import curve_interval, mean_interval, rate_interval
 from kfaar_core.metrics.verification import Roc, area, equal_error, tar_within, threshold_at_fmr
+from kfaar_core.nets.sface import FEATURE
 from kfaar_core.paper_figures import paper_figure
 from kfaar_core.records import Row
 from kfaar_core.runtime import stream
@@ -38,7 +39,7 @@ def verification(laboratory: Laboratory, people: Sequence[pairs.Person]) -> tupl
     """The judge's and E's cosines on verification pairs of these people; photos without a face are left out."""
     chosen = pairs.verification_pairs(tuple(people), seed=laboratory.seed)
     fill(laboratory, [Real(index) for person in people for index in person.photos])
-    mean = laboratory.stages.identity.mean  # of E, whose feature a sight begins with
+    mean = laboratory.stages.identity.mean[:FEATURE]  # of E, whose own feature a sight begins with
 
     def centred(look: Look) -> np.ndarray:
         away = look.sight[: len(mean)] - mean

@@ -14,7 +14,7 @@ from kfaar_core.calibration import Calibration, has_calibration, load_calibratio
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.nets.mobile_stylegan import Synthesis
-from kfaar_core.nets.sface import SFace, dequantised
+from kfaar_core.nets.sface import SFace, WideSFace, dequantised
 from kfaar_core.presets import LAB, PROJECTORS, Preset, check_projector
 from kfaar_core.records import Face, FaceCrop, Photo, Posture
 from kfaar_core.stages import tiny
@@ -50,7 +50,7 @@ class Stages:
     device: torch.device
     detector: Detector
     geometry: GeometryReader
-    encoder: Recogniser  # E
+    encoder: Recogniser  # E, in `hashed` with what its last layer is fed
     judge: Recogniser  # R
     identity: IdentityMap
     projector: Projector  # P
@@ -134,7 +134,7 @@ class Stages:
 
 FORM_WEIGHTS = {
     "floor": ("floor",),
-    "hashed": ("projector_hashed", "kvfa", "posture_rows"),
+    "hashed": ("projector_hashed", "kvfa", "identity", "posture_rows"),
     "bits": (
         "projector_hashed",
         "kvfa",
@@ -173,23 +173,24 @@ def form_of(
         return floor_form(load("floor"))
     hashed = load("projector_hashed")
     kvfa = load("kvfa")
-    identity = IdentityMap(hashed)
+    learned = IdentityMap(hashed)  # u that P of `hashed` learned with: of E's feature alone
     if name == "hashed":
+        identity = IdentityMap(load("identity"))
         h, reader = LinearReader(kvfa, "code", identity.width), FaceReader(kvfa, device, encoder)
-        likeness = Likeness(identity.mean, kvfa["virtual.mean"].double().numpy())
+        # The refinement sees E's feature alone: what the last layer is fed is moved less easily.
+        seen = LinearReader(kvfa, "code", learned.width)
+        likeness = Likeness(learned.mean, kvfa["virtual.mean"].double().numpy())
         space = NaturalSpace({key: t.to(device) for key, t in hashed.items() if key.startswith("natural.")})
         return Form(
             identity,
             HashedProjector(hashed, identity),
             KeyedRecogniser(identity, h),
             reader,
-            aims=Aims(h, identity, likeness, space, load("posture_rows")["rows"]),
+            aims=Aims(seen, learned, likeness, space, load("posture_rows")["rows"]),
         )
     projectors = {length: load(f"projector_bits_{length}") for length in weights.KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in weights.KEY_LENGTHS}
-    return Form(
-        identity, BitsProjector(projectors, generator), BitsRecogniser(identity, keyed), FaceReader(kvfa, device)
-    )
+    return Form(learned, BitsProjector(projectors, generator), BitsRecogniser(learned, keyed), FaceReader(kvfa, device))
 
 
 def available_projectors() -> tuple[str, ...]:
@@ -218,7 +219,7 @@ def assemble(
     if preset.name == "tiny":
         boxes = tiny.boxes(preset, device)
         form = form_of(preset.projector, tiny.weights, boxes[2], boxes[4], device)
-        return _joined(preset, device, *boxes, form, None, Calibration.tiny(), {})
+        return _joined(preset, device, *boxes, form, None, Calibration.tiny(), {}, photos=boxes[2])
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
     if device.type == "cuda":
@@ -244,6 +245,7 @@ def assemble(
         small,
         calibration or load_calibration(preset.name, preset.projector, preset.key_bits),
         {} if calibration else _own_thresholds(preset),
+        photos=widened(e) if preset.projector == "hashed" else e,
     )
 
 
@@ -266,8 +268,14 @@ def _joined(
     small: Synthesis | None,
     calibration: Calibration,
     own_thresholds: Mapping[int, float],
+    photos: Recogniser,
 ) -> Stages:
-    """small: renders what faces are refined by; None leaves them as they are."""
+    """
+    Args:
+        encoder: E's feature alone, by which faces are refined.
+        small: renders what they are refined by; None leaves them as they are.
+        photos: E as it looks at photos, and at any whole picture.
+    """
     refine = None
     if small and form.aims and form.reader:
         sight = Sight(encoder, form.reader.net, device, masked=True)
@@ -277,7 +285,7 @@ def _joined(
         device=device,
         detector=detector,
         geometry=geometry,
-        encoder=encoder,
+        encoder=photos,
         judge=judge,
         identity=form.identity,
         projector=form.projector,
@@ -299,6 +307,12 @@ def encoder(device: torch.device, mean: Tensor | None = None) -> Recogniser:
     net = SFace()
     net.load_state_dict(dequantised(weights.load("sface")))
     return Recogniser(net, SFACE, torch.zeros(1) if mean is None else mean, device, flip=True)
+
+
+def widened(e: Recogniser) -> Recogniser:
+    """E with what its last layer is fed behind its feature (nets.sface); it shares the network of the one given."""
+    assert isinstance(e.net, SFace)
+    return Recogniser(WideSFace(e.net), e.alignment, torch.zeros(1), e.device, flip=True)
 
 
 def recogniser(

@@ -53,9 +53,9 @@ class Recogniser:
             mean: (D,) mean feature over training people; subtracted before normalising.
             flip: add the feature of the mirrored crop.
         """
-        self.alignment, self._flip = alignment, flip
+        self.alignment, self.device, self._flip = alignment, device, flip
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-        self._net = net.eval().requires_grad_(False)
+        self.net = net.eval().requires_grad_(False)
         self._mean = mean.to(device)
 
     def align(self, picture: np.ndarray, landmarks: np.ndarray, masked: bool = False) -> np.ndarray:
@@ -76,10 +76,10 @@ class Recogniser:
         Args:
             halved: where the mirrored crop counts, take its feature to be that of the crop, for half the work.
         """
-        features = self._net(crops)
+        features = self.net(crops)
         if not self._flip:
             return features
-        return 2 * features if halved else features + self._net(crops.flip(-1))
+        return 2 * features if halved else features + self.net(crops.flip(-1))
 
     def features(self, crops: Tensor) -> Tensor:
         """(N, 3, h, w) aligned crops in [-1, 1] -> (N, D) centred features of unit length."""
@@ -89,10 +89,10 @@ class Recogniser:
     def raw_of(self, picture: np.ndarray, landmarks: np.ndarray, masked: bool = False) -> np.ndarray:
         """(H, W, 3) uint8 and its landmarks in px -> (D,) float32 as the network gives it; `masked` as in align."""
         crop = image.to_float(self.align(picture, landmarks, masked))
-        return self.raw(crop.to(self._mean.device))[0].cpu().numpy()
+        return self.raw(crop.to(self.device))[0].cpu().numpy()
 
     @torch.inference_mode()
     def of(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 and its landmarks in px -> (D,) float32, centred, unit length."""
         crop = image.to_float(self.align(picture, landmarks))
-        return self.features(crop.to(self._mean.device))[0].cpu().numpy()
+        return self.features(crop.to(self.device))[0].cpu().numpy()

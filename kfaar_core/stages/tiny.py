@@ -124,6 +124,8 @@ def weights(name: str) -> dict[str, Tensor]:
         return {"rows": torch.randn(54, 1536, generator=seeded(12)) / 100}
     form, _, length = name.partition("_bits_")
     bits = int(length or 0)
+    if name == "identity":
+        return _identity()
     if name == "projector_hashed":
         return {
             **_drawn(lambda: HashedNet(DIMENSION, LOOK, HIDDEN), 9, prefix="net."),

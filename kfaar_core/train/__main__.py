@@ -1,6 +1,6 @@
 """Train what the `lab` preset carries:
 
-python -m kfaar_core.train {renders,recogniser,geometry,posture,floor,projector,kvfa,examples,ablation}
+python -m kfaar_core.train {renders,recogniser,geometry,posture,floor,identity,projector,kvfa,examples,ablation}
 
 `make weights` re-makes every weight of ours with them, in order. A command that trains prints its configuration, logs
 each loss with the time left, resumes after a kill, and writes a model card beside the weights.
@@ -187,6 +187,16 @@ def floor(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     state = {**fitted.identity, **floor_fit.directions_state(fitted.directions), **reader}
     found = floor_fit.report(reader, seen[~kept], posed.payload[~kept])
     _save(out / "floor.safetensors", {name: tensor.half() for name, tensor in state.items()}, training, found)
+
+
+@app.command()
+def identity(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
+    """Fit u of `hashed`: who a photo shows."""
+    lfw = locate(data, False)
+    road, unseen = Road(LAB_TRAINING, lfw), load_photos(lfw, "dev")
+    state = road.photo_identity
+    found = floor_fit.identity_report(state, road.features(unseen, "lfw-dev-wide", wide=True), unseen.people)
+    _save(out / "identity.safetensors", {name: tensor.float() for name, tensor in state.items()}, LAB_TRAINING, found)
 
 
 @app.command()

@@ -13,6 +13,8 @@ LIMITS: Mapping[str, str] = {
     "floor": f"Linear, in 32 dimensions: the form to be beaten, not one to protect anybody with. {FORMS}",
     "geometry": "Distilled from one teacher on LFW photos and generated faces; angles beyond 45 degrees, covered faces "
     "and open mouths are told less well. Not a medical or biometric measurement.",
+    "identity": "Linear: for E as committed alone. It was fitted on photos of LFW, where children and dark skin are "
+    "rare; two photos of such people may agree less well.",
     "judge": "A small network, distilled for the tables: that it does not recognise a virtual face does not mean that "
     "a stronger recogniser would not. Nothing may be trained against it.",
     "kvfa": f"For virtual faces by the committed P alone; of any other face its answer means nothing. {FORMS}",

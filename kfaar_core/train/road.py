@@ -20,7 +20,8 @@ from kfaar_core.losses.recogniser import recogniser_total
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import LEADING
 from kfaar_core.nets.reader_net import ReaderNet
-from kfaar_core.stages.assemble import encoder
+from kfaar_core.nets.sface import FEATURE
+from kfaar_core.stages.assemble import encoder, widened
 from kfaar_core.stages.face_view import FaceView
 from kfaar_core.stages.generate import OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
@@ -72,9 +73,16 @@ class Road:
     def _mixed(self) -> Renders:
         return load_renders("mixed", self.training.mixed_shards)
 
-    def features(self, faces: LabelledPhotos | Renders, name: str, masked: bool = False) -> np.ndarray:
-        """(N, D) float32 raw features of E; cached under `name`. `masked` as in Recogniser.align."""
-        return features(encoder(torch.device("cpu")), faces, name, masked)
+    def features(
+        self, faces: LabelledPhotos | Renders, name: str, masked: bool = False, wide: bool = False
+    ) -> np.ndarray:
+        """(N, D) float32 raw features of E; cached under `name`.
+
+        Args:
+            masked: as in Recogniser.align. wide: what E's last layer is fed behind them.
+        """
+        e = encoder(torch.device("cpu"))
+        return features(widened(e) if wide else e, faces, name, masked)
 
     @cached_property
     def _photo_features(self) -> np.ndarray:
@@ -89,8 +97,22 @@ class Road:
         """State of IdentityMap."""
         training = self.training
         return floor.identity_map(
-            self._photo_features, self._photos.people, training.code_dimension, training.reliable_shrink, reliable=True
+            self._photo_features, self._photos.people, training.code_dimension, training.reliable_shrink, reliable=1.0
         )
+
+    @cached_property
+    def photo_identity(self) -> dict[str, Tensor]:
+        """State of IdentityMap for `hashed` as it runs: of E and what its last layer is fed.
+
+        P learned with `identity`, and any u would serve it, since codes come from all directions. This one is turned
+        towards that, so that E, as it looks at photos, sees in a virtual face the code that the refinement put there,
+        and not a second one of its own.
+        """
+        seen, training = self.features(self._photos, "lfw-train-wide", wide=True), self.training
+        found = floor.balanced_map(
+            seen, FEATURE, self._photos.people, training.code_dimension, training.wide_shrink, training.wide_power
+        )
+        return floor.turned_towards(found, seen, IdentityMap(self.identity)(self._photo_features))
 
     @cached_property
     def people(self) -> People:

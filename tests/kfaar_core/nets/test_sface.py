@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kfaar_core.nets.sface import DOWN, WIDTHS, Bend, SFace, Unit, dequantised
+from kfaar_core.nets.sface import DOWN, FEATURE, WIDTHS, Bend, SFace, Unit, WideSFace, dequantised
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,16 @@ def test_the_scale_acts_on_channels_before_the_last_layer(net):
     doubled = net(x)
     net.scale.mul_(0.5)
     torch.testing.assert_close(doubled - net.last.bias, 2 * (whole - net.last.bias), rtol=1e-4, atol=1e-5)
+
+
+def test_the_wide_one_shows_what_the_last_layer_is_fed_behind_the_same_feature(net):
+    x = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    seen = WideSFace(net)(x)
+    torch.testing.assert_close(seen[:, :FEATURE], net(x))
+    fed: list[torch.Tensor] = []
+    with net.last.register_forward_pre_hook(lambda layer, given: fed.append(given[0])):
+        net(x)
+    torch.testing.assert_close(seen[:, FEATURE:], fed[0].reshape(2, WIDTHS[-1], -1).mean(dim=2))
 
 
 def test_a_bend_is_a_prelu_with_its_gradient():

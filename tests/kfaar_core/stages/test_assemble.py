@@ -116,7 +116,7 @@ def test_forms_on_offer_are_those_whose_weights_and_thresholds_are_all_there(mon
     monkeypatch.setattr(assembling.weights, "WEIGHTS", {name for form in FORM_WEIGHTS.values() for name in form})
     monkeypatch.setattr(assembling, "has_calibration", lambda preset, name: preset == "lab" and name in calibrated)
     assert available_projectors() == ("floor",)
-    present.update(("kvfa", "posture_rows"))
+    present.update(("kvfa", "identity", "posture_rows"))
     assert sorted(available_projectors()) == ["floor", "hashed"]
     present.update(FORM_WEIGHTS["bits"])
     assert sorted(available_projectors()) == ["floor", "hashed"]  # no thresholds yet

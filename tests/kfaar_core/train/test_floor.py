@@ -9,7 +9,16 @@ from kfaar_core.keys import UserKey
 from kfaar_core.stages.linear import LinearReader
 from kfaar_core.stages.project import FloorProjector, IdentityMap
 from kfaar_core.train.directions import PostureFit
-from kfaar_core.train.floor import directions, directions_state, fit_reader, identity_map, report
+from kfaar_core.train.floor import (
+    balanced_map,
+    directions,
+    directions_state,
+    fit_reader,
+    identity_map,
+    identity_report,
+    report,
+    turned_towards,
+)
 
 LATENT, POSTURE, FEATURE, D = 24, 3, 10, 4
 
@@ -152,6 +161,60 @@ def test_people_with_one_photo_are_no_hindrance(rng):
     joined = np.concatenate([features, features[::6] + 1])
     rows = identity_map(joined, np.concatenate([owners, 40 + np.arange(40)]), 3, 0.001)["identity.map"].numpy()
     assert np.isfinite(rows).all() and np.abs(rows[:, 3]).max() < 0.05 * np.abs(rows[:, :3]).max()
+
+
+def test_a_dimension_counts_the_more_the_more_reliable_it_is(rng):
+    """People differ by feature 1 three times as much as by feature 0 in the same light."""
+    owners = np.repeat(np.arange(60), 5)
+    means = rng.standard_normal((60, 2)) * (1, 3)
+    features = means[owners] + 0.5 * rng.standard_normal((300, 2))
+    weight = {
+        power: (
+            (features - features.mean(axis=0))
+            @ identity_map(features, owners, 2, 1e-6, power)["identity.map"].numpy().T
+        )
+        .std(axis=0)
+        .round(6)
+        for power in (0.0, 1.0, 2.0)
+    }
+    np.testing.assert_allclose(weight[0.0], 1)
+    assert 1 > weight[1.0][0] > weight[1.0][1] > 0.5  # the first dimension is the one that tells most
+    np.testing.assert_allclose(weight[2.0], weight[1.0] ** 2, rtol=1e-4)
+
+
+def test_no_part_counts_for_more_because_its_numbers_are_larger(rng):
+    features, owners = people(rng)
+    size = np.where(np.arange(8) < 3, 1000.0, 1.0)
+    plain, large = (
+        IdentityMap(balanced_map(seen, 3, owners, 3, 3.0, 2.0))(seen) for seen in (features, features * size)
+    )
+    np.testing.assert_allclose(plain @ plain.T, large @ large.T, atol=1e-9)
+    unbalanced = IdentityMap(identity_map(features * size, owners, 3, 3.0, 2.0))(features * size)
+    assert np.abs(unbalanced @ unbalanced.T - plain @ plain.T).max() > 0.1
+
+
+def test_a_map_turns_towards_another_and_keeps_its_cosines(rng):
+    """Of features that are turned and mirrored, the identity comes back."""
+    features = rng.standard_normal((50, 3))
+    turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    turn *= (1, 1, -np.sign(np.linalg.det(turn)))
+    state = {"identity.mean": torch.zeros(3), "identity.map": torch.from_numpy(turn)}
+    u = features / np.linalg.norm(features, axis=1, keepdims=True)
+    assert np.abs(IdentityMap(state)(features) - u).max() > 0.5
+    np.testing.assert_allclose(IdentityMap(turned_towards(state, features, u))(features), u, atol=1e-9)
+
+
+def test_the_report_of_u_is_of_pairs_of_photos():
+    """Of three people the third has one photo and is left out; each of the others agrees with themself by 0.6, 1."""
+    features = np.array([[1.0, 0], [0.6, 0.8], [-1, 0], [-1, 0], [0, 1]])
+    state = {"identity.mean": torch.zeros(2), "identity.map": torch.eye(2)}
+    found = identity_report(state, features, np.array([4, 4, 7, 7, 9]))
+    assert found == {
+        "dev_people": 2,
+        "two_photos_cosine_mean": pytest.approx(0.8),
+        "strangers_cosine_sd": pytest.approx(0.2),  # of -1 and -0.6
+        "auc": 1.0,
+    }
 
 
 def test_the_reader_reads_what_is_linear(rng):
