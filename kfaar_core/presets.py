@@ -16,14 +16,14 @@ from kfaar_core.errors import BadSetting
 class Descent:
     """How stages.refine moves a face; all chosen on 9 to 48 dev people. Prices stand beside 1 - cosine."""
 
-    steps: int = 28  # 0 leaves faces as the posture correction made them
+    steps: int = 26  # 0 leaves faces as the posture correction made them
     side: int = 128  # px of the picture that gradients go through; 64 px tell too little
-    measured: int = 7  # steps between two looks at the full picture
+    measured: int = 9  # steps between two looks at the full picture
     rate: float = 0.15  # of Adam, sds of a natural coordinate
     turn_rate: float = 0.02  # of Adam, units of a posture vector
     betas: tuple[float, float] = (0.8, 0.95)  # of Adam
     identity_price: float = 0.3  # of 1 - cosine of E's u with the code
-    alike_price: float = 1.0  # of the squared cosine of E's view with what all virtual faces share
+    alike_price: float = 1.5  # of the squared cosine of E's view with what all virtual faces share
     angle_price: float = 0.6  # of a squared gap of 10 degrees
     shape_price: float = 0.05  # of a squared gap of a whole blendshape
     move_price: float = 1.5e-4  # of a coordinate's squared move by one sd
