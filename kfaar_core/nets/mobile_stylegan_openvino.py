@@ -19,13 +19,17 @@ Node: TypeAlias = openvino.Node
 
 
 def synthesis_graph(state: Mapping[str, np.ndarray], side: int) -> openvino.Model:
-    """A graph w+ (1, 23, 512) float32 -> RGB (1, 3, side, side) float32 from the state of Synthesis.
+    """A graph w+ (1, 23, 512) and strength of the noise (1,), both float32 -> RGB (1, 3, side, side) float32.
+
+    The strength is 1. It is asked for because OpenVINO would join two constants that are added, noise and bias, to one
+    as large as what flows between layers: 480 MB in all, and slower.
 
     Args:
         state: names as in Synthesis.state_dict(), float32 arrays.
         side: 512 or 1024 px.
     """
     w_plus = ops.parameter([1, STYLES, 512], np.float32, name="w_plus")
+    strength = ops.parameter([1], np.float32, name="strength")
     styles = iter(range(STYLES))
 
     def constant(values: np.ndarray | float | list[float]) -> Node:
@@ -38,7 +42,7 @@ def synthesis_graph(state: Mapping[str, np.ndarray], side: int) -> openvino.Mode
         return ops.multiply(x, ops.reshape(scale, ops.constant(np.array([1, -1, 1, 1])), False))
 
     def activate(x: Node, bias: np.ndarray, noise: np.ndarray) -> Node:
-        x = ops.add(ops.add(x, constant(noise)), constant(bias[None, :, None, None]))
+        x = ops.add(ops.add(x, constant(bias[None, :, None, None])), ops.multiply(constant(noise), strength))
         return ops.prelu(x, constant([SLOPE]))
 
     def conv(x: Node, weight: np.ndarray, pad: int = 0) -> Node:
@@ -72,4 +76,4 @@ def synthesis_graph(state: Mapping[str, np.ndarray], side: int) -> openvino.Mode
     bands = 3 if side == 512 else 12
     x = conv(x, 0.5 * state["to_rgb.weight"][:bands])
     x = ops.add(x, constant(0.5 * state["to_rgb.bias"][None, :bands, None, None]))
-    return openvino.Model([x if side == 512 else inverse_haar(x, 12)], [w_plus], f"synthesis_{side}")
+    return openvino.Model([x if side == 512 else inverse_haar(x, 12)], [w_plus, strength], f"synthesis_{side}")

@@ -78,7 +78,8 @@ class OpenVinoGenerator:
 
     def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
         graph = self._compiled(side)
-        pictures = [graph([styles[None].numpy()])[0] for styles in w_plus.float()]
+        strength = np.ones(1, dtype=np.float32)
+        pictures = [graph([styles[None].numpy(), strength])[0] for styles in w_plus.float()]
         return torch.from_numpy(np.concatenate(pictures))
 
 
