@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE, ReaderNet
+from kfaar_core.nets.sface import FEATURE
 from kfaar_core.stages.face_view import FaceView
+from kfaar_core.stages.project import IdentityMap
 from kfaar_core.stages.recognise import reader_net
 from kfaar_core.train import kvfa, road
 from kfaar_core.train.road import Road, joined
@@ -71,3 +74,25 @@ def test_the_lesson_in_styles_keeps_renders_back_and_writes_f_with_its_mean_face
     net = reader_net(load_file(tmp_path / "net.safetensors"))
     assert net.last.out_features == kvfa.STYLES
     torch.testing.assert_close(net.mean_shape, torch.from_numpy(MEAN).float())
+
+
+def test_u_of_photos_looks_at_both_parts_and_lies_near_the_u_that_p_learned_with(
+    rng, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Who somebody is stands in the first five numbers of E, less well, and in five behind E, better."""
+    people = np.repeat(np.arange(80), 4)
+    who = rng.standard_normal((80, 5))[people]
+    narrow, behind = rng.standard_normal((2, 320, FEATURE))
+    narrow[:, :5] = 3 * who + rng.standard_normal((320, 5))
+    behind[:, :5] = 3 * who + 0.3 * rng.standard_normal((320, 5))
+    seen = {"lfw-train": narrow, "lfw-train-wide": np.concatenate([narrow, behind], axis=1)}
+    monkeypatch.setattr(Road, "_photos", SimpleNamespace(people=people))
+    monkeypatch.setattr(Road, "features", lambda self, faces, name, wide=False: seen[name])
+    made = Road(replace(LAB_TRAINING, code_dimension=5), tmp_path)
+    learned, photos = IdentityMap(made.identity)(narrow), IdentityMap(made.photo_identity)(seen["lfw-train-wide"])
+    assert np.mean(np.sum(learned * photos, axis=1)) > 0.8
+
+    def agreement(u: np.ndarray) -> float:
+        return float(np.mean(np.sum(u[::4] * u[1::4], axis=1)))
+
+    assert agreement(photos) > agreement(learned) + 0.02
