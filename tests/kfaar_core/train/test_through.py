@@ -109,7 +109,7 @@ class World:
 
     def frozen(self) -> Iterator[nn.Parameter]:
         yield from self.camera.generator.synthesis.parameters()
-        yield from self.encoder._net.parameters()
+        yield from self.encoder.net.parameters()
         yield from self.reader.parameters()
         yield self.camera.geometry.weight  # type: ignore[attr-defined]
 
