@@ -233,11 +233,14 @@ class AnonymisationServer:
                 stages.judge.of(photo.pixels, seen.landmarks) @ stages.judge.of(upright, after.landmarks * side)
             )
             distance = look_distance(seen.crop.picture, upright)
-            virtual, reading = Photo(portrait), None
+            virtual, reading, keyless = Photo(portrait), None, None
             found = stages.detector.faces(virtual)
             if found and code is not None and stages.preset.descent.steps:
                 sight = stages.sight(portrait, stages.landmarks(virtual, found[0]))
-                reading = verdict(stages.recogniser, sight, feature, key, stages.kvfa_threshold_for(key))
+                reading, keyless = (
+                    verdict(stages.recogniser, sight, feature, asked, stages.kvfa_threshold_for(asked))
+                    for asked in (key, None)
+                )
         seconds = {**clock.seconds, "detect": clock.seconds["detect"] + detect_s}
         return VirtualFace(
             picture=answer,
@@ -257,6 +260,7 @@ class AnonymisationServer:
             rekeyed=0,
             seconds=seconds,
             reading=reading,
+            keyless=keyless,
             warnings=photo.notes,
         )
 
@@ -286,14 +290,16 @@ class AnonymisationServer:
 
 
 def flaw(answer: VirtualFace, preset: Preset) -> str | None:
-    """What is wrong with a virtual face, if anything is: no face to see, too close to the photo (Section VI-C-2), or
-    not read by KVFA although it was refined to be."""
+    """What is wrong with a virtual face, if anything is: no face to see, too close to the photo (Section VI-C-2), not
+    read by KVFA although it was refined to be, or read without a key."""
     if not answer.detected:
         return "no face can be made out in the virtual picture"
     if not answer.anonymous or answer.look_distance < preset.look_min:
         return "the virtual face is close to the photo"
     if answer.reading is not None and not answer.reading.same_person:
         return "the key does not read the original identity from the virtual face"
+    if answer.keyless is not None and answer.keyless.same_person:
+        return "the original identity can be read from the virtual face without a key"
     return None
 
 

@@ -56,6 +56,7 @@ class Preset:
     # recognise
     match_threshold: float = 0.7  # accept when cosine >= this; the paper's          [paper, V-C]
     threshold_in_force: str = "dev"  # dev: the calibrated one; paper: match_threshold    [dev]
+    whole_share: float = 0.3  # in `hashed`, of the code as E sees it in the whole picture, beside h [dev]
     # edge cases (VI-C-2)
     rekey_tries: int = 3  # keys tried at most when a virtual face comes too close   [design]
     look_min: float = 0.12  # perceptual distance of x and x_v below which they look alike  [dev]

@@ -80,6 +80,7 @@ class VirtualFace:
     rekeyed: int  # how many keys were passed over: their face was none, unread or too close to the photo
     seconds: Mapping[str, float]  # stage -> seconds
     reading: Verdict | None = None  # KVFA's of x_v with the key, where the face was refined to be read
+    keyless: Verdict | None = None  # and its verdict without one, which must not be the same person
     warnings: tuple[str, ...] = ()
 
 

@@ -37,8 +37,8 @@ Arrays = Mapping[str, np.ndarray]
 VERSION = 4  # of the code that looks; a change of what it sees takes the next number, and old entries are not read
 LOOKERS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "judge")  # see any photo
 LOOKING = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")  # fields of a preset that they follow
-# A look depends on no threshold, and the looks of an evaluation never take a later key.
-UNRELATED = ("match_threshold", "threshold_in_force", "rekey_tries", "look_min", "tries_per_hour")
+# A look depends neither on how it is read nor on a threshold, and the looks of an evaluation never take a later key.
+UNRELATED = ("match_threshold", "threshold_in_force", "whole_share", "rekey_tries", "look_min", "tries_per_hour")
 
 
 @dataclass(frozen=True)

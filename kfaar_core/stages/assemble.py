@@ -167,8 +167,9 @@ def form_of(
     encoder: Recogniser,
     generator: Generator,
     device: torch.device,
+    whole_share: float,
 ) -> Form:
-    """One of PROJECTORS; `load` gives the weights of a name in the registry."""
+    """One of PROJECTORS; `load` gives the weights of a name in the registry, `whole_share` is the preset's."""
     if name == "floor":
         return floor_form(load("floor"))
     hashed = load("projector_hashed")
@@ -184,7 +185,7 @@ def form_of(
         return Form(
             identity,
             HashedProjector(hashed, identity),
-            KeyedRecogniser(identity, h),
+            KeyedRecogniser(identity, h, learned, whole_share),
             reader,
             aims=Aims(seen, learned, likeness, space, load("posture_rows")["rows"]),
         )
@@ -218,7 +219,7 @@ def assemble(
     check_projector(preset.projector)
     if preset.name == "tiny":
         boxes = tiny.boxes(preset, device)
-        form = form_of(preset.projector, tiny.weights, boxes[2], boxes[4], device)
+        form = form_of(preset.projector, tiny.weights, boxes[2], boxes[4], device, preset.whole_share)
         return _joined(preset, device, *boxes, form, None, Calibration.tiny(), {}, photos=boxes[2])
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
@@ -227,7 +228,7 @@ def assemble(
     else:
         generator = OpenVinoGenerator(generator_state, preset.precision, threads)
     e = encoder(device)
-    form = form_of(preset.projector, weights.load, e, generator, device)
+    form = form_of(preset.projector, weights.load, e, generator, device, preset.whole_share)
     small = None
     if form.aims and preset.descent.steps:
         halves = preset.precision == "bf16" and runtime.has_bfloat16(device)

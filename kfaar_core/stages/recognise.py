@@ -82,12 +82,16 @@ class Identifier(Protocol):
 class KeyedRecogniser:
     """I of the floor and of `hashed`: I(x) = u, and I(x_v, k) = O_k^T h, the code of x_v turned back by the key."""
 
-    def __init__(self, identity: IdentityMap, reader: LinearReader) -> None:
+    def __init__(
+        self, identity: IdentityMap, reader: LinearReader, whole: LinearReader | None = None, share: float = 0.0
+    ) -> None:
         """
         Args:
-            reader: h; it weighs what E and F see by how well each tells the code.
+            reader: h; it weighs what E and F see of the face by how well each tells the code.
+            whole: the code as E sees it in the whole picture. Its errors are partly others, so that both tell more.
+            share: its weight beside h, for which it must stay small: the surrounding is no part of the face.
         """
-        self._identity, self._reader = identity, reader
+        self._identity, self._reader, self._whole, self._share = identity, reader, whole, share
 
     @property
     def dimension(self) -> int:
@@ -104,7 +108,8 @@ class KeyedRecogniser:
         return np.stack([self.original(sight), self._payload(sight)])
 
     def _payload(self, sight: np.ndarray) -> np.ndarray:
-        return self._reader(sight)
+        read = self._reader(sight)
+        return read if self._whole is None else unit(read + self._share * self._whole(sight))
 
 
 class BitsRecogniser:

@@ -314,6 +314,26 @@ def test_a_refined_face_that_its_key_does_not_read_takes_the_next_key(tiny, phot
     assert quick.reading is None and quick.warnings == ()
 
 
+def test_a_refined_face_that_is_read_without_a_key_takes_the_next_one(tiny, photo):
+    """The threshold is what the key-less reading of one key's face just reaches, and those of the next do not."""
+    refined = replace(tiny.preset, projector="hashed", descent=Descent(steps=1), look_min=0.0)
+    stages = replace(never_close(pipeline.load(replace(refined, descent=Descent(steps=0)))), preset=refined)
+    key, found = KEY, []
+    for _ in range(40):
+        answer = AnonymisationServer(stages).anonymise(photo, key)
+        found.append((key, answer.reading.cosine, answer.keyless.cosine))
+        key = key.next()
+    start = next(i for i in range(39) if found[i][1] > found[i][2] > found[i + 1][2] and found[i + 1][1] > found[i][2])
+    key, _, threshold = found[start]
+    server = AnonymisationServer(replace(stages, calibration=replace(stages.calibration, kvfa_dev=threshold)))
+    kept = server.anonymise(photo, key)
+    assert kept.reading.same_person and kept.keyless.same_person and not kept.keyless.key_used
+    said = "the original identity can be read from the virtual face without a key"
+    assert kept.warnings == (f"{said}; take the next key",)
+    moved = server.anonymise(photo, key, rekey=3)
+    assert moved.rekeyed == 1 and moved.key == found[start + 1][0] and not moved.keyless.same_person
+
+
 def test_what_the_server_reads_is_what_kvfa_reads(tiny, photo):
     refined = replace(tiny.preset, projector="hashed", descent=Descent(steps=1))
     stages = replace(pipeline.load(replace(refined, descent=Descent(steps=0))), preset=refined)
@@ -321,6 +341,10 @@ def test_what_the_server_reads_is_what_kvfa_reads(tiny, photo):
     verdict = AuthenticationServer(stages).readout(Photo(answer.portrait), photo).with_key(KEY)
     assert answer.reading.cosine == pytest.approx(verdict.cosine, abs=1e-6)
     assert answer.reading.threshold == verdict.threshold
+    without = AuthenticationServer(stages).readout(Photo(answer.portrait), photo).without_key()
+    assert (
+        answer.keyless.cosine == pytest.approx(without.cosine, abs=1e-6) and without.compared in answer.keyless.compared
+    )
 
 
 # ---- what remains

@@ -93,7 +93,7 @@ def test_a_form_loads_the_weights_that_are_named_for_it_and_no_others(tiny, proj
         asked.append(name)
         return tiny_stages.weights(name)
 
-    form_of(projector, load, tiny.encoder, tiny.generator, tiny.device)
+    form_of(projector, load, tiny.encoder, tiny.generator, tiny.device, 0.3)
     assert sorted(asked) == sorted(FORM_WEIGHTS[projector])
 
 

@@ -125,6 +125,25 @@ def hashed(rng) -> KeyedRecogniser:
     )
 
 
+def test_what_e_sees_of_the_whole_picture_counts_by_its_share(hashed, rng):
+    """E's view and h's are two readings of one code with errors that have nothing to do with each other."""
+    eye = LinearReader({"whole.mean": torch.zeros(CODE), "whole.map": torch.eye(CODE)}, "whole")
+    rows = np.concatenate([np.zeros((CODE, STYLES)), np.eye(CODE)], axis=1)
+    h = {"code.mean": torch.zeros(rows.shape[1]), "code.map": torch.from_numpy(rows)}
+    identity = IdentityMap({"identity.mean": torch.zeros(CODE), "identity.map": torch.eye(CODE)})
+    u = unit(rng.standard_normal((50, CODE)))
+    code = u @ rotation_of(RIGHT, CODE).T
+    views = [unit(code + 0.1 * rng.standard_normal(code.shape)) for _ in range(2)]
+    seen, cosines = sights(*views), {}
+    for share in (0.0, 0.5, 1.0, 100.0):
+        found = KeyedRecogniser(identity, LinearReader(h, "code", first=CODE), eye, share).virtual(seen, RIGHT)
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
+        cosines[share] = float(np.mean(np.sum(found * u, axis=1)))
+    alone = [float(np.mean(np.sum(view * code, axis=1))) for view in views]
+    assert cosines[0.0] == pytest.approx(alone[1]) and cosines[100.0] == pytest.approx(alone[0], abs=0.01)
+    assert cosines[1.0] > cosines[0.5] > max(alone) + 0.02
+
+
 def test_a_code_that_is_read_exactly_gives_the_identity_back_exactly(hashed, rng):
     photo = sights(rng.standard_normal((3, WIDE)), rng.standard_normal((3, CODE)))
     u = hashed.original(photo)
