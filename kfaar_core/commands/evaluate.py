@@ -17,6 +17,7 @@ from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
 
 TABLES = "VI, VII, thresholds, recognisers, anonymity, posture, keys, robustness or mask"
 DATA = "photos of people; `synthetic` is people who do not exist"
+TWICE = "so many people only in scenario 1 of Table VII, which anonymises twice"
 PRECISION = "bf16, the preset's, or f32: slower, and scores that are nearly the same on every CPU"
 ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.json", help="a file that evaluate wrote")]
 ResultFiles = Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="files that evaluate wrote")]
@@ -35,6 +36,7 @@ def evaluate(
     trials: Annotated[int, typer.Option("--trials", min=1, metavar="KEYS", help="keys that everyone shares")] = TRIALS,
     threads: Threads = 0,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="processes, one core each; with 1, --threads counts")] = 1,
+    twice: Annotated[int | None, typer.Option("--twice", min=1, metavar="PEOPLE", help=TWICE)] = None,
     as_json: Json = False,
 ) -> None:
     """Measure one table on photos of people. A run that was stopped goes on where it was."""
@@ -61,6 +63,7 @@ def evaluate(
             precision=precision,
             trials=trials,
             jobs=jobs,
+            twice=twice,
             threads=threads,
             progress=progress,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import numpy as np
 
@@ -15,17 +15,26 @@ from kfaar_core.stages.assemble import Stages
 
 
 def authentication(
-    laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int, names: Sequence[str]
+    laboratory: Laboratory,
+    people: Sequence[pairs.Person],
+    key_mode: str,
+    trials: int,
+    names: Sequence[str],
+    twice: int | None = None,
 ) -> tuple[list[Scores], dict[str, int]]:
     """The named populations, and what failed how often.
 
     With shared keys everyone takes part in so many trials, each with one key; with own keys there is one trial.
+
+    Args:
+        twice: only so many people, the first ones, take part in scenario 1, which anonymises twice; None: all.
     """
     rounds = rounds_of(key_mode, trials)
     values: dict[str, list[tuple[float | None, int]]] = {name: [] for name in names}
     failures = {"no face in the virtual picture": 0, "no face in a photo": 0}
     scenario_1 = populations.scenario(1, populations.SAME) in values
-    fill(laboratory, requests(laboratory, people, key_mode, rounds, scenario_1))
+    again_of = {person.number for person in people[:twice]} if scenario_1 else set()
+    fill(laboratory, requests(laboratory, people, key_mode, rounds, again_of))
     for trial in range(rounds):
         neighbours = pairs.impostors(tuple(people), trial, seed=laboratory.seed)
         for place, person in enumerate(people):
@@ -33,14 +42,15 @@ def authentication(
             seen = laboratory.virtual(person.photos[0], purpose)
             failures["no face in the virtual picture"] += seen is None
             # Scenario 1 anonymises twice; one trial of it keeps a run short.
-            again = laboratory.regenerated(person.photos[0], purpose) if scenario_1 and trial == 0 else None
+            regenerates = trial == 0 and person.number in again_of
+            again = laboratory.regenerated(person.photos[0], purpose) if regenerates else None
             photos = zip((populations.SAME, populations.OTHER), person.photos, strict=False)
             compared = {photo: laboratory.real(index) for photo, index in photos}
             failures["no face in a photo"] += sum(real is None for real in compared.values())
             compared[populations.STRANGER] = laboratory.real(int(neighbours.probes[place]))
             for photo, real in compared.items():
                 found = keyed_scores(laboratory, seen, real, purpose, person.number)
-                if trial == 0:
+                if regenerates:
                     found[1] = float(real.judge @ again.judge) if real is not None and again is not None else None
                 for number, cosine in found.items():
                     name = populations.scenario(number, photo)
@@ -60,16 +70,16 @@ def purpose_of(key_mode: str, trial: int, person: pairs.Person) -> str:
 
 
 def requests(
-    laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, rounds: int, scenario_1: bool
+    laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, rounds: int, again_of: Container[int]
 ) -> Iterator[Request]:
-    """Every look that the populations are made from."""
+    """Every look that the populations are made from; `again_of` are the people of scenario 1."""
     bits = laboratory.stages.preset.key_bits
     for person in people:
         yield from map(Real, person.photos)
         for trial in range(rounds):
             purpose = purpose_of(key_mode, trial, person)
             yield Virtual(person.photos[0], purpose, bits)
-            if scenario_1 and trial == 0:
+            if trial == 0 and person.number in again_of:
                 yield Virtual(person.photos[0], purpose, bits, rounds=2)
 
 

@@ -55,6 +55,7 @@ def run(
     threads: int = 0,
     jobs: int = 1,
     seed: int = 0,
+    twice: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Run one table and write its files into `out`; answers the file to read first.
@@ -68,6 +69,7 @@ def run(
         key_bits: length of the keys; None takes the preset's. Results of another length go to `out`/<bits>-bit.
         precision: one of PRECISIONS; None takes the preset's.
         jobs: processes that make and look at faces.
+        twice: people at most in scenario 1 of Table VII, which anonymises twice; None takes all.
     Raises:
         BadSetting: an unknown table, key mode or precision. BadKey: a length that the projector does not know.
         DataMissing: no data.
@@ -97,16 +99,22 @@ def run(
         return write_table(stem, ROWS[table](laboratory, people, key_mode, trials))
     path = stem.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_result(path, result(laboratory, people, table, key_mode, trials, command), force=True)
+    save_result(path, result(laboratory, people, table, key_mode, trials, command, twice), force=True)
     return path
 
 
 def result(
-    laboratory: Laboratory, people: Sequence[pairs.Person], table: str, key_mode: str, trials: int, command: str
+    laboratory: Laboratory,
+    people: Sequence[pairs.Person],
+    table: str,
+    key_mode: str,
+    trials: int,
+    command: str,
+    twice: int | None = None,
 ) -> Result:
     """Everything that Table VI or VII is made from."""
     names = populations.kept_for(table)
-    scores, failures = authentication(laboratory, people, key_mode, trials, names)
+    scores, failures = authentication(laboratory, people, key_mode, trials, names, twice)
     stages = laboratory.stages
     return Result(
         table=table,

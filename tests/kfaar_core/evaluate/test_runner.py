@@ -114,6 +114,19 @@ def test_a_face_that_is_not_found_counts_as_failed(laboratory, people):
     assert [(len(entry.values), entry.failed) for entry in scores] == [(0, len(people))] * 3
 
 
+def test_scenario_1_can_be_of_fewer_people_and_all_else_stays(laboratory, people):
+    names = populations.names_for("VII")
+    whole, some = (
+        {entry.name: entry for entry in authentication(laboratory, people, populations.SHARED, 2, names, twice)[0]}
+        for twice in (None, 2)
+    )
+    for name, entry in whole.items():
+        first = name.startswith("scenario 1")
+        kept = np.isin(entry.people, [person.number for person in people[:2]]) if first else slice(None)
+        np.testing.assert_array_equal(some[name].values, entry.values[kept])
+        assert (len(some[name].values) < len(entry.values)) == first and some[name].failed == 0
+
+
 @pytest.mark.parametrize("form", ["hashed", "bits"])
 def test_the_trained_forms_are_measured_alike(run, monkeypatch, form):
     monkeypatch.setattr(keys, "KEYS", 50)
