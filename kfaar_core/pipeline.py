@@ -237,10 +237,8 @@ class AnonymisationServer:
             found = stages.detector.faces(virtual)
             if found and code is not None and stages.preset.descent.steps:
                 sight = stages.sight(portrait, stages.landmarks(virtual, found[0]))
-                reading, keyless = (
-                    verdict(stages.recogniser, sight, feature, asked, stages.kvfa_threshold_for(asked))
-                    for asked in (key, None)
-                )
+                readout = Readout(stages.recogniser, stages.kvfa_threshold_for, sight, feature)
+                reading, keyless = readout.with_key(key), readout.without_key()
         seconds = {**clock.seconds, "detect": clock.seconds["detect"] + detect_s}
         return VirtualFace(
             picture=answer,

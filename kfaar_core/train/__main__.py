@@ -196,6 +196,8 @@ def identity(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     road, unseen = Road(LAB_TRAINING, lfw), load_photos(lfw, "dev")
     state = road.photo_identity
     found = floor_fit.identity_report(state, road.features(unseen, "lfw-dev-wide", wide=True), unseen.people)
+    alone = floor_fit.identity_report(road.identity, road.features(unseen, "lfw-dev"), unseen.people)
+    found |= {f"of_e_alone_{name}": value for name, value in alone.items()}  # what P learned with
     _save(out / "identity.safetensors", {name: tensor.float() for name, tensor in state.items()}, LAB_TRAINING, found)
 
 

@@ -19,9 +19,10 @@ SCORES = Path(__file__).resolve().parents[3] / "assets" / "scores"
 # In float32, since each CPU rounds bfloat16 in its own way: there two machines differed by 0.16 at most and by 0.031 on
 # average, over these trials of the floor. In float32 one machine with and without AVX-512 differs by 0.012 and 0.003,
 # with refined faces by 0.041 and 0.018, and by 0.094 and 0.032 where the generator's sums were taken in another order;
-# with the same instructions the scores are the same to the last digit. Other weights are away by tenths on average.
-EACH = 0.15
-MEAN = 0.05
+# with the same instructions the scores are the same to the last digit. The weights of commit 3119017 are away by 0.31
+# and 0.12 (strangers), 0.28 and 0.10 (another photo), 0.12 and 0.04 (the same photo).
+EACH = 0.11
+MEAN = 0.035
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]  # minutes of one core: the faces of hashed are refined
 
