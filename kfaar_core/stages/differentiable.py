@@ -17,6 +17,7 @@ from kfaar_core.stages.encode import GREY, Recogniser
 from kfaar_core.stages.face_view import FRAME, UPRIGHT, MeanFace
 
 LEVEL = GREY / 127.5 - 1
+FINE = 128  # px: what is no larger has no detail that a crop of a face is too coarse for, and is not shrunk first
 
 
 def similarity(source: np.ndarray, target: Tensor) -> Tensor:
@@ -53,15 +54,21 @@ def warp(pictures: Tensor, to_source: Tensor, size: tuple[int, int]) -> Tensor:
     of_unit = np.array([[size[0] / 2, 0, size[0] / 2], [0, size[1] / 2, size[1] / 2], [0, 0, 1]])
     before, after = (torch.from_numpy(matrix).to(to_source) for matrix in (to_unit, of_unit))
     theta = (before @ to_source @ after)[:, :2].to(pictures.dtype)
-    turned = []
+
+    def turned(some: Tensor, ways: Tensor) -> Tensor:
+        grid = functional.affine_grid(ways, [len(ways), 3, size[1], size[0]], align_corners=False)
+        return functional.grid_sample(some, grid, "bicubic", "border", align_corners=False)
+
+    if max(height, width) <= FINE:
+        return turned(pictures, theta)
+    whole = []
     for picture, matrix, way in zip(pictures.split(1), to_source, theta.split(1), strict=True):
         shrink = torch.linalg.det(matrix.detach()[:2, :2]).abs().sqrt()  # first, so that nothing aliases
         scale = max(1.0, float(shrink))
         small = (round(height / scale), round(width / scale))
         picture = functional.interpolate(picture, size=small, mode="bicubic", align_corners=False, antialias=True)
-        grid = functional.affine_grid(way, [1, 3, size[1], size[0]], align_corners=False)
-        turned.append(functional.grid_sample(picture, grid, "bicubic", "border", align_corners=False))
-    return torch.cat(turned)
+        whole.append(turned(picture, way))
+    return torch.cat(whole)
 
 
 def crops(pictures: Tensor, landmarks: Tensor, encoder: Recogniser) -> Tensor:

@@ -43,7 +43,8 @@ class Camera:
 
     generator: LiveGenerator
     geometry: GeometryReader  # on the same device
-    part: int = 16  # faces at a time: the backward pass holds the activations of so many
+    part: int = 64  # faces at a time: the backward pass holds the activations of so many, 160 MB each
+    side: int = 128  # px of the picture, as the refinement has it; a tenth of the work of 512
 
     def look(self, w: Tensor, by: Look) -> Tensor:
         """(N, 3, 512) on the CPU -> (N, D) float32 on the CPU; gradients go through.
@@ -52,17 +53,15 @@ class Camera:
         """
 
         def seen(part: Tensor) -> Tensor:
-            pictures = self.generator.render(w_plus(part)).float().clamp(-1, 1)
-            return by(pictures, self.landmarks(pictures)).float().cpu()
+            pictures = self.generator.render(w_plus(part), self.side).float().clamp(-1, 1)
+            # From here on in float32: in half precision a landmark is off by half a pixel, and so is the crop.
+            with torch.autocast(pictures.device.type, enabled=False):
+                landmarks = to_pixels(self.geometry.measure(pictures).landmarks, pictures.shape[-1])
+                return by(pictures, landmarks).cpu()
 
         parts = w.split(self.part)
         # Nothing is drawn at random in a part.
         return torch.cat([checkpoint(seen, part, use_reentrant=False, preserve_rng_state=False) for part in parts])
-
-    def landmarks(self, pictures: Tensor) -> Tensor:
-        """(N, 3, S, S) in [-1, 1] -> (N, 478, 2) px, in float32 throughout: half precision would lose half a pixel."""
-        with torch.autocast(pictures.device.type, enabled=False):
-            return to_pixels(self.geometry.measure(pictures).landmarks, pictures.shape[-1])
 
 
 class LiveFeatures:

@@ -9,13 +9,15 @@ from torch import Tensor
 
 from kfaar_core import image
 from kfaar_core.stages import detect
-from kfaar_core.stages.differentiable import Sight, crops, face_alone, five_points, similarity, view
+from kfaar_core.stages.differentiable import FINE, Sight, crops, face_alone, five_points, similarity, view, warp
 from kfaar_core.stages.encode import GREY, JUDGE, SFACE, Recogniser
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.tiny import TinyGeometry
 
 SIDE = 256
 FACE = torch.from_numpy((TinyGeometry().points[:, :2] + 0.5) * SIDE / 2).float()[None]  # (1, 478, 2) px, in the middle
+
+UNIT = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])  # corners
 
 
 def scene(shift: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,6 +68,22 @@ def test_the_placement_is_that_of_run_time():
     np.testing.assert_allclose(found[:, :2].numpy(), expected, atol=1e-12)
     assert (found[:, 2] == torch.tensor([0.0, 0.0, 1.0])).all()
     np.testing.assert_allclose(five_points(FACE)[0].numpy(), detect.five_points(FACE[0].numpy()), atol=1e-4)
+
+
+def test_small_pictures_are_warped_together_as_run_time_warps_each():
+    rng = np.random.default_rng(1)
+    soft = torch.nn.functional.interpolate(
+        torch.from_numpy(rng.uniform(-1, 1, (3, 3, 8, 8))), size=FINE, mode="bicubic"
+    )
+    pictures = soft.float().clamp(-1, 1)
+    ways = np.stack([image.similarity(UNIT, 0.7 * FINE * UNIT + 20 + 3 * i + rng.normal(size=2)) for i in range(3)])
+    whole = torch.from_numpy(np.concatenate([ways, np.broadcast_to([[[0, 0, 1.0]]], (3, 1, 3))], axis=1))
+    found = warp(pictures, whole @ torch.diag(torch.tensor([1 / 90, 1 / 90, 1.0])).double(), (90, 90))
+    for one, picture, way in zip(found, pictures, ways, strict=True):
+        scaled = way @ np.diag([1 / 90, 1 / 90, 1.0])
+        expected = image.warp(image.to_uint8(picture[None])[0], scaled, (90, 90))
+        off = np.abs((one.permute(1, 2, 0).numpy() + 1) * 127.5 - expected)
+        assert np.median(off) < 1 and np.quantile(off, 0.99) < 6
 
 
 def test_a_masked_crop_is_that_of_run_time():

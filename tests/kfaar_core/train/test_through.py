@@ -19,11 +19,11 @@ from kfaar_core.nets.geometry_net import Geometry
 from kfaar_core.nets.projector_net import BitsNet
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.stages import assemble
-from kfaar_core.stages.differentiable import Sight, crops, view
+from kfaar_core.stages.differentiable import Sight, crops, five_points, similarity, view
 from kfaar_core.stages.encode import SFACE, Recogniser
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.generate import part
-from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.stages.geometry import GeometryReader, to_pixels
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.recognise import FaceReader, reader_net
 from kfaar_core.stages.tiny import TinyGeometry
@@ -159,6 +159,20 @@ def test_parts_do_not_show():
     torch.testing.assert_close(*gradients)
 
 
+def test_a_face_is_placed_in_full_precision_where_networks_run_in_half():
+    world, placed = World(), []
+
+    def by(pictures: Tensor, landmarks: Tensor) -> Tensor:
+        placed.append((pictures, similarity(SFACE.template, five_points(landmarks))))
+        return landmarks.flatten(1)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        world.camera.look(torch.randn(3, 3, 512), by)
+    ((pictures, found),) = placed
+    landmarks = to_pixels(world.camera.geometry.measure(pictures).landmarks, pictures.shape[-1])
+    torch.testing.assert_close(found, similarity(SFACE.template, five_points(landmarks)))
+
+
 QUICK = replace(LAB_TRAINING, projector_steps=2, projector_batch=4, projector_keys=2)
 
 
@@ -210,7 +224,9 @@ def test_a_killed_lesson_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def camera() -> Camera:
-    return Camera(LiveGenerator(weights.load("mobile_stylegan"), CPU), GeometryReader(weights.load("geometry"), CPU))
+    generator = LiveGenerator(weights.load("mobile_stylegan"), CPU)
+    geometry = GeometryReader(weights.load("geometry"), CPU)
+    return Camera(generator, geometry, side=512)
 
 
 @pytest.fixture(scope="module")
