@@ -33,7 +33,6 @@ ABLATIONS = (  # title, glob of the files of `train ablation`
     ("HPVFG without one loss (Table IX)", "lab-hashed-*-ix-*.json"),
     ("KVFA of bits without some losses (Table X)", "lab-bits-*-x.json"),
 )
-EARLIER = "Run before E was exchanged (commit 92237e6): with dlib's network as E, d = 48 and without the term `seen`."
 NAMES = (  # numbers that differ between the forms leave the names, so that rows meet
     (re.compile(r"threshold -?[\d.]+ \((paper|dev)[^)]*\)"), r"\1's threshold"),
     (re.compile(r"threshold -?[\d.]+ \(in force\)"), "threshold in force"),
@@ -68,7 +67,7 @@ def ablation(title: str, path: Path) -> str:
     variants = list(dict.fromkeys(variant for row in cells.values() for variant in row))
     lines = [[figure, *(row.get(variant, "-") for variant in variants)] for figure, row in cells.items()]
     below = f"Below the figure, how much larger it is than with {variants[0]}, on the same trials."
-    return f"## {title}\n\nOn {table.about}. {below} {EARLIER}\n\n{markdown(['figure', *variants], lines)}\n"
+    return f"## {title}\n\nOn {table.about}. {below}\n\n{markdown(['figure', *variants], lines)}\n"
 
 
 def section(folder: Path, title: str, table: str, mode: str, data: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +97,13 @@ def test_an_unusable_face_is_refused_in_a_sentence(found, sentence):
     assert str(error.value) == sentence
 
 
-def test_a_box_that_only_touches_the_border_is_usable():
-    check_usable(face(-2, 10, 40), PHOTO, TINY)  # 95 % inside, all points inside
+def test_a_box_that_reaches_beyond_the_border_is_usable_as_long_as_all_points_are_inside():
+    check_usable(face(-2, 10, 40), PHOTO, TINY)  # 95 % inside
+    near = face(-14, 10, 50)  # 72 %: boxes of faces that fill a picture reach too far
+    points = np.maximum(near.points, (1, 0))
+    check_usable(replace(near, points=points), PHOTO, TINY)
+    with pytest.raises(NoFaceFound, match="border"):
+        check_usable(replace(near, points=points - (2, 0)), PHOTO, TINY)
     check_usable(face(70, 50, 12), PHOTO, TINY)  # exactly the smallest size
 
 
