@@ -197,7 +197,7 @@ def table_ix(
     about = (
         f"{laboratory.data.name}, {len(people)} test people, 2 photos each, {keys} keys shared by all, {seeds} seeds; "
         f"projector hashed, taught by {len(bench.people.pairs)} training people with two photos or more in "
-        f"{training.projector_steps} steps a variant; our own terms `read` and `natural` stay in all of them; "
+        f"{training.projector_steps} steps a variant; our own terms `read`, `seen` and `natural` stay in all of them; "
         f"different: judge's cosine below {threshold:.3f} (FMR 1 %)"
     )
     return Table("IX", "Each loss of HPVFG left out", about, rows("IX", named, laboratory.data.name, training.seed))
