@@ -42,6 +42,7 @@ from kfaar_core.train import posture as posture_fit
 from kfaar_core.train import projector as projector_fit
 from kfaar_core.train import recogniser as recogniser_fit
 from kfaar_core.train.examples import write_examples
+from kfaar_core.train.identity import identity_report
 from kfaar_core.train.limits import limits_of
 from kfaar_core.train.live import LiveRoad
 from kfaar_core.train.loop import Plan
@@ -195,8 +196,8 @@ def identity(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     lfw = locate(data, False)
     road, unseen = Road(LAB_TRAINING, lfw), load_photos(lfw, "dev")
     state = road.photo_identity
-    found = floor_fit.identity_report(state, road.features(unseen, "lfw-dev-wide", wide=True), unseen.people)
-    alone = floor_fit.identity_report(road.identity, road.features(unseen, "lfw-dev"), unseen.people)
+    found = identity_report(state, road.features(unseen, "lfw-dev-wide", wide=True), unseen.people)
+    alone = identity_report(road.identity, road.features(unseen, "lfw-dev"), unseen.people)
     found |= {f"of_e_alone_{name}": value for name, value in alone.items()}  # what P learned with
     _save(out / "identity.safetensors", {name: tensor.float() for name, tensor in state.items()}, LAB_TRAINING, found)
 

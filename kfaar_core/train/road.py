@@ -32,6 +32,7 @@ from kfaar_core.train import floor, kvfa, views
 from kfaar_core.train.appearance import fit_appearance
 from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.features import features
+from kfaar_core.train.identity import balanced_map, identity_map, turned_towards
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
 from kfaar_core.train.posture import postures_of
@@ -96,7 +97,7 @@ class Road:
     def identity(self) -> dict[str, Tensor]:
         """State of IdentityMap."""
         training = self.training
-        return floor.identity_map(
+        return identity_map(
             self._photo_features, self._photos.people, training.code_dimension, training.reliable_shrink, reliable=1.0
         )
 
@@ -109,10 +110,10 @@ class Road:
         and not a second one of its own.
         """
         seen, training = self.features(self._photos, "lfw-train-wide", wide=True), self.training
-        found = floor.balanced_map(
+        found = balanced_map(
             seen, FEATURE, self._photos.people, training.code_dimension, training.wide_shrink, training.wide_power
         )
-        return floor.turned_towards(found, seen, IdentityMap(self.identity)(self._photo_features))
+        return turned_towards(found, seen, IdentityMap(self.identity)(self._photo_features))
 
     @cached_property
     def people(self) -> People:

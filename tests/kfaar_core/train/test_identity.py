@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+
+from kfaar_core.stages.project import IdentityMap
+from kfaar_core.train.identity import balanced_map, identity_map, identity_report, turned_towards
+
+
+def people(rng: np.random.Generator, count: int = 40, photos: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    """People differ in the first three of eight features; light, the fourth, differs much more, within everybody."""
+    spread = np.array([3, 3, 3, 20, 0.5, 0.5, 0.5, 0.5])
+    owners = np.repeat(np.arange(count), photos)
+    means = rng.standard_normal((count, 8)) * (1, 1, 1, 0, 0, 0, 0, 0) * 3
+    within = rng.standard_normal((len(owners), 8)) * np.where(spread == 3, 0.3, spread)
+    return 5 + means[owners] + within, owners
+
+
+def test_the_identity_map_separates_people(rng):
+    features, owners = people(rng)
+    state = identity_map(features, owners, dimension=3, shrink=0.001)
+    rows = state["identity.map"].numpy()
+    assert rows.shape == (3, 8)
+    assert np.abs(rows[:, 3]).max() < 0.05 * np.abs(rows[:, :3]).max()  # light is not looked at
+    seen = (features - state["identity.mean"].numpy()) @ rows.T
+    np.testing.assert_allclose(seen.std(axis=0), 1)
+    np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-9)
+    u = IdentityMap(state)(features)
+    cosines = u @ u.T
+    same = (owners[:, None] == owners) & ~np.eye(len(owners), dtype=bool)
+    assert cosines[same].mean() > 0.95 and abs(cosines[owners[:, None] != owners].mean()) < 0.1
+
+
+def test_nearest_neighbours_of_new_photos(rng):
+    features, owners = people(rng)
+    train, new = np.arange(len(owners)) % 6 < 4, np.arange(len(owners)) % 6 >= 4
+    u = IdentityMap(identity_map(features[train], owners[train], 3, 0.001))(features)
+    raw = owners[train][cdist(features[new], features[train]).argmin(axis=1)] == owners[new]
+    mapped = owners[train][cdist(u[new], u[train]).argmin(axis=1)] == owners[new]
+    assert mapped.mean() > 0.75 and raw.mean() < 0.4
+
+
+def test_numbers_that_nobody_has_change_nothing(rng):
+    """People in whose photos the teacher saw no face leave holes in the numbering."""
+    features, owners = people(rng)
+    dense, sparse = (identity_map(features, numbers, 3)["identity.map"] for numbers in (owners, 2 * owners + 1))
+    assert torch.equal(dense, sparse)
+
+
+def test_nobodys_many_photos_rule_the_scatter(rng):
+    """One of 41 people has 400 photos, in which feature 0 varies; to all others it says more than feature 2."""
+    owners = np.concatenate([np.repeat(np.arange(40), 6), np.full(400, 40)])
+    means = rng.standard_normal((41, 3)) * (3, 3, 1.2)
+    features = means[owners] + 0.3 * rng.standard_normal((640, 3))
+    features[240:, 0] += 2 * rng.standard_normal(400)
+    rows = identity_map(features, owners, dimension=2, shrink=1e-4)["identity.map"].numpy()
+    used = np.abs(rows * means.std(axis=0)).max(axis=0)
+    assert used[0] > 2 * used[2] and used[1] > 2 * used[2]
+
+
+def test_people_with_one_photo_are_no_hindrance(rng):
+    features, owners = people(rng)
+    joined = np.concatenate([features, features[::6] + 1])
+    rows = identity_map(joined, np.concatenate([owners, 40 + np.arange(40)]), 3, 0.001)["identity.map"].numpy()
+    assert np.isfinite(rows).all() and np.abs(rows[:, 3]).max() < 0.05 * np.abs(rows[:, :3]).max()
+
+
+def test_a_dimension_counts_the_more_the_more_reliable_it_is(rng):
+    """People differ by feature 1 three times as much as by feature 0 in the same light."""
+    owners = np.repeat(np.arange(60), 5)
+    means = rng.standard_normal((60, 2)) * (1, 3)
+    features = means[owners] + 0.5 * rng.standard_normal((300, 2))
+    weight = {
+        power: (
+            (features - features.mean(axis=0))
+            @ identity_map(features, owners, 2, 1e-6, power)["identity.map"].numpy().T
+        )
+        .std(axis=0)
+        .round(6)
+        for power in (0.0, 1.0, 2.0)
+    }
+    np.testing.assert_allclose(weight[0.0], 1)
+    assert 1 > weight[1.0][0] > weight[1.0][1] > 0.5  # the first dimension is the one that tells most
+    np.testing.assert_allclose(weight[2.0], weight[1.0] ** 2, rtol=1e-4)
+
+
+def test_no_part_counts_for_more_because_its_numbers_are_larger(rng):
+    features, owners = people(rng)
+    size = np.where(np.arange(8) < 3, 1000.0, 1.0)
+    plain, large = (
+        IdentityMap(balanced_map(seen, 3, owners, 3, 3.0, 2.0))(seen) for seen in (features, features * size)
+    )
+    np.testing.assert_allclose(plain @ plain.T, large @ large.T, atol=1e-9)
+    unbalanced = IdentityMap(identity_map(features * size, owners, 3, 3.0, 2.0))(features * size)
+    assert np.abs(unbalanced @ unbalanced.T - plain @ plain.T).max() > 0.1
+
+
+def test_a_map_turns_towards_another_and_keeps_its_cosines(rng):
+    """Of features that are turned and mirrored, the identity comes back."""
+    features = rng.standard_normal((50, 3))
+    turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    turn *= (1, 1, -np.sign(np.linalg.det(turn)))
+    state = {"identity.mean": torch.zeros(3), "identity.map": torch.from_numpy(turn)}
+    u = features / np.linalg.norm(features, axis=1, keepdims=True)
+    assert np.abs(IdentityMap(state)(features) - u).max() > 0.5
+    np.testing.assert_allclose(IdentityMap(turned_towards(state, features, u))(features), u, atol=1e-9)
+
+
+def test_the_report_of_u_is_of_pairs_of_photos():
+    """Of three people the third has one photo and is left out; each of the others agrees with themself by 0.6, 1."""
+    features = np.array([[1.0, 0], [0.6, 0.8], [-1, 0], [-1, 0], [0, 1]])
+    state = {"identity.mean": torch.zeros(2), "identity.map": torch.eye(2)}
+    found = identity_report(state, features, np.array([4, 4, 7, 7, 9]))
+    assert found == {
+        "dev_people": 2,
+        "two_photos_cosine_mean": pytest.approx(0.8),
+        "strangers_cosine_sd": pytest.approx(0.2),  # of -1 and -0.6
+        "auc": 1.0,
+    }
