@@ -381,7 +381,7 @@ def test_faces_that_cannot_be_used(refused, photo, folder, files, monkeypatch):
     for which in ("largest", "all"):
         moved((0.1, 10), 0.1)
         assert re.search(r"only 6 px wide\. .* 12 px", refused("anonymise", photo, *words, "--face", which))
-        moved((1, -30), 1)
+        moved((1, -45), 1)
         assert "border" in refused("anonymise", photo, *words, "--face", which)
     assert files() == before
 
