@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from kfaar_core.presets import Descent
 from kfaar_core.stages.differentiable import Sight, crops
 from kfaar_core.stages.encode import Recogniser
 from kfaar_core.stages.generate import TorchGenerator, w_plus
@@ -44,7 +45,7 @@ class Camera:
     generator: LiveGenerator
     geometry: GeometryReader  # on the same device
     part: int = 64  # faces at a time: the backward pass holds the activations of so many, 160 MB each
-    side: int = 128  # px of the picture, as the refinement has it; a tenth of the work of 512
+    side: int = Descent.side  # px of the picture, the refinement's; a tenth of the work of 512
 
     def look(self, w: Tensor, by: Look) -> Tensor:
         """(N, 3, 512) on the CPU -> (N, D) float32 on the CPU; gradients go through.
