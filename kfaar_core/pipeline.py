@@ -223,7 +223,7 @@ class AnonymisationServer:
             latent = projected.latent.to(stages.device)
             picture = stages.generator.render(w_plus(latent[None]), stages.preset.side)  # x' = G(M(z'))
             code = projected.code if refine else None
-            draft = Draft(picture[0], latent, stages.geometry.postures(picture)[0], code)
+            draft = Draft(picture[0], latent, stages.geometry.postures(picture)[0], code, projected.identity)
         with clock.stage("correct"):
             corrected = stages.corrector.correct(draft, seen.posture, side)  # x_v = G_f(x', x)
             upright, portrait, answer = self._place(canvas, seen, corrected, mode, side)

@@ -23,6 +23,8 @@ class Descent:
     turn_rate: float = 0.02  # of Adam, units of a posture vector
     betas: tuple[float, float] = (0.8, 0.95)  # of Adam
     identity_price: float = 0.3  # of 1 - cosine of E's u with the code
+    near_price: float = 4.0  # of the square by which a key-less read-out comes nearer to the photo than
+    near_free: float = 0.2  # this cosine, which five strangers in a hundred reach
     alike_price: float = 1.5  # of the squared cosine of E's view with what all virtual faces share
     angle_price: float = 0.6  # of a squared gap of 10 degrees
     shape_price: float = 0.05  # of a squared gap of a whole blendshape

@@ -43,6 +43,7 @@ class Draft:
     latent: Tensor | None  # (3, 512) w of the layer groups; None for a picture that no generator made
     posture: Posture  # measured on the picture
     code: np.ndarray | None = None  # (d,) that the face shall show; None where P does not say
+    identity: np.ndarray | None = None  # (d,) of the photo, which the face shall not show; beside a code
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Corrector(Protocol):
         """
 
 
-Refinement = Callable[[Tensor, Posture, np.ndarray], Tensor]  # w (3, 512), x's posture, code -> w: stages.refine
+# w (3, 512), x's posture, code, x's identity -> w: stages.refine
+Refinement = Callable[[Tensor, Posture, np.ndarray, np.ndarray], Tensor]
 
 
 class LatentCorrector:
@@ -106,8 +108,8 @@ class LatentCorrector:
             raise ValueError("the latent corrector needs the draft's latent")
         target = vector_of(original)
         found = self._closed(Moved(draft.picture, draft.latent, draft.posture), target, side, self._steps)
-        if self._refine is not None and draft.code is not None:
-            found = self._rendered(self._refine(found.latent, original, draft.code), side)
+        if self._refine is not None and draft.code is not None and draft.identity is not None:
+            found = self._rendered(self._refine(found.latent, original, draft.code, draft.identity), side)
         found = self._closed(found, target, side, self._turns, ANGLES, ANGLES_MET)
         if found.picture.shape[-1] != side:  # no step was better than the draft
             found = self._rendered(found.latent, side)

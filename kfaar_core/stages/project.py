@@ -43,6 +43,7 @@ class Projected:
     latent: Tensor  # (3, 512) float32: w of the coarse, middle and fine layers
     space: str  # "w": M is the identity; "z": M follows
     code: np.ndarray | None = None  # (d,) O_k u of unit length, which the face shall show; of `hashed`
+    identity: np.ndarray | None = None  # (d,) u, which it shall not show; beside a code
 
 
 class IdentityMap(LinearReader):
@@ -102,13 +103,14 @@ class HashedProjector:
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
         """(D,) raw feature of E and a key of any length."""
         d = self._identity.dimension
-        code = rotation_of(key, d) @ self._identity(feature)  # (d,)
+        u = self._identity(feature)  # (d,)
+        code = rotation_of(key, d) @ u
         draw = key.rng("nuisance")
         look = draw.standard_normal(self._net.look)
         rest = self._size * draw.standard_normal((GROUPS, 512 - LEADING))
         leading = self._net(_row(np.sqrt(d) * code), _row(look))[0]  # (3, 32)
         v = torch.cat((leading, torch.from_numpy(rest).float()), dim=-1)  # (3, 512)
-        return Projected(latent=self._space.to_w(v), space="w", code=code)
+        return Projected(latent=self._space.to_w(v), space="w", code=code, identity=u)
 
 
 def hashed_net(state: Mapping[str, Tensor], dimension: int) -> HashedNet:

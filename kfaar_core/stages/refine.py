@@ -3,8 +3,9 @@
 P and the posture correction know the generator by stand-ins; what a face really shows differs from face to face. So the
 latent descends, as in GAN inversion by optimisation (Abdal et al., arXiv 1904.03189), on what the networks see of the
 rendered face: KVFA's reading, the person whom E sees, and the posture. E shall see the person of the code as well: one
-for all photos of somebody under a key, another under the next key, and to the photo what strangers are, neither nearer
-nor further; and nothing of what all faces of the generator have in common, which makes strangers alike. Gradients go
+for all photos of somebody under a key, another under the next key, and to the photo what strangers are: no nearer than
+nearly all of them, and not driven away, which would tell of the photo as well; and nothing of what all faces of the
+generator have in common, which makes strangers alike. Gradients go
 through a small picture, the generator's low band, of which E sees one side; how much the full picture is read
 differently is measured now and then and added.
 """
@@ -87,23 +88,24 @@ class Refiner:
         self._small, self._generator, self._geometry, self._sight = small, generator, geometry, sight
         self._with, self._device = descent, device
 
-    def __call__(self, latent: Tensor, original: Posture, code: np.ndarray) -> Tensor:
+    def __call__(self, latent: Tensor, original: Posture, code: np.ndarray, identity: np.ndarray) -> Tensor:
         """
         Args:
             latent: (3, 512) w of a face whose posture is about right.
             original: the posture that it shall have.
             code: (d,) what KVFA shall read of it, and E shall see.
+            identity: (d,) u of the photo, which neither shall come near to without the key.
 
         Returns:
             (3, 512).
         """
         with torch.inference_mode(False), torch.enable_grad():
-            wanted, carried = (
-                torch.from_numpy(values).float().to(self._device) for values in (vector_of(original), code)
+            wanted, carried, hidden = (
+                torch.from_numpy(values).float().to(self._device) for values in (vector_of(original), code, identity)
             )
-            return self._descent(latent.clone().to(self._device), wanted, carried)
+            return self._descent(latent.clone().to(self._device), wanted, carried, hidden)
 
-    def _descent(self, latent: Tensor, wanted: Tensor, code: Tensor) -> Tensor:
+    def _descent(self, latent: Tensor, wanted: Tensor, code: Tensor, identity: Tensor) -> Tensor:
         natural = self._space.of_w(latent)
         away = torch.zeros_like(natural, requires_grad=True)  # along natural coordinates, which leaves the posture
         turn = torch.zeros_like(wanted, requires_grad=True)  # along the posture correction's own moves
@@ -123,9 +125,11 @@ class Refiner:
                 off = self._seen(self._full(w)) - read.detach()
             posture, found, seen, alike = (read + off).split((len(wanted), len(code), len(code), 1))
             gap = (posture - wanted).square()
+            near = functional.cosine_similarity(torch.stack((found, seen)), identity[None], dim=1)
             loss = (
                 -functional.cosine_similarity(found, code, dim=0)
                 - how.identity_price * functional.cosine_similarity(seen, code, dim=0)
+                + how.near_price * (near - how.near_free).relu().square().sum()
                 + how.alike_price * alike.square().sum()
                 + how.angle_price * gap[ANGLES].sum()
                 + how.shape_price * gap[ANGLES.stop :].sum()

@@ -106,20 +106,20 @@ def test_it_renders_no_more_than_its_steps(target):
     assert len(world.rendered) == 3
 
 
-CODE = np.array([0.6, -0.8])
+CODE, IDENTITY = np.array([0.6, -0.8]), np.array([0.0, 1.0])
 
 
 def refined(world: World, target: np.ndarray, code: np.ndarray | None) -> tuple[Corrected, list[tuple]]:
     """One exact step, a refinement that moves along the first coordinate, up to four turns; what it was asked."""
     asked = []
 
-    def refine(latent: torch.Tensor, original: Posture, code: np.ndarray) -> torch.Tensor:
-        asked.append((latent.clone(), vector_of(original), code))
+    def refine(latent: torch.Tensor, original: Posture, code: np.ndarray, identity: np.ndarray) -> torch.Tensor:
+        asked.append((latent.clone(), vector_of(original), code, identity))
         moved = latent.clone()
         moved[0, 0] += 1
         return moved
 
-    draft = Draft(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)), code)
+    draft = Draft(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)), code, IDENTITY)
     corrector = LatentCorrector({"gain": EXACT}, world, world, 1, 4, refine)
     return corrector.correct(draft, as_posture(target), 8), asked
 
@@ -127,10 +127,11 @@ def refined(world: World, target: np.ndarray, code: np.ndarray | None) -> tuple[
 def test_a_face_with_a_code_is_refined_after_the_steps_and_turned_again(target):
     world = World()
     found, asked = refined(world, target, CODE)
-    ((latent, original, code),) = asked
+    ((latent, original, code, identity),) = asked
     np.testing.assert_allclose(ROWS @ latent.flatten().numpy(), target, atol=1e-5)  # the step came first
     np.testing.assert_allclose(original, target)
     np.testing.assert_array_equal(code, CODE)
+    np.testing.assert_array_equal(identity, IDENTITY)
     step, moved, *turns = world.rendered
     np.testing.assert_allclose((moved - step)[:2], [1, 0], atol=1e-6)
     off = np.linalg.norm((ROWS @ moved - target)[:3]) > 0.1

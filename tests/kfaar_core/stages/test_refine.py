@@ -24,6 +24,7 @@ from tests.kfaar_core.stages.stand_ins import as_posture
 
 D = 8
 CPU = torch.device("cpu")
+OWN = np.eye(D)[0]  # u of the photo, where a test is not about it
 SPACE = NaturalSpace({"natural.mean": torch.zeros(512), "natural.basis": 0.5 * torch.eye(512)})
 
 
@@ -113,7 +114,7 @@ def held(world: World, latent: Tensor) -> np.ndarray:
 def test_the_code_is_read_better_and_the_posture_stays(start, code):
     world = World()
     before = held(world, start)
-    found = world.refiner(40)(start, as_posture(before), code)
+    found = world.refiner(40)(start, as_posture(before), code, OWN)
     assert found.shape == (3, 512) and not found.requires_grad
     assert cosine(read(world, found), code) > max(0.9, cosine(read(world, start), code) + 0.3)
     assert np.abs(held(world, found) - before).max() < 0.1
@@ -126,7 +127,7 @@ def seen_as(world: World, latent: Tensor) -> np.ndarray:
 def test_e_sees_the_person_of_the_code_as_well(start, code):
     world = World()
     posture = as_posture(held(world, start))
-    free, priced = (world.refiner(40, identity_price=price)(start, posture, code) for price in (0.0, 0.5))
+    free, priced = (world.refiner(40, identity_price=price)(start, posture, code, OWN) for price in (0.0, 0.5))
     assert cosine(seen_as(world, free), code) < 0.3 and cosine(seen_as(world, priced), code) > 0.9
     assert cosine(read(world, priced), code) > 0.9
 
@@ -135,7 +136,7 @@ def test_what_all_faces_share_goes(start, code):
     world = World()
     posture = as_posture(held(world, start))
     kept, priced = (
-        abs((world.shared.rows @ world.refiner(40, alike_price=price)(start, posture, code).flatten()).item())
+        abs((world.shared.rows @ world.refiner(40, alike_price=price)(start, posture, code, OWN).flatten()).item())
         for price in (0.0, 1.0)
     )
     assert kept > 0.5 and priced < 0.1
@@ -151,14 +152,14 @@ def test_likeness_is_one_along_what_virtual_faces_share_and_nothing_across():
 def test_a_posture_that_is_off_comes_nearer(start, code):
     world = World()
     wanted = held(world, start) + np.where(np.arange(54) < 3, 0.3, 0.0)
-    found = world.refiner(40)(start, as_posture(wanted), code)
+    found = world.refiner(40)(start, as_posture(wanted), code, OWN)
     assert np.abs(held(world, found) - wanted)[:3].max() < 0.1
 
 
 def test_what_the_full_picture_says_counts(start, code):
     """The small picture misleads by a whole unit in every number of the code."""
     world = World(bias=1.0)
-    found = world.refiner(40)(start, as_posture(held(world, start)), code)
+    found = world.refiner(40)(start, as_posture(held(world, start)), code, OWN)
     assert cosine(read(world, found), code) > 0.9
     assert world.small == 40 and world.full == len(range(0, 40, LAB.descent.measured))
 
@@ -166,19 +167,19 @@ def test_what_the_full_picture_says_counts(start, code):
 def test_more_steps_read_better_and_none_change_nothing(start, code):
     world = World()
     reached = [
-        cosine(read(world, world.refiner(steps)(start, as_posture(held(world, start)), code)), code)
+        cosine(read(world, world.refiner(steps)(start, as_posture(held(world, start)), code, OWN)), code)
         for steps in (0, 4, 16)
     ]
     assert reached[0] < reached[1] < reached[2]
-    torch.testing.assert_close(world.refiner(0)(start, as_posture(held(world, start)), code), start)
+    torch.testing.assert_close(world.refiner(0)(start, as_posture(held(world, start)), code, OWN), start)
 
 
 def test_it_works_where_the_pipeline_forbids_gradients(start, code):
     world = World()
     refiner, posture = world.refiner(3), as_posture(held(world, start))
     with torch.inference_mode():
-        inside = refiner(start.clone(), posture, code)
-    torch.testing.assert_close(inside, refiner(start, posture, code))
+        inside = refiner(start.clone(), posture, code, OWN)
+    torch.testing.assert_close(inside, refiner(start, posture, code, OWN))
 
 
 @pytest.mark.lab
