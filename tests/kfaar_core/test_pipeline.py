@@ -523,10 +523,11 @@ def test_a_batch_is_its_photos_one_by_one_and_a_failed_one_does_not_stop_it(tiny
 
 def test_a_face_is_refined_unless_that_is_declined(tiny, photo, monkeypatch):
     """What reaches the posture correction; the form floor of the preset tiny names no code."""
-    codes = []
+    codes, own = [], []
 
     def correct(draft, original, side):
         codes.append(draft.code)
+        own.append(draft.identity)
         return pipeline.Corrected(draft.picture, draft.latent, draft.posture)
 
     stages = pipeline.load(replace(tiny.preset, projector="hashed"))
@@ -537,3 +538,5 @@ def test_a_face_is_refined_unless_that_is_declined(tiny, photo, monkeypatch):
         server.anonymise_all(photo, key, refine=refine)
     assert all(code is not None and np.linalg.norm(code) == pytest.approx(1) for code in codes[:2])
     assert codes[2:] == [None, None]
+    u = stages.identity(stages.encoder.raw_of(photo.pixels, stages.landmarks(photo)))
+    np.testing.assert_allclose(own[0], u, atol=1e-6)

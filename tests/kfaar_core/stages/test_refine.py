@@ -132,6 +132,28 @@ def test_e_sees_the_person_of_the_code_as_well(start, code):
     assert cosine(read(world, priced), code) > 0.9
 
 
+def test_a_face_that_shows_the_photos_own_person_leaves_him(start, code):
+    """The start shows the photo's own person as E sees it, whom no other aim concerns here."""
+    world, own = World(), seen_as(World(), start)
+    posture = as_posture(held(world, start))
+    free, priced = (
+        world.refiner(40, identity_price=0.0, near_price=price)(start, posture, code, own / np.linalg.norm(own))
+        for price in (0.0, 4.0)
+    )
+    assert cosine(seen_as(world, free), own) > 0.6
+    assert cosine(seen_as(world, priced), own) < 0.3
+    assert cosine(read(world, priced), code) > 0.9
+
+
+def test_a_face_that_is_no_nearer_than_strangers_is_left_alone(start, code):
+    world = World()
+    posture = as_posture(held(world, start))
+    far = -seen_as(world, start) - read(world, start)
+    far -= (far @ code + 0.5) * code  # whatever is read comes no nearer on the way to the code
+    free, priced = (world.refiner(5, near_price=price)(start, posture, code, far) for price in (0.0, 4.0))
+    torch.testing.assert_close(free, priced)
+
+
 def test_what_all_faces_share_goes(start, code):
     world = World()
     posture = as_posture(held(world, start))
