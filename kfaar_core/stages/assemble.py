@@ -35,6 +35,7 @@ from kfaar_core.stages.project import (
 )
 from kfaar_core.stages.recognise import (
     BitsRecogniser,
+    BothViews,
     FaceReader,
     Identifier,
     KeyedRecogniser,
@@ -185,7 +186,7 @@ def form_of(
         return Form(
             identity,
             HashedProjector(hashed, identity),
-            KeyedRecogniser(identity, h, learned, whole_share),
+            KeyedRecogniser(identity, BothViews(h, learned, whole_share)),
             reader,
             aims=Aims(seen, learned, likeness, space, load("posture_rows")["rows"]),
         )

@@ -7,7 +7,7 @@ in d dimensions, whatever h has learned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -79,19 +79,28 @@ class Identifier(Protocol):
         """I(x_v): (R, d), every read-out open to someone without a key (Eq. 11)."""
 
 
+class BothViews:
+    """h of `hashed`, and beside it the code as E sees it in the whole picture: its errors are partly others."""
+
+    def __init__(self, face: LinearReader, whole: LinearReader, share: float) -> None:
+        """
+        Args:
+            face: it weighs what E and F see of the face by how well each tells the code.
+            share: of the whole picture; it must stay small, since the surrounding is no part of the face.
+        """
+        self._face, self._whole, self._share = face, whole, share
+
+    def __call__(self, sight: np.ndarray) -> np.ndarray:
+        """(..., S) -> (..., d) of unit length."""
+        return unit(self._face(sight) + self._share * self._whole(sight))
+
+
 class KeyedRecogniser:
     """I of the floor and of `hashed`: I(x) = u, and I(x_v, k) = O_k^T h, the code of x_v turned back by the key."""
 
-    def __init__(
-        self, identity: IdentityMap, reader: LinearReader, whole: LinearReader | None = None, share: float = 0.0
-    ) -> None:
-        """
-        Args:
-            reader: h; it weighs what E and F see of the face by how well each tells the code.
-            whole: the code as E sees it in the whole picture. Its errors are partly others, so that both tell more.
-            share: its weight beside h, for which it must stay small: the surrounding is no part of the face.
-        """
-        self._identity, self._reader, self._whole, self._share = identity, reader, whole, share
+    def __init__(self, identity: IdentityMap, reader: Callable[[np.ndarray], np.ndarray]) -> None:
+        """reader: h, (..., S) -> (..., d) of unit length."""
+        self._identity, self._reader = identity, reader
 
     @property
     def dimension(self) -> int:
@@ -101,15 +110,11 @@ class KeyedRecogniser:
         return self._identity(sight)
 
     def virtual(self, sight: np.ndarray, key: UserKey) -> np.ndarray:
-        return self._payload(sight) @ rotation_of(key, self.dimension)  # rows times O_k are O_k^T applied to each
+        return self._reader(sight) @ rotation_of(key, self.dimension)  # rows times O_k are O_k^T applied to each
 
     def keyless(self, sight: np.ndarray) -> np.ndarray:
         """As a photo, and the payload itself."""
-        return np.stack([self.original(sight), self._payload(sight)])
-
-    def _payload(self, sight: np.ndarray) -> np.ndarray:
-        read = self._reader(sight)
-        return read if self._whole is None else unit(read + self._share * self._whole(sight))
+        return np.stack([self.original(sight), self._reader(sight)])
 
 
 class BitsRecogniser:

@@ -55,7 +55,7 @@ class Camera:
 
         def seen(part: Tensor) -> Tensor:
             pictures = self.generator.render(w_plus(part), self.side).float().clamp(-1, 1)
-            # From here on in float32: in half precision a landmark is off by half a pixel, and so is the crop.
+            # From here on in float32: in half precision landmarks, and the crops by them, would be imprecise.
             with torch.autocast(pictures.device.type, enabled=False):
                 landmarks = to_pixels(self.geometry.measure(pictures).landmarks, pictures.shape[-1])
                 return by(pictures, landmarks).cpu()

@@ -13,6 +13,7 @@ from kfaar_core.stages.linear import LinearReader, unit
 from kfaar_core.stages.project import IdentityMap, rotation_of
 from kfaar_core.stages.recognise import (
     BitsRecogniser,
+    BothViews,
     FaceReader,
     KeyedRecogniser,
     reader_net,
@@ -136,7 +137,8 @@ def test_what_e_sees_of_the_whole_picture_counts_by_its_share(hashed, rng):
     views = [unit(code + 0.1 * rng.standard_normal(code.shape)) for _ in range(2)]
     seen, cosines = sights(*views), {}
     for share in (0.0, 0.5, 1.0, 100.0):
-        found = KeyedRecogniser(identity, LinearReader(h, "code", first=CODE), eye, share).virtual(seen, RIGHT)
+        reader = BothViews(LinearReader(h, "code", first=CODE), eye, share)
+        found = KeyedRecogniser(identity, reader).virtual(seen, RIGHT)
         np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
         cosines[share] = float(np.mean(np.sum(found * u, axis=1)))
     alone = [float(np.mean(np.sum(view * code, axis=1))) for view in views]
