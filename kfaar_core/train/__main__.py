@@ -119,12 +119,13 @@ def recogniser(
     data: DataOption = "lfw",
     out: OutOption = ASSETS,
     resume: ResumeOption = False,
+    settings: SetOption = [],  # noqa: B006
     device: DeviceOption = "cpu",
     preset: PresetOption = LAB.name,
 ) -> None:
     """Distil the judge."""
     place = _device(device, preset)
-    training = LAB_TRAINING
+    training = with_settings(LAB_TRAINING, settings)
     _print(training)
     lesson = recogniser_fit.prepare(locate(data, False), "train", training.mixed_shards)
     plan = Plan(steps=training.judge_steps, rate=training.rate, decay=training.judge_decay)
