@@ -43,9 +43,7 @@ def test_an_unknown_form_is_one_sentence(monkeypatch, name, form):
     assert f"{form!r} is unknown" in sentence and "bits-128" in sentence and "hashed" in sentence
 
 
-@pytest.mark.parametrize(
-    "words", [("recogniser",), ("projector", "hashed"), ("kvfa", "hashed"), ("renders", "mixed")]
-)
+@pytest.mark.parametrize("words", [("recogniser",), ("projector", "hashed"), ("kvfa", "hashed"), ("renders", "mixed")])
 @pytest.mark.parametrize(
     ("change", "said"),
     [
