@@ -24,7 +24,7 @@ class Descent:
     betas: tuple[float, float] = (0.8, 0.95)  # of Adam
     identity_price: float = 0.3  # of 1 - cosine of E's u with the code
     near_price: float = 4.0  # of the square by which a key-less read-out comes nearer to the photo than
-    near_free: float = 0.2  # this cosine, which five strangers in a hundred reach
+    near_free: float = 0.2  # this cosine, which one stranger in twelve reaches
     alike_price: float = 1.5  # of the squared cosine of E's view with what all virtual faces share
     angle_price: float = 0.6  # of a squared gap of 10 degrees
     shape_price: float = 0.05  # of a squared gap of a whole blendshape

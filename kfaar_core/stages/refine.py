@@ -4,7 +4,7 @@ P and the posture correction know the generator by stand-ins; what a face really
 latent descends, as in GAN inversion by optimisation (Abdal et al., arXiv 1904.03189), on what the networks see of the
 rendered face: KVFA's reading, the person whom E sees, and the posture. E shall see the person of the code as well: one
 for all photos of somebody under a key, another under the next key, and to the photo what strangers are: no nearer than
-nearly all of them, and not driven away, which would tell of the photo as well; and nothing of what all faces of the
+nine in ten of them, and not driven away, which would tell of the photo as well; and nothing of what all faces of the
 generator have in common, which makes strangers alike. Gradients go
 through a small picture, the generator's low band, of which E sees one side; how much the full picture is read
 differently is measured now and then and added.
