@@ -72,6 +72,7 @@ def payload_axes(channel: Reading, dimension: int, draws: int = 20_000) -> Tenso
     x = v.flatten(1).double() / 0.8
     x, read = x - x.mean(dim=0), read - read.mean(dim=0)
     rows = torch.linalg.solve(x.T @ x, x.T @ read).T  # T (S, 96)
+    rows[:, ::LEADING] = 0  # the look's
     noise = torch.cov((read - x @ rows.T).T)
     whiten = torch.linalg.inv(torch.linalg.cholesky(noise))
     return torch.linalg.svd(whiten @ rows, full_matrices=True)[2].T.float()
@@ -150,7 +151,7 @@ def train_hashed(
         read, person = lesson.reader(lesson.norm(sight)), seen[0] @ people.rows.T
         terms["read"] = 1 - functional.cosine_similarity(read, codes[0]).mean()
         terms["seen"] = 1 - functional.cosine_similarity(person, codes[0]).mean()
-        terms["natural"] = unnatural(torch.stack(v), training.natural_limit)
+        terms["natural"] = unnatural(torch.stack(v)[..., 1:], training.natural_limit)
         return terms
 
     plan = projector_plan(training.projector_steps, training.projector_rate, training.seed, device)

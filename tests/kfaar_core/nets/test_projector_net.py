@@ -23,8 +23,16 @@ def test_code_and_look_both_draw_the_face():
     found = net(code, look)
     assert found.shape == (3, GROUPS, LEADING)
     for moved in (net(code + 1, look), net(code, look + 1)):
-        assert (moved != found).all(dim=2).all()
+        assert (moved != found)[..., 1:].all()
     torch.testing.assert_close(net(code[1:2], look[1:2]), found[1:2])
+
+
+def test_the_first_coordinate_of_all_layers_is_the_first_of_the_look():
+    torch.manual_seed(0)
+    net = HashedNet(code=6, look=4, hidden=16).eval()
+    code, look = random(3, 6), random(3, 4, seed=1)
+    for found in (net(code, look), net(code + 1, look)):
+        torch.testing.assert_close(found[..., 0], look[:, :1].expand(3, GROUPS))
 
 
 def test_where_it_does_not_bend_the_hashed_net_is_linear():

@@ -92,6 +92,7 @@ def test_the_look_depends_on_the_key_alone(projector):
 # ---- hashed
 
 D, LOOK = 16, 8
+CODE, LOOKS = slice(1, D + 1), slice(D + 1, D + LOOK + 1)  # natural coordinates, behind the first, which is the key's
 NATURAL = {"natural.mean": torch.zeros(512), "natural.basis": torch.eye(512)}
 SPACE = NaturalSpace(NATURAL)
 
@@ -102,7 +103,7 @@ def hashed(dimension: int = D, size: float = 0.3) -> HashedProjector:
     for parameter in net.parameters():
         torch.nn.init.zeros_(parameter)
     with torch.no_grad():
-        net.straight.weight[: dimension + LOOK] = torch.eye(dimension + LOOK)
+        net.straight.weight[1 : 1 + dimension + LOOK] = torch.eye(dimension + LOOK)
     state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     identity = IdentityMap({"identity.mean": torch.zeros(dimension), "identity.map": torch.eye(dimension)})
     return HashedProjector({**state, **NATURAL, "look.size": torch.tensor(size)}, identity)
@@ -123,18 +124,18 @@ def test_the_hashed_face_carries_the_turned_identity_and_a_look_of_the_key(rng):
     np.testing.assert_allclose(found.code, rotation_of(KEY, D) @ u)  # what a refined face shall show
     assert found.latent.shape == (3, 512) and found.latent.dtype == torch.float32 and found.space == "w"
     v = drawn(hashed(), u, KEY)
-    np.testing.assert_allclose(rotation_of(KEY, D).T @ v[0, :D], 4 * u, atol=1e-5)  # sqrt(d): one sd a dimension
-    assert np.abs(v[0, D : D + LOOK]).min() > 0 and not v[0, D + LOOK : LEADING].any() and not v[1:, :LEADING].any()
+    np.testing.assert_allclose(rotation_of(KEY, D).T @ v[0, CODE], 4 * u, atol=1e-5)  # sqrt(d): one sd a dimension
+    assert np.abs(v[0, LOOKS]).min() > 0 and not v[0, LOOKS.stop : LEADING].any() and not v[1:, 1:LEADING].any()
     assert 0.25 < v[:, LEADING:].std() < 0.35  # what the network leaves open
     assert not drawn(hashed(size=0.0), u, KEY)[:, LEADING:].any()
 
 
 def test_the_hashed_look_depends_on_the_key_alone(rng):
     a, b = (drawn(hashed(), unit(rng.standard_normal(D)), KEY) for _ in range(2))
-    np.testing.assert_allclose(a[:, D:], b[:, D:], atol=1e-6)
-    assert np.abs(a[0, :D] - b[0, :D]).max() > 0.1
+    np.testing.assert_allclose(np.delete(a, CODE, axis=1), np.delete(b, CODE, axis=1), atol=1e-6)
+    assert np.abs(a[0, CODE] - b[0, CODE]).max() > 0.1
     other = drawn(hashed(), rng.standard_normal(D), KEY.flip([9]))
-    assert np.abs(other[0, D : D + LOOK] - a[0, D : D + LOOK]).max() > 0.1
+    assert np.abs(other[0, LOOKS] - a[0, LOOKS]).max() > 0.1
     assert abs(np.corrcoef(other[:, LEADING:].ravel(), a[:, LEADING:].ravel())[0, 1]) < 0.15  # 5 standard errors
 
 
@@ -150,14 +151,14 @@ def test_the_same_photo_and_key_give_the_same_latent(rng):
 def test_hashed_takes_a_key_of_any_length(rng, bits):
     key = UserKey(rng.bytes(bits // 8))
     v = drawn(hashed(), unit(rng.standard_normal(D)), key)
-    assert np.isfinite(v).all() and np.linalg.norm(v[0, :D]) == pytest.approx(4, rel=1e-4)
+    assert np.isfinite(v).all() and np.linalg.norm(v[0, CODE]) == pytest.approx(4, rel=1e-4)
 
 
 def test_a_key_keeps_distances_between_people(rng):
     """So that L_syn and L_dif depend on u alone, and no key is weaker than another."""
     people, projector = unit(rng.standard_normal((5, D))), hashed()
     for key in (KEY, KEY.flip([3])):
-        codes = np.stack([drawn(projector, u, key)[0, :D] for u in people]) / 4
+        codes = np.stack([drawn(projector, u, key)[0, CODE] for u in people]) / 4
         np.testing.assert_allclose(codes @ codes.T, people @ people.T, atol=1e-5)
 
 
@@ -166,7 +167,7 @@ def test_the_network_sees_no_key(rng):
     u, other = unit(rng.standard_normal(D)), KEY.flip([77])
     twin = rotation_of(other, D).T @ rotation_of(KEY, D) @ u
     projector = hashed()
-    np.testing.assert_allclose(drawn(projector, twin, other)[0, :D], drawn(projector, u, KEY)[0, :D], atol=1e-5)
+    np.testing.assert_allclose(drawn(projector, twin, other)[0, CODE], drawn(projector, u, KEY)[0, CODE], atol=1e-5)
 
 
 def test_one_wrong_bit_gives_an_unrelated_code(rng):
@@ -174,7 +175,7 @@ def test_one_wrong_bit_gives_an_unrelated_code(rng):
     for number in range(256):
         key, u = UserKey(rng.bytes(32)), rng.standard_normal(D)
         near = key.flip([number])
-        right, wrong = (unit(drawn(projector, u, k)[0, :D]) for k in (key, near))
+        right, wrong = (unit(drawn(projector, u, k)[0, CODE]) for k in (key, near))
         cosines.append(right @ wrong)
     found = law_test(np.array(cosines), D)
     assert found.p_value > 0.01 and found.sd == pytest.approx(0.25, rel=0.15)

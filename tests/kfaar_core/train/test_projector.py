@@ -102,6 +102,13 @@ def test_axes_are_orthonormal_and_the_best_read_comes_first():
     assert axes[[ONE, TWO, THREE], [0, 1, 2]].abs().min() > 0.8
 
 
+def test_no_axis_leads_where_the_look_is_drawn():
+    torch.manual_seed(0)
+    axes = payload_axes(channel(readers((0, 0, 9.0), *PLACES), torch.eye(4)), 3, draws=3000)
+    assert axes[:, :3].abs().argmax(dim=0).tolist() == [ONE, TWO, THREE]
+    assert axes[::LEADING, :3].abs().max() < 1e-4
+
+
 def test_a_noisy_reading_counts_less():
     torch.manual_seed(0)
     noise = torch.diag(torch.tensor([20.0, 1, 0.1]))
@@ -122,7 +129,9 @@ def test_what_the_posture_correction_takes_away_carries_nothing():
 
 def test_p_begins_with_the_code_on_the_best_axes_and_the_look_on_the_others():
     torch.manual_seed(0)
-    axes, _ = torch.linalg.qr(random(MOVED, MOVED))
+    free = [place for place in range(MOVED) if place % LEADING]  # the first of each group is the look's alone
+    axes = torch.zeros(MOVED, MOVED)
+    axes[free, : len(free)] = torch.linalg.qr(random(len(free), len(free)))[0]
     net = start(4, axes, LAB_TRAINING)
     assert (net.code, net.look) == (4, MOVED - 4)
     nothing, look = torch.zeros(1, 4), random(1, MOVED - 4, seed=1)
@@ -131,7 +140,7 @@ def test_p_begins_with_the_code_on_the_best_axes_and_the_look_on_the_others():
     torch.testing.assert_close(drawn, LAB_TRAINING.code_size * axes[:, 2], atol=1e-5, rtol=1e-4)
     seen = axes.T @ net(nothing, look).detach().flatten()
     torch.testing.assert_close(seen[:4], torch.zeros(4), atol=1e-4, rtol=0)
-    assert seen[4:].norm() / look.norm() == pytest.approx(LAB_TRAINING.look_size, rel=1e-3)
+    assert seen[4:].norm() / look[:, : len(free) - 4].norm() == pytest.approx(LAB_TRAINING.look_size, rel=1e-3)
     torch.testing.assert_close(net(code, look), net(code, 0 * look) + net(nothing, look))
 
 
@@ -216,16 +225,17 @@ def test_a_triplet_is_seen_under_one_key_and_x1_under_another_too(rng, tmp_path)
             return super().forward(v)
 
     training = replace(QUICK, projector_steps=1)
-    seen, net = channel(random(8, MOVED) / 20, 0.1 * torch.eye(8)), start(4, torch.eye(MOVED), training)
+    axes = torch.eye(MOVED).roll(1, dims=0)  # from the second coordinate on: the first is the look's
+    seen, net = channel(random(8, MOVED) / 20, 0.1 * torch.eye(8)), start(4, axes, training)
     train_hashed(crowd(rng), net, Spy(6, hidden=4).requires_grad_(False), seen, training, tmp_path, resume=False)
-    x1, x2, other, y = (v[:, :4] / training.code_size for v in asked)
+    x1, x2, other, y = (v[:, 1:5] / training.code_size for v in asked)
     for code in (x1, x2, other, y):
         torch.testing.assert_close(code.norm(dim=1), torch.full((12,), 2.0))  # sqrt(d)
     alike = torch.cosine_similarity(x1, x2)
     assert alike.min() > 0.8 and (alike < 1 - 1e-6).all()  # two photos of one person under one key
     assert (torch.cosine_similarity(x1, other) < alike).float().mean() > 0.8
     assert (torch.cosine_similarity(x1, y) < alike).float().mean() > 0.8
-    first, second, third, fourth = (v[:, 4:] for v in asked)
+    first, second, third, fourth = (torch.cat((v[:, :1], v[:, 5:]), dim=1) for v in asked)
     assert torch.equal(first, second) and torch.equal(first, fourth) and (first != third).any(dim=1).all()
     assert len(first.unique(dim=0)) == training.projector_keys == 4  # row n is under key n, modulo the keys
 
