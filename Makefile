@@ -23,7 +23,7 @@ lint: $(VENV)/installed-dev
 TRAIN := $(BIN)/python -m kfaar_core.train
 weights: $(VENV)/installed-dev
 	$(TRAIN) renders mixed
-	$(TRAIN) recogniser --resume
+	$(TRAIN) recogniser --device auto --resume
 	$(TRAIN) geometry --resume
 	$(TRAIN) renders posed
 	$(TRAIN) geometry --tune --resume

@@ -59,6 +59,7 @@ from kfaar_core.train.renders import (
 )
 from kfaar_core.train.road import Road
 from kfaar_core.train.settings import LAB_TRAINING, Training, with_settings
+from kfaar_core.train.teachers import load_mobilefacenet
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_show_locals=False)
 DataOption = Annotated[str, typer.Option("--data", help="LFW: a parquet file, or a name in KFAAR_DATA")]
@@ -129,13 +130,12 @@ def recogniser(
     _print(training)
     lesson = recogniser_fit.prepare(locate(data, False), "train", training.mixed_shards)
     plan = Plan(steps=training.judge_steps, rate=training.rate, decay=training.judge_decay)
-    folder = cache_folder("judge/run")
-    net = recogniser_fit.distil(lesson, plan, training.batch, training.seed, folder, resume, place)
-    photos = len(load_photos(locate(data, False), "train").pictures)
+    folder, teacher = cache_folder("judge/run"), load_mobilefacenet()
+    net = recogniser_fit.distil(lesson, teacher, plan, training.judge_batch, training.seed, folder, resume, place)
     state = {f"net.{name}": tensor.contiguous() for name, tensor in net.state_dict().items()}
-    state["mean"] = recogniser_fit.mean_feature(net, lesson.crops[:photos])
+    state["mean"] = recogniser_fit.mean_feature(net, lesson.crops[: lesson.photos])
     unseen = recogniser_fit.prepare(locate(data, False), "dev", 0)
-    _save(out / "judge.safetensors", state, training, recogniser_fit.report(net, unseen))
+    _save(out / "judge.safetensors", state, training, recogniser_fit.report(net, teacher, unseen.crops))
 
 
 @app.command()

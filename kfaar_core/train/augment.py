@@ -14,7 +14,10 @@ def degrade(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     Brightness +-0.15, contrast 0.8-1.2, grey (1 in 10), a round trip through 40-100 % of the size (1 in 2), noise.
     """
     count, _, height, width = pictures.shape
-    draw = lambda low, high: torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1)).astype(np.float32))  # noqa: E731
+
+    def draw(low: float, high: float) -> Tensor:
+        return torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1)).astype(np.float32)).to(pictures.device)
+
     x = pictures * draw(0.8, 1.2) + draw(-0.15, 0.15)
     grey = x.mean(dim=1, keepdim=True).expand_as(x)
     x = torch.where(draw(0, 1) < 0.1, grey, x)
@@ -22,5 +25,12 @@ def degrade(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     small = functional.interpolate(x, size=(int(height * share), int(width * share)), mode="area")
     back = functional.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
     x = torch.where(draw(0, 1) < 0.5, back, x)
-    noise = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
-    return (x + noise * draw(0, 0.04)).clamp(-1.2, 1.2)
+    return (x + _noise(x, rng) * draw(0, 0.04)).clamp(-1.2, 1.2)
+
+
+def _noise(like: Tensor, rng: np.random.Generator) -> Tensor:
+    """Of unit variance; on a GPU drawn there, since NumPy's draws would cost more time than all else."""
+    if like.is_cuda:
+        own = torch.Generator(like.device).manual_seed(int(rng.integers(2**62)))
+        return torch.randn(like.shape, generator=own, device=like.device)
+    return torch.from_numpy(rng.standard_normal(like.shape, dtype=np.float32))

@@ -24,7 +24,6 @@ from kfaar_core.train.augment import degrade
 from kfaar_core.train.loop import Plan, train
 from kfaar_core.train.photos import SIDE, load_photos
 from kfaar_core.train.renders import load_renders
-from kfaar_core.train.teachers import load_mobilefacenet
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +33,10 @@ MARGIN = 8  # px around the aligned crop, for shifted and turned views
 
 @dataclass(frozen=True)
 class Lesson:
-    """Aligned crops with a margin, and what the teacher says of each."""
+    """Aligned crops with a margin: those of photos, then those of generated faces."""
 
     crops: Tensor  # (N, 3, 128, 112) uint8
-    features: Tensor  # (N, 128) float32, teacher, flip-sum, unit length
+    photos: int  # how many of them are photos
 
 
 def aligned(pictures: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -47,23 +46,13 @@ def aligned(pictures: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return np.stack([image.warp(p, m, size) for p, m in zip(pictures, maps, strict=True)])
 
 
-@torch.inference_mode()
-def teach(net: nn.Module, crops: Tensor) -> Tensor:
-    """The teacher's flip-sum features (N, 128), unit length."""
-    answers = []
-    for batch in crops.split(64):
-        x = centre(batch.float() / 127.5 - 1)
-        answers.append(functional.normalize(net(x) + net(x.flip(-1)), dim=1))
-    return torch.cat(answers)
-
-
 def centre(crops: Tensor) -> Tensor:
     """Cut the margin off."""
     return crops[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
 def prepare(data: Path, part: str, renders: int | None) -> Lesson:
-    """Crops and teacher features of one part of LFW (and of generated faces), cached."""
+    """Crops of one part of LFW (and of generated faces), cached."""
     path = cache_folder("judge") / f"{data.stem}-{part}-{renders}.npz"
     if not path.exists():
         photos = load_photos(data, part)
@@ -71,12 +60,11 @@ def prepare(data: Path, part: str, renders: int | None) -> Lesson:
         if renders != 0:
             faces = load_renders("mixed", renders)
             crops.append(aligned(faces.pictures, faces.landmarks))
-        joined = torch.from_numpy(np.concatenate(crops)).permute(0, 3, 1, 2).contiguous()
         partial = path.with_suffix(".part.npz")
-        np.savez(partial, crops=joined.numpy(), features=teach(load_mobilefacenet(), joined).numpy())
+        np.savez(partial, crops=np.concatenate(crops).transpose(0, 3, 1, 2), photos=len(crops[0]))
         partial.rename(path)
     found = np.load(path)
-    return Lesson(torch.from_numpy(found["crops"]), torch.from_numpy(found["features"]))
+    return Lesson(torch.from_numpy(found["crops"]), int(found["photos"]))
 
 
 def augmented(crops: Tensor, seed: int, step: int) -> Tensor:
@@ -84,7 +72,7 @@ def augmented(crops: Tensor, seed: int, step: int) -> Tensor:
     rng = stream(seed, f"judge batch {step}")
     x = crops.float() / 127.5 - 1
     count = len(x)
-    mirror = torch.from_numpy(rng.random(count) < 0.5)
+    mirror = torch.from_numpy(rng.random(count) < 0.5).to(x.device)
     x = torch.where(mirror[:, None, None, None], x.flip(-1), x)
     angle, scale = np.deg2rad(rng.normal(0, 3, count)), np.exp(rng.normal(0, 0.03, count))
     theta = np.zeros((count, 2, 3), dtype=np.float32)
@@ -94,53 +82,63 @@ def augmented(crops: Tensor, seed: int, step: int) -> Tensor:
     theta[:, 0, 0], theta[:, 0, 1] = c * inner[0], -s * inner[1] * height / width
     theta[:, 1, 0], theta[:, 1, 1] = s * inner[0] * width / height, c * inner[1]
     theta[:, :, 2] = rng.normal(0, 0.02, (count, 2))
-    grid = functional.affine_grid(torch.from_numpy(theta), [count, 3, *INPUT], align_corners=False)
+    grid = functional.affine_grid(torch.from_numpy(theta).to(x.device), [count, 3, *INPUT], align_corners=False)
     return degrade(functional.grid_sample(x, grid, padding_mode="border", align_corners=False), rng)
 
 
 def distil(
-    lesson: Lesson, plan: Plan, batch: int, seed: int, folder: Path, resume: bool, device: torch.device = CPU
+    lesson: Lesson,
+    teacher: nn.Module,
+    plan: Plan,
+    batch: int,
+    seed: int,
+    folder: Path,
+    resume: bool,
+    device: torch.device = CPU,
 ) -> JudgeNet:
-    """Train a JudgeNet to point where the teacher points, and to keep its pattern of similarities."""
+    """Train a JudgeNet to point where the teacher points, and to keep its pattern of similarities.
+
+    The teacher sees the very view that the student sees (Beyer et al., arXiv 2106.05237): what a dark or blurred view
+    takes from the teacher, the student need not guess.
+    """
     torch.manual_seed(seed)
     net = JudgeNet().to(device)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
-    per_epoch = len(lesson.crops) // batch
+    teacher = teacher.to(device)
+    crops = lesson.crops.to(device)
+    per_epoch = len(crops) // batch
 
     def losses(step: int) -> dict[str, Tensor]:
         epoch, place = divmod(step, per_epoch)
-        order = stream(seed, f"judge epoch {epoch}").permutation(len(lesson.crops))
-        chosen = torch.from_numpy(order[place * batch : (place + 1) * batch])
-        x = augmented(lesson.crops[chosen], seed, step).to(device, memory_format=torch.channels_last)
+        order = stream(seed, f"judge epoch {epoch}").permutation(len(crops))
+        chosen = torch.from_numpy(order[place * batch : (place + 1) * batch]).to(device)
+        x = augmented(crops[chosen], seed, step).to(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=torch.bfloat16):
             features = net(x)
-        ours = functional.normalize(features.float(), dim=1)
-        theirs = lesson.features[chosen].to(device)
+            with torch.no_grad():
+                taught = teacher(x)
+        ours, theirs = functional.normalize(features.float(), dim=1), functional.normalize(taught.float(), dim=1)
         pattern = (ours @ ours.T - theirs @ theirs.T).square().mean()
         return {"direction": 1 - (ours * theirs).sum(dim=1).mean(), "pattern": 4 * pattern}
 
     train(net, losses, plan, folder, resume)
+    teacher.to(CPU)
     return net.cpu()
 
 
 @torch.inference_mode()
+def both_ways(net: nn.Module, crops: Tensor) -> Tensor:
+    """Features of aligned crops with margin (N, 3, 128, 112) uint8, each with its mirror image's: (N, 128)."""
+    views = (centre(batch.float() / 127.5 - 1) for batch in crops.split(128))
+    return torch.cat([net(x) + net(x.flip(-1)) for x in views])
+
+
 def mean_feature(net: nn.Module, crops: Tensor) -> Tensor:
-    """(128,) mean flip-sum feature of aligned crops with margin (uint8): the centre for all cosines."""
-    total = torch.zeros(128)
-    for batch in crops.split(128):
-        x = centre(batch.float() / 127.5 - 1)
-        total += (net(x) + net(x.flip(-1))).sum(dim=0)
-    return total / len(crops)
+    """(128,) mean feature of aligned crops with margin (uint8): the centre for all cosines."""
+    return both_ways(net, crops).mean(dim=0)
 
 
-@torch.inference_mode()
-def report(net: nn.Module, lesson: Lesson) -> dict[str, float]:
-    """Mean cosine of the student with its teacher on unseen people."""
-    cosines = [
-        torch.cosine_similarity(net(x) + net(x.flip(-1)), theirs)
-        for x, theirs in (
-            (centre(crops.float() / 127.5 - 1), theirs)
-            for crops, theirs in zip(lesson.crops.split(128), lesson.features.split(128), strict=True)
-        )
-    ]
-    return {"n": len(lesson.crops), "teacher_cosine_mean": float(torch.cat(cosines).mean())}
+def report(net: nn.Module, teacher: nn.Module, crops: Tensor) -> dict[str, float]:
+    """Mean cosine of the student with its teacher on crops of unseen people."""
+    cosines = torch.cosine_similarity(both_ways(net, crops), both_ways(teacher, crops))
+    return {"n": len(crops), "teacher_cosine_mean": float(cosines.mean())}
