@@ -222,8 +222,8 @@ class AnonymisationServer:
         with clock.stage("generate"):
             latent = projected.latent.to(stages.device)
             picture = stages.generator.render(w_plus(latent[None]), stages.preset.side)  # x' = G(M(z'))
-            code = projected.code if refine else None
-            draft = Draft(picture[0], latent, stages.geometry.postures(picture)[0], code, projected.identity)
+            payload = projected.payload if refine else None
+            draft = Draft(picture[0], latent, stages.geometry.postures(picture)[0], payload)
         with clock.stage("correct"):
             corrected = stages.corrector.correct(draft, seen.posture, side)  # x_v = G_f(x', x)
             upright, portrait, answer = self._place(canvas, seen, corrected, mode, side)
@@ -235,7 +235,7 @@ class AnonymisationServer:
             distance = look_distance(seen.crop.picture, upright)
             virtual, reading, keyless = Photo(portrait), None, None
             found = stages.detector.faces(virtual)
-            if found and code is not None and stages.preset.descent.steps:
+            if found and payload is not None and stages.preset.descent.steps:
                 sight = stages.sight(portrait, stages.landmarks(virtual, found[0]))
                 readout = Readout(stages.recogniser, stages.kvfa_threshold_for, sight, feature)
                 reading, keyless = readout.with_key(key), readout.without_key()

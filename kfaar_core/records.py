@@ -48,6 +48,14 @@ class Posture:
 
 
 @dataclass(frozen=True)
+class Payload:
+    """What a virtual face shall tell of the person in the photo, and what it shall keep."""
+
+    code: np.ndarray  # (d,) O_k u of unit length: what KVFA shall read of it
+    identity: np.ndarray  # (d,) u: what nobody shall without the key
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the authentication server answers (Alg. 2)."""
 

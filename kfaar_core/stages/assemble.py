@@ -179,8 +179,6 @@ def form_of(
     if name == "hashed":
         identity = IdentityMap(load("identity"))
         h, reader = LinearReader(kvfa, "code", identity.width), FaceReader(kvfa, device, encoder)
-        # The refinement sees E's feature alone: what the last layer is fed is moved less easily.
-        seen = LinearReader(kvfa, "code", learned.width)
         likeness = Likeness(learned.mean, kvfa["virtual.mean"].double().numpy())
         space = NaturalSpace({key: t.to(device) for key, t in hashed.items() if key.startswith("natural.")})
         return Form(
@@ -188,7 +186,7 @@ def form_of(
             HashedProjector(hashed, identity),
             KeyedRecogniser(identity, BothViews(h, learned, whole_share)),
             reader,
-            aims=Aims(seen, learned, likeness, space, load("posture_rows")["rows"]),
+            aims=Aims(h, learned, identity, likeness, space, load("posture_rows")["rows"]),
         )
     projectors = {length: load(f"projector_bits_{length}") for length in weights.KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in weights.KEY_LENGTHS}
@@ -221,7 +219,7 @@ def assemble(
     if preset.name == "tiny":
         boxes = tiny.boxes(preset, device)
         form = form_of(preset.projector, tiny.weights, boxes[2], boxes[4], device, preset.whole_share)
-        return _joined(preset, device, *boxes, form, None, Calibration.tiny(), {}, photos=boxes[2])
+        return _joined(preset, device, *boxes, form, None, Calibration.tiny(), {})
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
     if device.type == "cuda":
@@ -239,7 +237,7 @@ def assemble(
         device,
         MtcnnDetector(preset, device),
         GeometryReader(weights.load("geometry"), device),
-        e,
+        widened(e) if preset.projector == "hashed" else e,
         recogniser(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True),
         generator,
         weights.load("posture"),
@@ -247,7 +245,6 @@ def assemble(
         small,
         calibration or load_calibration(preset.name, preset.projector, preset.key_bits),
         {} if calibration else _own_thresholds(preset),
-        photos=widened(e) if preset.projector == "hashed" else e,
     )
 
 
@@ -270,13 +267,11 @@ def _joined(
     small: Synthesis | None,
     calibration: Calibration,
     own_thresholds: Mapping[int, float],
-    photos: Recogniser,
 ) -> Stages:
     """
     Args:
-        encoder: E's feature alone, by which faces are refined.
-        small: renders what they are refined by; None leaves them as they are.
-        photos: E as it looks at photos, and at any whole picture.
+        encoder: E as it looks at photos, and at any whole picture.
+        small: renders what faces are refined by; None leaves them as they are.
     """
     refine = None
     if small and form.aims and form.reader:
@@ -287,7 +282,7 @@ def _joined(
         device=device,
         detector=detector,
         geometry=geometry,
-        encoder=photos,
+        encoder=encoder,
         judge=judge,
         identity=form.identity,
         projector=form.projector,

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kfaar_core.records import Posture
+from kfaar_core.records import Payload, Posture
 from kfaar_core.stages.generate import Generator, w_plus
 from kfaar_core.stages.geometry import GeometryReader
 
@@ -42,8 +42,7 @@ class Draft:
     picture: Tensor  # x' (3, S, S) in [-1, 1], portrait frame
     latent: Tensor | None  # (3, 512) w of the layer groups; None for a picture that no generator made
     posture: Posture  # measured on the picture
-    code: np.ndarray | None = None  # (d,) that the face shall show; None where P does not say
-    identity: np.ndarray | None = None  # (d,) of the photo, which the face shall not show; beside a code
+    payload: Payload | None = None  # None leaves the face as it is corrected
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,7 @@ class Corrector(Protocol):
         """
 
 
-# w (3, 512), x's posture, code, x's identity -> w: stages.refine
-Refinement = Callable[[Tensor, Posture, np.ndarray, np.ndarray], Tensor]
+Refinement = Callable[[Tensor, Posture, Payload], Tensor]  # w (3, 512), x's posture -> w: stages.refine
 
 
 class LatentCorrector:
@@ -108,8 +106,8 @@ class LatentCorrector:
             raise ValueError("the latent corrector needs the draft's latent")
         target = vector_of(original)
         found = self._closed(Moved(draft.picture, draft.latent, draft.posture), target, side, self._steps)
-        if self._refine is not None and draft.code is not None and draft.identity is not None:
-            found = self._rendered(self._refine(found.latent, original, draft.code, draft.identity), side)
+        if self._refine is not None and draft.payload is not None:
+            found = self._rendered(self._refine(found.latent, original, draft.payload), side)
         found = self._closed(found, target, side, self._turns, ANGLES, ANGLES_MET)
         if found.picture.shape[-1] != side:  # no step was better than the draft
             found = self._rendered(found.latent, side)

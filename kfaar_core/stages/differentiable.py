@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kfaar_core.nets.reader_net import TEXTURE, ReaderNet
+from kfaar_core.nets.sface import FEATURE
 from kfaar_core.stages.detect import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP
 from kfaar_core.stages.encode import GREY, Recogniser
 from kfaar_core.stages.face_view import FRAME, UPRIGHT, MeanFace
@@ -114,7 +115,7 @@ class Sight:
     def __init__(
         self, encoder: Recogniser, reader: ReaderNet | None, device: torch.device, masked: bool = False
     ) -> None:
-        """masked: E looks at the face alone as well, as it does in FaceReader."""
+        """masked: E looks at the face alone as well, as it does in FaceReader; of that only its feature counts."""
         self._encoder, self._masked = encoder, masked
         self._reader = None if reader is None else reader.to(device).eval().requires_grad_(False)
         self._face = None if reader is None else MeanFace(reader.mean_shape.cpu().numpy())
@@ -124,7 +125,8 @@ class Sight:
         seen = crops(pictures, landmarks, self._encoder)
         if self._masked:
             seen = torch.cat((seen, face_alone(seen, landmarks, self._encoder)))
-        feature = torch.cat(self._encoder.raw(seen, halved).split(len(pictures)), dim=1)
+        whole, *alone = self._encoder.raw(seen, halved).split(len(pictures))
+        feature = torch.cat((whole, *(each[:, :FEATURE] for each in alone)), dim=1)
         if self._reader is None or self._face is None:
             return feature
         return torch.cat((feature, self._reader(*view(self._face, pictures, landmarks))), dim=1)

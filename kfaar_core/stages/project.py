@@ -21,6 +21,7 @@ from torch import Tensor
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
+from kfaar_core.records import Payload
 from kfaar_core.stages.generate import Generator, part
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.linear import LinearReader
@@ -42,8 +43,7 @@ class Projected:
 
     latent: Tensor  # (3, 512) float32: w of the coarse, middle and fine layers
     space: str  # "w": M is the identity; "z": M follows
-    code: np.ndarray | None = None  # (d,) O_k u of unit length, which the face shall show; of `hashed`
-    identity: np.ndarray | None = None  # (d,) u, which it shall not show; beside a code
+    payload: Payload | None = None  # of `hashed`; the other forms do not say
 
 
 class IdentityMap(LinearReader):
@@ -110,7 +110,7 @@ class HashedProjector:
         rest = self._size * draw.standard_normal((GROUPS, 512 - LEADING))
         leading = self._net(_row(np.sqrt(d) * code), _row(look))[0]  # (3, 32)
         v = torch.cat((leading, torch.from_numpy(rest).float()), dim=-1)  # (3, 512)
-        return Projected(latent=self._space.to_w(v), space="w", code=code, identity=u)
+        return Projected(latent=self._space.to_w(v), space="w", payload=Payload(code, u))
 
 
 def hashed_net(state: Mapping[str, Tensor], dimension: int) -> HashedNet:

@@ -3,11 +3,12 @@
 P and the posture correction know the generator by stand-ins; what a face really shows differs from face to face. So the
 latent descends, as in GAN inversion by optimisation (Abdal et al., arXiv 1904.03189), on what the networks see of the
 rendered face: KVFA's reading, the person whom E sees, and the posture. E shall see the person of the code as well: one
-for all photos of somebody under a key, another under the next key, and to the photo what strangers are: no nearer than
-nine in ten of them, and not driven away, which would tell of the photo as well; and nothing of what all faces of the
-generator have in common, which makes strangers alike. Gradients go
-through a small picture, the generator's low band, of which E sees one side; how much the full picture is read
-differently is measured now and then and added.
+for all photos of somebody under a key, another under the next key. To the photo what is read without a key shall be
+what strangers are: no nearer than nine in ten of them, and not driven away, which would tell of the photo as well. And
+E shall see nothing of what all faces of the generator have in common, which makes strangers alike.
+
+Gradients go through a small picture, the generator's low band, of which E sees one side; how much the full picture is
+read differently is measured now and then and added.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kfaar_core.presets import Descent
-from kfaar_core.records import Posture
+from kfaar_core.records import Payload, Posture
 from kfaar_core.stages.correct import ANGLE_UNIT, ANGLES, vector_of
 from kfaar_core.stages.differentiable import Sight
 from kfaar_core.stages.generate import Generator, w_plus
@@ -58,7 +59,8 @@ class Aims:
     """What the faces of a form are refined towards."""
 
     reading: Reading  # h
-    identity: Reading  # u
+    person: Reading  # u of E's feature alone: what the last layer is fed is moved less easily
+    identity: Reading  # u as KVFA reads it of photos
     likeness: Reading  # Likeness
     space: NaturalSpace
     rows: Tensor  # (54, 1536) posture from w, from train.posture
@@ -88,20 +90,20 @@ class Refiner:
         self._small, self._generator, self._geometry, self._sight = small, generator, geometry, sight
         self._with, self._device = descent, device
 
-    def __call__(self, latent: Tensor, original: Posture, code: np.ndarray, identity: np.ndarray) -> Tensor:
+    def __call__(self, latent: Tensor, original: Posture, payload: Payload) -> Tensor:
         """
         Args:
             latent: (3, 512) w of a face whose posture is about right.
             original: the posture that it shall have.
-            code: (d,) what KVFA shall read of it, and E shall see.
-            identity: (d,) u of the photo, which neither shall come near to without the key.
+            payload: its code is what KVFA shall read and E shall see; neither shall come near to its identity.
 
         Returns:
             (3, 512).
         """
         with torch.inference_mode(False), torch.enable_grad():
             wanted, carried, hidden = (
-                torch.from_numpy(values).float().to(self._device) for values in (vector_of(original), code, identity)
+                torch.from_numpy(values).float().to(self._device)
+                for values in (vector_of(original), payload.code, payload.identity)
             )
             return self._descent(latent.clone().to(self._device), wanted, carried, hidden)
 
@@ -123,9 +125,9 @@ class Refiner:
             read = self._seen(self._small(w_plus(w[None]), how.side), halved=True)
             if step % how.measured == 0:
                 off = self._seen(self._full(w)) - read.detach()
-            posture, found, seen, alike = (read + off).split((len(wanted), len(code), len(code), 1))
+            posture, found, seen, open_, alike = (read + off).split((len(wanted), *3 * (len(code),), 1))
             gap = (posture - wanted).square()
-            near = functional.cosine_similarity(torch.stack((found, seen)), identity[None], dim=1)
+            near = functional.cosine_similarity(torch.stack((found, open_)), identity[None], dim=1)
             loss = (
                 -functional.cosine_similarity(found, code, dim=0)
                 - how.identity_price * functional.cosine_similarity(seen, code, dim=0)
@@ -148,11 +150,12 @@ class Refiner:
         return self._generator.render(w_plus(w[None]), 512).to(self._device)
 
     def _seen(self, picture: Tensor, halved: bool = False) -> Tensor:
-        """(1, 3, S, S) -> (54 + 2 d + 1,): posture vector, code, E's u, likeness."""
+        """(1, 3, S, S) -> (54 + 3 d + 1,): posture vector, what each of the aims reads."""
         picture = picture.float().clamp(-1, 1)
         measured = self._geometry.measure(picture)
         landmarks = to_pixels(measured.landmarks, picture.shape[-1])
         angles = euler_degrees(measured.rotation) / ANGLE_UNIT
         sight = self._sight(picture, landmarks, halved)
-        read = [each.tensor(sight) for each in (self._aims.reading, self._aims.identity, self._aims.likeness)]
+        aims = self._aims
+        read = [each.tensor(sight) for each in (aims.reading, aims.person, aims.identity, aims.likeness)]
         return torch.cat((angles, measured.blendshapes[:, 1:], *read), dim=1)[0]

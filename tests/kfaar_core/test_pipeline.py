@@ -319,11 +319,11 @@ def test_a_refined_face_that_is_read_without_a_key_takes_the_next_one(tiny, phot
     refined = replace(tiny.preset, projector="hashed", descent=Descent(steps=1), look_min=0.0)
     stages = replace(never_close(pipeline.load(replace(refined, descent=Descent(steps=0)))), preset=refined)
     key, found = KEY, []
-    for _ in range(40):
+    for _ in range(120):
         answer = AnonymisationServer(stages).anonymise(photo, key)
         found.append((key, answer.reading.cosine, answer.keyless.cosine))
         key = key.next()
-    start = next(i for i in range(39) if found[i][1] > found[i][2] > found[i + 1][2] and found[i + 1][1] > found[i][2])
+    start = next(i for i in range(119) if found[i][1] > found[i][2] > found[i + 1][2] and found[i + 1][1] > found[i][2])
     key, _, threshold = found[start]
     server = AnonymisationServer(replace(stages, calibration=replace(stages.calibration, kvfa_dev=threshold)))
     kept = server.anonymise(photo, key)
@@ -522,12 +522,11 @@ def test_a_batch_is_its_photos_one_by_one_and_a_failed_one_does_not_stop_it(tiny
 
 
 def test_a_face_is_refined_unless_that_is_declined(tiny, photo, monkeypatch):
-    """What reaches the posture correction; the form floor of the preset tiny names no code."""
-    codes, own = [], []
+    """What reaches the posture correction; the form floor of the preset tiny has no payload."""
+    payloads = []
 
     def correct(draft, original, side):
-        codes.append(draft.code)
-        own.append(draft.identity)
+        payloads.append(draft.payload)
         return pipeline.Corrected(draft.picture, draft.latent, draft.posture)
 
     stages = pipeline.load(replace(tiny.preset, projector="hashed"))
@@ -536,7 +535,7 @@ def test_a_face_is_refined_unless_that_is_declined(tiny, photo, monkeypatch):
     for refine in (True, False):
         server.anonymise(photo, key, refine=refine)
         server.anonymise_all(photo, key, refine=refine)
-    assert all(code is not None and np.linalg.norm(code) == pytest.approx(1) for code in codes[:2])
-    assert codes[2:] == [None, None]
+    assert all(np.linalg.norm(payload.code) == pytest.approx(1) for payload in payloads[:2])
+    assert payloads[2:] == [None, None]
     u = stages.identity(stages.encoder.raw_of(photo.pixels, stages.landmarks(photo)))
-    np.testing.assert_allclose(own[0], u, atol=1e-6)
+    np.testing.assert_allclose(payloads[0].identity, u, atol=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kfaar_core.records import Posture
+from kfaar_core.records import Payload, Posture
 from kfaar_core.stages.correct import Corrected, Draft, LatentCorrector, posture_vector, vector_of
 from tests.kfaar_core.stages.stand_ins import as_posture
 
@@ -106,32 +106,31 @@ def test_it_renders_no_more_than_its_steps(target):
     assert len(world.rendered) == 3
 
 
-CODE, IDENTITY = np.array([0.6, -0.8]), np.array([0.0, 1.0])
+PAYLOAD = Payload(code=np.array([0.6, -0.8]), identity=np.array([0.0, 1.0]))
 
 
-def refined(world: World, target: np.ndarray, code: np.ndarray | None) -> tuple[Corrected, list[tuple]]:
+def refined(world: World, target: np.ndarray, payload: Payload | None) -> tuple[Corrected, list[tuple]]:
     """One exact step, a refinement that moves along the first coordinate, up to four turns; what it was asked."""
     asked = []
 
-    def refine(latent: torch.Tensor, original: Posture, code: np.ndarray, identity: np.ndarray) -> torch.Tensor:
-        asked.append((latent.clone(), vector_of(original), code, identity))
+    def refine(latent: torch.Tensor, original: Posture, payload: Payload) -> torch.Tensor:
+        asked.append((latent.clone(), vector_of(original), payload))
         moved = latent.clone()
         moved[0, 0] += 1
         return moved
 
-    draft = Draft(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)), code, IDENTITY)
+    draft = Draft(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)), payload)
     corrector = LatentCorrector({"gain": EXACT}, world, world, 1, 4, refine)
     return corrector.correct(draft, as_posture(target), 8), asked
 
 
-def test_a_face_with_a_code_is_refined_after_the_steps_and_turned_again(target):
+def test_a_face_with_a_payload_is_refined_after_the_steps_and_turned_again(target):
     world = World()
-    found, asked = refined(world, target, CODE)
-    ((latent, original, code, identity),) = asked
+    found, asked = refined(world, target, PAYLOAD)
+    ((latent, original, payload),) = asked
     np.testing.assert_allclose(ROWS @ latent.flatten().numpy(), target, atol=1e-5)  # the step came first
     np.testing.assert_allclose(original, target)
-    np.testing.assert_array_equal(code, CODE)
-    np.testing.assert_array_equal(identity, IDENTITY)
+    assert payload is PAYLOAD
     step, moved, *turns = world.rendered
     np.testing.assert_allclose((moved - step)[:2], [1, 0], atol=1e-6)
     off = np.linalg.norm((ROWS @ moved - target)[:3]) > 0.1
@@ -139,7 +138,7 @@ def test_a_face_with_a_code_is_refined_after_the_steps_and_turned_again(target):
     assert away(found, target)[1] > 0  # what the refinement chose to do to the shapes stays
 
 
-def test_a_face_without_a_code_is_not_refined(target):
+def test_a_face_without_a_payload_is_not_refined(target):
     found, asked = refined(World(), target, None)
     assert asked == [] and away(found, target).max() < 1e-5
 

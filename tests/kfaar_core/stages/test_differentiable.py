@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kfaar_core import image
+from kfaar_core.nets.sface import FEATURE, SFace, WideSFace
 from kfaar_core.stages import detect
 from kfaar_core.stages.differentiable import FINE, Sight, crops, face_alone, five_points, similarity, view, warp
 from kfaar_core.stages.encode import GREY, JUDGE, SFACE, Recogniser
@@ -119,3 +120,13 @@ def test_e_sees_the_whole_picture_and_then_the_face_alone():
     expected = [each.flatten(1) @ rows for each in (aligned, face_alone(aligned, landmarks, reader))]
     torch.testing.assert_close(found, torch.cat(expected, dim=1))
     assert not torch.allclose(*expected)
+
+
+def test_of_the_face_alone_only_the_feature_of_a_wide_e_counts():
+    picture, landmarks = scene(torch.zeros(()), torch.ones(()))
+    wide = Recogniser(WideSFace(SFace().eval()), SFACE, torch.zeros(1), torch.device("cpu"), flip=True)
+    aligned = crops(picture, landmarks, wide)
+    whole, alone = (wide.raw(each) for each in (aligned, face_alone(aligned, landmarks, wide)))
+    found = Sight(wide, None, torch.device("cpu"), masked=True)(picture, landmarks)
+    torch.testing.assert_close(found, torch.cat((whole, alone[:, :FEATURE]), dim=1))
+    assert whole.shape[1] > FEATURE

@@ -121,7 +121,8 @@ def unit(x: np.ndarray) -> np.ndarray:
 def test_the_hashed_face_carries_the_turned_identity_and_a_look_of_the_key(rng):
     u = unit(rng.standard_normal(D))
     found = hashed()(u, KEY)
-    np.testing.assert_allclose(found.code, rotation_of(KEY, D) @ u)  # what a refined face shall show
+    np.testing.assert_allclose(found.payload.code, rotation_of(KEY, D) @ u)
+    np.testing.assert_allclose(found.payload.identity, u)
     assert found.latent.shape == (3, 512) and found.latent.dtype == torch.float32 and found.space == "w"
     v = drawn(hashed(), u, KEY)
     np.testing.assert_allclose(rotation_of(KEY, D).T @ v[0, CODE], 4 * u, atol=1e-5)  # sqrt(d): one sd a dimension

@@ -16,7 +16,7 @@ from kfaar_core.image import open_photo
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer, load
 from kfaar_core.presets import LAB, Descent
-from kfaar_core.records import Photo
+from kfaar_core.records import Payload, Photo
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.project import IdentityMap, rotation_of
 from kfaar_core.stages.refine import Aims, Likeness, Refiner
@@ -39,8 +39,8 @@ class Shown:
 
 
 class World:
-    """A picture of 6 x 6 px shows 54 numbers of the posture, 8 of the code, 8 of the person, and one of what all faces
-    share; all linear in w."""
+    """A picture of 6 x 6 px shows 54 numbers of the posture, 8 of the code, 8 of the person, one of what all faces
+    share, and 8 of the identity that anyone reads; all linear in w."""
 
     def __init__(self, bias: float = 0.0) -> None:
         draw = torch.Generator().manual_seed(0)
@@ -48,6 +48,7 @@ class World:
         self.posture = torch.randn(54, 1536, generator=draw) / 40
         self.person = Shown(torch.randn(D, 1536, generator=draw) / 40, 54 + D)
         self.shared = Shown(torch.randn(1, 1536, generator=draw) / 40, 54 + 2 * D)
+        self.identity = Shown(torch.randn(D, 1536, generator=draw) / 40, 55 + 2 * D)
         self.bias = bias  # by which the full picture is read differently
         self.small, self.full = 0, 0
 
@@ -58,7 +59,8 @@ class World:
         else:
             self.small += 1
         code = w @ self.code.T + (self.bias if side == 512 else 0)
-        shown = torch.cat((w @ self.posture.T, code, w @ self.person.rows.T, w @ self.shared.rows.T), dim=1)
+        others = (w @ each.rows.T for each in (self.person, self.shared, self.identity))
+        shown = torch.cat((w @ self.posture.T, code, *others), dim=1)
         return torch.nn.functional.pad(0.05 * shown, (0, 3 * 36 - shown.shape[1])).unflatten(1, (3, 6, 6))
 
     def numbers(self, picture: Tensor) -> Tensor:
@@ -84,7 +86,7 @@ class World:
     def refiner(self, steps: int, **prices: float) -> Refiner:
         sight = lambda picture, _, halved: self.numbers(picture)  # noqa: E731
         descent = Descent(steps=steps, **prices)
-        aims = Aims(self, self.person, self.shared, SPACE, self.posture)
+        aims = Aims(self, self.person, self.identity, self.shared, SPACE, self.posture)
         return Refiner(aims, torch.linalg.pinv(self.posture), self.render, self, self, sight, descent, CPU)
 
 
@@ -114,51 +116,50 @@ def held(world: World, latent: Tensor) -> np.ndarray:
 def test_the_code_is_read_better_and_the_posture_stays(start, code):
     world = World()
     before = held(world, start)
-    found = world.refiner(40)(start, as_posture(before), code, OWN)
+    found = world.refiner(40)(start, as_posture(before), Payload(code, OWN))
     assert found.shape == (3, 512) and not found.requires_grad
     assert cosine(read(world, found), code) > max(0.9, cosine(read(world, start), code) + 0.3)
     assert np.abs(held(world, found) - before).max() < 0.1
 
 
-def seen_as(world: World, latent: Tensor) -> np.ndarray:
-    return (world.person.rows @ latent.flatten()).numpy()
+def seen_as(shown: Shown, latent: Tensor) -> np.ndarray:
+    return (shown.rows @ latent.flatten()).numpy()
 
 
 def test_e_sees_the_person_of_the_code_as_well(start, code):
     world = World()
     posture = as_posture(held(world, start))
-    free, priced = (world.refiner(40, identity_price=price)(start, posture, code, OWN) for price in (0.0, 0.5))
-    assert cosine(seen_as(world, free), code) < 0.3 and cosine(seen_as(world, priced), code) > 0.9
+    free, priced = (world.refiner(40, identity_price=price)(start, posture, Payload(code, OWN)) for price in (0.0, 0.5))
+    assert cosine(seen_as(world.person, free), code) < 0.3 and cosine(seen_as(world.person, priced), code) > 0.9
     assert cosine(read(world, priced), code) > 0.9
 
 
 def test_a_face_that_shows_the_photos_own_person_leaves_him(start, code):
-    """The start shows the photo's own person as E sees it, whom no other aim concerns here."""
-    world, own = World(), seen_as(World(), start)
+    world, own = World(), seen_as(World().identity, start)
     posture = as_posture(held(world, start))
     free, priced = (
-        world.refiner(40, identity_price=0.0, near_price=price)(start, posture, code, own / np.linalg.norm(own))
+        world.refiner(40, near_price=price)(start, posture, Payload(code, own / np.linalg.norm(own)))
         for price in (0.0, 4.0)
     )
-    assert cosine(seen_as(world, free), own) > 0.6
-    assert cosine(seen_as(world, priced), own) < 0.3
+    assert cosine(seen_as(world.identity, free), own) > 0.6
+    assert cosine(seen_as(world.identity, priced), own) < 0.3
     assert cosine(read(world, priced), code) > 0.9
 
 
 def test_a_face_that_is_no_nearer_than_strangers_is_left_alone(start, code):
     world = World()
     posture = as_posture(held(world, start))
-    far = -seen_as(world, start) - read(world, start)
+    far = -seen_as(world.identity, start) - read(world, start)
     far -= (far @ code + 0.5) * code  # whatever is read comes no nearer on the way to the code
-    free, priced = (world.refiner(5, near_price=price)(start, posture, code, far) for price in (0.0, 4.0))
+    free, priced = (world.refiner(5, near_price=price)(start, posture, Payload(code, far)) for price in (0.0, 4.0))
     torch.testing.assert_close(free, priced)
 
 
 def test_what_all_faces_share_goes(start, code):
-    world = World()
+    world, payload = World(), Payload(code, OWN)
     posture = as_posture(held(world, start))
     kept, priced = (
-        abs((world.shared.rows @ world.refiner(40, alike_price=price)(start, posture, code, OWN).flatten()).item())
+        abs(seen_as(world.shared, world.refiner(40, alike_price=price)(start, posture, payload)).item())
         for price in (0.0, 1.0)
     )
     assert kept > 0.5 and priced < 0.1
@@ -174,14 +175,14 @@ def test_likeness_is_one_along_what_virtual_faces_share_and_nothing_across():
 def test_a_posture_that_is_off_comes_nearer(start, code):
     world = World()
     wanted = held(world, start) + np.where(np.arange(54) < 3, 0.3, 0.0)
-    found = world.refiner(40)(start, as_posture(wanted), code, OWN)
+    found = world.refiner(40)(start, as_posture(wanted), Payload(code, OWN))
     assert np.abs(held(world, found) - wanted)[:3].max() < 0.1
 
 
 def test_what_the_full_picture_says_counts(start, code):
     """The small picture misleads by a whole unit in every number of the code."""
     world = World(bias=1.0)
-    found = world.refiner(40)(start, as_posture(held(world, start)), code, OWN)
+    found = world.refiner(40)(start, as_posture(held(world, start)), Payload(code, OWN))
     assert cosine(read(world, found), code) > 0.9
     assert world.small == 40 and world.full == len(range(0, 40, LAB.descent.measured))
 
@@ -189,19 +190,19 @@ def test_what_the_full_picture_says_counts(start, code):
 def test_more_steps_read_better_and_none_change_nothing(start, code):
     world = World()
     reached = [
-        cosine(read(world, world.refiner(steps)(start, as_posture(held(world, start)), code, OWN)), code)
+        cosine(read(world, world.refiner(steps)(start, as_posture(held(world, start)), Payload(code, OWN))), code)
         for steps in (0, 4, 16)
     ]
     assert reached[0] < reached[1] < reached[2]
-    torch.testing.assert_close(world.refiner(0)(start, as_posture(held(world, start)), code, OWN), start)
+    torch.testing.assert_close(world.refiner(0)(start, as_posture(held(world, start)), Payload(code, OWN)), start)
 
 
 def test_it_works_where_the_pipeline_forbids_gradients(start, code):
     world = World()
     refiner, posture = world.refiner(3), as_posture(held(world, start))
     with torch.inference_mode():
-        inside = refiner(start.clone(), posture, code, OWN)
-    torch.testing.assert_close(inside, refiner(start, posture, code, OWN))
+        inside = refiner(start.clone(), posture, Payload(code, OWN))
+    torch.testing.assert_close(inside, refiner(start, posture, Payload(code, OWN)))
 
 
 @pytest.mark.lab
