@@ -16,7 +16,7 @@ from kfaar_core.errors import BadSetting
 class Descent:
     """How stages.refine moves a face; all chosen on 9 to 48 dev people. Prices stand beside 1 - cosine."""
 
-    steps: int = 26  # 0 leaves faces as the posture correction made them
+    steps: int = 30  # 0 leaves faces as the posture correction made them
     side: int = 128  # px of the picture that gradients go through; 64 px tell too little
     measured: int = 9  # steps between two looks at the full picture
     rate: float = 0.15  # of Adam, sds of a natural coordinate

@@ -70,7 +70,11 @@ class OpenVinoGenerator:
         core = openvino.Core()
         halves = has_bfloat16(torch.device("cpu"))
         precision = self._precision if halves or self._precision != "bf16" else "f32"
-        options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": self._threads}
+        options = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": self._threads,
+            "ENABLE_CPU_PINNING": False,  # every process would pin itself to the same first cores
+        }
         return core.compile_model(synthesis_graph(self._state, side), "CPU", options)
 
     def map(self, z: Tensor) -> Tensor:
