@@ -32,12 +32,13 @@ weights: $(VENV)/installed-dev
 	$(TRAIN) projector draft --resume
 	$(TRAIN) renders draft
 	$(TRAIN) kvfa styles --resume
-	$(TRAIN) projector hashed --resume
+	$(TRAIN) projector hashed --resume --set styled_shards=32 --set draft_shards=0
 	$(TRAIN) renders hashed
 	$(TRAIN) posture
 	$(TRAIN) kvfa hashed --resume
 	for bits in 8 128 256; do \
-	  $(TRAIN) projector bits-$$bits --resume && $(TRAIN) renders bits-$$bits && $(TRAIN) kvfa bits-$$bits --resume || exit 1; done
+	  $(TRAIN) projector bits-$$bits --resume --set styled_shards=32 && $(TRAIN) renders bits-$$bits && \
+	  $(TRAIN) kvfa bits-$$bits --resume --set styled_shards=32 || exit 1; done
 	$(BIN)/python -m kfaar_core.convert manifest
 
 dev-install: $(VENV)/installed-dev

@@ -65,3 +65,10 @@ def test_both_runtimes_draw_the_same_face_at_1024_px():
     expected, found = slow.render(styles, 1024), fast.render(styles, 1024)
     assert expected.std() > 0.2 and expected.abs().max() < 2  # about [-1, 1]
     assert psnr(found.clamp(-1, 1), expected.clamp(-1, 1), span=2.0) >= 40
+
+
+@pytest.mark.lab
+def test_a_process_leaves_it_to_the_system_on_which_core_it_renders():
+    """Each would choose the first ones, and several processes wait for each other there."""
+    compiled = OpenVinoGenerator(weights.load("mobile_stylegan"), "f32", 1)._compiled(512)
+    assert not compiled.get_property("ENABLE_CPU_PINNING")
