@@ -125,9 +125,9 @@ class Refiner:
             read = self._seen(self._small(w_plus(w[None]), how.side), halved=True)
             if step % how.measured == 0:
                 off = self._seen(self._full(w)) - read.detach()
-            posture, found, seen, open_, alike = (read + off).split((len(wanted), *3 * (len(code),), 1))
+            posture, found, seen, as_photo, alike = (read + off).split((len(wanted), *3 * (len(code),), 1))
             gap = (posture - wanted).square()
-            near = functional.cosine_similarity(torch.stack((found, open_)), identity[None], dim=1)
+            near = functional.cosine_similarity(torch.stack((found, as_photo)), identity[None], dim=1)
             loss = (
                 -functional.cosine_similarity(found, code, dim=0)
                 - how.identity_price * functional.cosine_similarity(seen, code, dim=0)
