@@ -134,7 +134,7 @@ def test_f_has_no_lesson_on_the_draft_alone(monkeypatch):
 def test_the_draft_of_p_is_found_in_the_cache_and_the_trained_p_in_the_weights(
     monkeypatch, nothing_is_made, kind, size
 ):
-    """P here writes one number into every leading coordinate."""
+    """P here writes one number into every leading coordinate but the first, which is the look's."""
     drawn = {}
     for folder, written in ((nothing_is_made / "cache" / "projector" / "draft", 2.0), (nothing_is_made / "out", 3.0)):
         net = HashedNet(4, 6)
@@ -155,7 +155,7 @@ def test_the_draft_of_p_is_found_in_the_cache_and_the_trained_p_in_the_weights(
     monkeypatch.setattr(command, "render_cache", render_cache)
     assert run("renders", kind, "-o", str(nothing_is_made / "out")).exit_code == 0
     assert drawn["kind"] == kind and drawn["shards"] == len(kind) and drawn["samples"].w.shape == (6, 3, 512)
-    v = SPACE.of_w(torch.from_numpy(drawn["samples"].w))[..., :LEADING]
+    v = SPACE.of_w(torch.from_numpy(drawn["samples"].w))[..., 1:LEADING]
     torch.testing.assert_close(v, torch.full_like(v, size))
 
 
