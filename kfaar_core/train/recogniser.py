@@ -53,7 +53,7 @@ def centre(crops: Tensor) -> Tensor:
 
 def prepare(data: Path, part: str, renders: int | None) -> Lesson:
     """Crops of one part of LFW (and of generated faces), cached."""
-    path = cache_folder("judge") / f"{data.stem}-{part}-{renders}.npz"
+    path = cache_folder("judge") / f"crops-{data.stem}-{part}-{renders}.npz"
     if not path.exists():
         photos = load_photos(data, part)
         crops = [aligned(photos.pictures, photos.landmarks)]
