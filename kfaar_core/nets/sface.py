@@ -6,8 +6,6 @@ RGB picture (N, 3, 112, 112) in [-1, 1] -> feature (N, 128), not normalised. The
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -83,22 +81,3 @@ class WideSFace(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         body = self.narrow.body(x)
         return torch.cat((self.narrow.last(body.flatten(1)), body.mean(dim=(2, 3))), dim=1)
-
-
-QUANTISED = (".levels", ".zeros", ".steps")
-
-
-def dequantised(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State of SFace from its file, which keeps large weights as bytes.
-
-    Args:
-        state: `<weight>.levels` int8 of the weight's shape, with `<weight>.zeros` int8 and `<weight>.steps`, both
-            (rows, blocks): a row of a weight is cut into equal blocks, each with its own zero and step. All else as it
-            is.
-    """
-    whole = {name: tensor.float() for name, tensor in state.items() if not name.endswith(QUANTISED)}
-    for weight in [name.removesuffix(".levels") for name in state if name.endswith(".levels")]:
-        levels, zeros, steps = (state[weight + part].float() for part in QUANTISED)
-        blocks = levels.reshape(*steps.shape, -1)  # (rows, blocks, weights in a block)
-        whole[weight] = ((blocks - zeros[..., None]) * steps[..., None]).reshape(levels.shape)
-    return whole

@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from kfaar_core import image, runtime, weights
 from kfaar_core.calibration import Calibration, has_calibration, load_calibration
 from kfaar_core.keys import UserKey
+from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.nets.mobile_stylegan import Synthesis
-from kfaar_core.nets.sface import SFace, WideSFace, dequantised
+from kfaar_core.nets.sface import SFace, WideSFace
 from kfaar_core.presets import LAB, PROJECTORS, Preset, check_projector
 from kfaar_core.records import Face, FaceCrop, Photo, Posture
 from kfaar_core.stages import tiny
 from kfaar_core.stages.correct import Corrector, LatentCorrector
 from kfaar_core.stages.detect import Detector, MtcnnDetector, crop, five_points, in_photo
 from kfaar_core.stages.differentiable import Sight
-from kfaar_core.stages.encode import JUDGE, SFACE, Alignment, Recogniser
+from kfaar_core.stages.encode import DLIB, JUDGE, SFACE, Alignment, Recogniser
 from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part, synthesis_of
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.latent import NaturalSpace
@@ -135,7 +136,7 @@ class Stages:
 
 FORM_WEIGHTS = {
     "floor": ("floor",),
-    "hashed": ("projector_hashed", "kvfa", "identity", "posture_rows"),
+    "hashed": ("projector_hashed", "kvfa", "identity", "posture_rows", "dlib_resnet", "second"),
     "bits": (
         "projector_hashed",
         "kvfa",
@@ -179,6 +180,7 @@ def form_of(
     if name == "hashed":
         identity = IdentityMap(load("identity"))
         h, reader = LinearReader(kvfa, "code", identity.width), FaceReader(kvfa, device, encoder)
+        beside = IdentityMap(load("second"), identity.width + h.width)  # behind all that KVFA sees
         likeness = Likeness(learned.mean, kvfa["virtual.mean"].double().numpy())
         space = NaturalSpace({key: t.to(device) for key, t in hashed.items() if key.startswith("natural.")})
         return Form(
@@ -186,7 +188,7 @@ def form_of(
             HashedProjector(hashed, identity),
             KeyedRecogniser(identity, BothViews(h, learned, whole_share)),
             reader,
-            aims=Aims(h, learned, identity, likeness, space, load("posture_rows")["rows"]),
+            aims=Aims(h, learned, beside, identity, likeness, space, load("posture_rows")["rows"]),
         )
     projectors = {length: load(f"projector_bits_{length}") for length in weights.KEY_LENGTHS}
     keyed = {length: load(f"kvfa_bits_{length}") for length in weights.KEY_LENGTHS}
@@ -219,7 +221,7 @@ def assemble(
     if preset.name == "tiny":
         boxes = tiny.boxes(preset, device)
         form = form_of(preset.projector, tiny.weights, boxes[2], boxes[4], device, preset.whole_share)
-        return _joined(preset, device, *boxes, form, None, Calibration.tiny(), {})
+        return _joined(preset, device, *boxes, form, None, None, Calibration.tiny(), {})
     generator_state = weights.load("mobile_stylegan")
     generator: Generator
     if device.type == "cuda":
@@ -228,8 +230,9 @@ def assemble(
         generator = OpenVinoGenerator(generator_state, preset.precision, threads)
     e = encoder(device)
     form = form_of(preset.projector, weights.load, e, generator, device, preset.whole_share)
-    small = None
+    small = also = None
     if form.aims and preset.descent.steps:
+        also = second(device)
         halves = preset.precision == "bf16" and runtime.has_bfloat16(device)
         small = synthesis_of(generator_state, device, torch.bfloat16 if halves else torch.float32)
     return _joined(
@@ -243,6 +246,7 @@ def assemble(
         weights.load("posture"),
         form,
         small,
+        also,
         calibration or load_calibration(preset.name, preset.projector, preset.key_bits),
         {} if calibration else _own_thresholds(preset),
     )
@@ -265,6 +269,7 @@ def _joined(
     posture: Mapping[str, Tensor],
     form: Form,
     small: Synthesis | None,
+    also: Recogniser | None,
     calibration: Calibration,
     own_thresholds: Mapping[int, float],
 ) -> Stages:
@@ -272,10 +277,11 @@ def _joined(
     Args:
         encoder: E as it looks at photos, and at any whole picture.
         small: renders what faces are refined by; None leaves them as they are.
+        also: looks at them as well.
     """
     refine = None
     if small and form.aims and form.reader:
-        sight = Sight(encoder, form.reader.net, device, masked=True)
+        sight = Sight(encoder, form.reader.net, device, masked=True, second=also)
         refine = Refiner(form.aims, posture["gain"], small, generator, geometry, sight, preset.descent, device)
     return Stages(
         preset=preset,
@@ -302,8 +308,15 @@ def encoder(device: torch.device, mean: Tensor | None = None) -> Recogniser:
         mean: (128,) to centre by; None leaves features as they are, since linear readers centre them.
     """
     net = SFace()
-    net.load_state_dict(dequantised(weights.load("sface")))
+    net.load_state_dict(weights.load("sface"))
     return Recogniser(net, SFACE, torch.zeros(1) if mean is None else mean, device, flip=True)
+
+
+def second(device: torch.device) -> Recogniser:
+    """The recogniser beside E to which faces are refined; the mirrored face counts as well."""
+    net = DlibResnet()
+    net.load_state_dict(weights.load("dlib_resnet"))
+    return Recogniser(net, DLIB, torch.zeros(1), device, flip=True)
 
 
 def widened(e: Recogniser) -> Recogniser:

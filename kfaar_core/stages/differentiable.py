@@ -113,20 +113,32 @@ class Sight:
     """What KVFA sees of portraits (stages.assemble.Stages.sight): E's raw feature and, where given, F's answer."""
 
     def __init__(
-        self, encoder: Recogniser, reader: ReaderNet | None, device: torch.device, masked: bool = False
+        self,
+        encoder: Recogniser,
+        reader: ReaderNet | None,
+        device: torch.device,
+        masked: bool = False,
+        second: Recogniser | None = None,
     ) -> None:
-        """masked: E looks at the face alone as well, as it does in FaceReader; of that only its feature counts."""
-        self._encoder, self._masked = encoder, masked
+        """
+        Args:
+            masked: E looks at the face alone as well, as it does in FaceReader; of that only its feature counts.
+            second: a recogniser that is no part of KVFA; its raw feature comes last.
+        """
+        self._encoder, self._masked, self._second = encoder, masked, second
         self._reader = None if reader is None else reader.to(device).eval().requires_grad_(False)
         self._face = None if reader is None else MeanFace(reader.mean_shape.cpu().numpy())
 
     def __call__(self, pictures: Tensor, landmarks: Tensor, halved: bool = False) -> Tensor:
-        """halved: E looks at one side only (Recogniser.raw)."""
+        """halved: recognisers look at one side only (Recogniser.raw)."""
         seen = crops(pictures, landmarks, self._encoder)
         if self._masked:
             seen = torch.cat((seen, face_alone(seen, landmarks, self._encoder)))
         whole, *alone = self._encoder.raw(seen, halved).split(len(pictures))
         feature = torch.cat((whole, *(each[:, :FEATURE] for each in alone)), dim=1)
-        if self._reader is None or self._face is None:
-            return feature
-        return torch.cat((feature, self._reader(*view(self._face, pictures, landmarks))), dim=1)
+        parts = [feature]
+        if self._reader is not None and self._face is not None:
+            parts.append(self._reader(*view(self._face, pictures, landmarks)))
+        if self._second is not None:
+            parts.append(self._second.raw(crops(pictures, landmarks, self._second), halved))
+        return torch.cat(parts, dim=1)

@@ -41,6 +41,10 @@ class Alignment:
 
 SFACE = Alignment(size=(112, 112), template=TEMPLATE + np.array([8, 0]))  # E's: 8 px more on either side
 JUDGE = Alignment(size=(96, 112), template=TEMPLATE)
+# The second recogniser's: where the five points lie on average in dlib's own frame, which other landmarks define.
+DLIB = Alignment(
+    size=(150, 150), template=np.array([[47.7, 47.4], [100.4, 47.3], [73.8, 81.3], [50.7, 105.3], [97.8, 105.3]])
+)
 
 
 class Recogniser:

@@ -52,9 +52,13 @@ class IdentityMap(LinearReader):
     mu is E's mean feature over training people; d is what the security of `hashed` is bounded by.
     """
 
-    def __init__(self, state: Mapping[str, Tensor]) -> None:
-        """state: `identity.mean` (D,), `identity.map` (d, D), D numbers of E."""
-        super().__init__(state, "identity")
+    def __init__(self, state: Mapping[str, Tensor], first: int = 0) -> None:
+        """
+        Args:
+            state: `identity.mean` (D,), `identity.map` (d, D), D numbers of a recogniser's raw feature.
+            first: where in a sight they begin.
+        """
+        super().__init__(state, "identity", first)
 
 
 class Projector(Protocol):

@@ -2,10 +2,12 @@
 
 P and the posture correction know the generator by stand-ins; what a face really shows differs from face to face. So the
 latent descends, as in GAN inversion by optimisation (Abdal et al., arXiv 1904.03189), on what the networks see of the
-rendered face: KVFA's reading, the person whom E sees, and the posture. E shall see the person of the code as well: one
-for all photos of somebody under a key, another under the next key. To the photo what is read without a key shall be
-what strangers are: no nearer than nine in ten of them, and not driven away, which would tell of the photo as well. And
-E shall see nothing of what all faces of the generator have in common, which makes strangers alike.
+rendered face: KVFA's reading, the person whom recognisers see, and the posture. E shall see the person of the code as
+well: one for all photos of somebody under a key, another under the next key. So shall a second recogniser, since what
+one network is shown alone the next one need not see (Liu et al., arXiv 1611.02770, of adversarial pictures). To the
+photo what is read without a key shall be what strangers are: no nearer than nine in ten of them, and not driven away,
+which would tell of the photo as well. And E shall see nothing of what all faces of the generator have in common, which
+makes strangers alike.
 
 Gradients go through a small picture, the generator's low band, of which E sees one side; how much the full picture is
 read differently is measured now and then and added.
@@ -60,6 +62,7 @@ class Aims:
 
     reading: Reading  # h
     person: Reading  # u of E's feature alone: what the last layer is fed is moved less easily
+    second: Reading  # u of the second recogniser, which KVFA knows nothing of
     identity: Reading  # u as KVFA reads it of photos
     likeness: Reading  # Likeness
     space: NaturalSpace
@@ -125,12 +128,13 @@ class Refiner:
             read = self._seen(self._small(w_plus(w[None]), how.side), halved=True)
             if step % how.measured == 0:
                 off = self._seen(self._full(w)) - read.detach()
-            posture, found, seen, as_photo, alike = (read + off).split((len(wanted), *3 * (len(code),), 1))
+            posture, found, seen, by_second, as_photo, alike = (read + off).split((len(wanted), *4 * (len(code),), 1))
             gap = (posture - wanted).square()
-            near = functional.cosine_similarity(torch.stack((found, as_photo)), identity[None], dim=1)
+            near = functional.cosine_similarity(torch.stack((found, by_second, as_photo)), identity[None], dim=1)
             loss = (
                 -functional.cosine_similarity(found, code, dim=0)
                 - how.identity_price * functional.cosine_similarity(seen, code, dim=0)
+                - how.second_price * functional.cosine_similarity(by_second, code, dim=0)
                 + how.near_price * (near - how.near_free).relu().square().sum()
                 + how.alike_price * alike.square().sum()
                 + how.angle_price * gap[ANGLES].sum()
@@ -150,12 +154,13 @@ class Refiner:
         return self._generator.render(w_plus(w[None]), 512).to(self._device)
 
     def _seen(self, picture: Tensor, halved: bool = False) -> Tensor:
-        """(1, 3, S, S) -> (54 + 3 d + 1,): posture vector, what each of the aims reads."""
+        """(1, 3, S, S) -> (54 + 4 d + 1,): posture vector, what each of the aims reads."""
         picture = picture.float().clamp(-1, 1)
         measured = self._geometry.measure(picture)
         landmarks = to_pixels(measured.landmarks, picture.shape[-1])
         angles = euler_degrees(measured.rotation) / ANGLE_UNIT
         sight = self._sight(picture, landmarks, halved)
         aims = self._aims
-        read = [each.tensor(sight) for each in (aims.reading, aims.person, aims.identity, aims.likeness)]
+        readings = (aims.reading, aims.person, aims.second, aims.identity, aims.likeness)
+        read = [each.tensor(sight) for each in readings]
         return torch.cat((angles, measured.blendshapes[:, 1:], *read), dim=1)[0]

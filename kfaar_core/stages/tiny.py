@@ -124,7 +124,7 @@ def weights(name: str) -> dict[str, Tensor]:
         return {"rows": torch.randn(54, 1536, generator=seeded(12)) / 100}
     form, _, length = name.partition("_bits_")
     bits = int(length or 0)
-    if name == "identity":
+    if name in ("identity", "second"):
         return _identity()
     if name == "projector_hashed":
         return {

@@ -1,6 +1,6 @@
 """Train what the `lab` preset carries:
 
-python -m kfaar_core.train {renders,recogniser,geometry,posture,floor,identity,projector,kvfa,examples,ablation}
+python -m kfaar_core.train {renders,recogniser,geometry,posture,floor,identity,second,projector,kvfa,examples,ablation}
 
 `make weights` re-makes every weight of ours with them, in order. A command that trains prints its configuration, logs
 each loss with the time left, resumes after a kill, and writes a model card beside the weights.
@@ -12,7 +12,7 @@ import csv
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +33,7 @@ from kfaar_core.evaluate.split import TEST
 from kfaar_core.files import cache_folder
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB, get_preset
+from kfaar_core.quantised import quantised
 from kfaar_core.scenarios import pairs
 from kfaar_core.stages.project import bits_net, hashed_net
 from kfaar_core.train import ablate_kvfa, ablate_projector
@@ -70,6 +71,7 @@ PresetOption = Annotated[str, typer.Option("--preset", help="only lab has networ
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu (stand-ins), cuda (through the generator) or auto")]
 CPU = torch.device("cpu")
 ASSETS = Path("assets/weights")
+LARGE = ("net.texture_axes", "net.hidden.3.weight", "net.hidden.6.weight")  # weights of F that are kept as bytes
 
 
 @app.command()
@@ -188,7 +190,13 @@ def floor(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     reader = floor_fit.fit_reader(seen[kept], posed.payload[kept], training.reader_ridge)
     state = {**fitted.identity, **floor_fit.directions_state(fitted.directions), **reader}
     found = floor_fit.report(reader, seen[~kept], posed.payload[~kept])
-    _save(out / "floor.safetensors", {name: tensor.half() for name, tensor in state.items()}, training, found)
+    _save(
+        out / "floor.safetensors",
+        {name: tensor.half() for name, tensor in state.items()},
+        training,
+        found,
+        ["nuisance"],
+    )
 
 
 @app.command()
@@ -201,6 +209,16 @@ def identity(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     alone = identity_report(road.identity, road.features(unseen, "lfw-dev"), unseen.people)
     found |= {f"of_e_alone_{name}": value for name, value in alone.items()}  # what P learned with
     _save(out / "identity.safetensors", {name: tensor.float() for name, tensor in state.items()}, LAB_TRAINING, found)
+
+
+@app.command()
+def second(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
+    """Fit u of the second recogniser, to which faces are refined."""
+    lfw = locate(data, False)
+    road, unseen = Road(LAB_TRAINING, lfw), load_photos(lfw, "dev")
+    state = road.second_identity
+    found = identity_report(state, road.second_features(unseen, "lfw-dev"), unseen.people)
+    _save(out / "second.safetensors", {name: tensor.float() for name, tensor in state.items()}, LAB_TRAINING, found)
 
 
 @app.command()
@@ -269,12 +287,12 @@ def kvfa(
     elif form == "hashed":
         net, found = road.teach_code(folder, resume)
         code, read = road.fit_code(net)
-        _save(out / "kvfa.safetensors", {**_under("net.", net.state_dict()), **code}, training, found | read)
+        _save(out / "kvfa.safetensors", {**_under("net.", net.state_dict()), **code}, training, found | read, LARGE)
     elif form == "code":
         net, card = road.reader(out), json.loads((out / "kvfa.card.json").read_text())
         code, read = road.fit_code(net)
         found = card["metrics"] | read | {"F was taught by": card["metrics"].get("F was taught by", card["command"])}
-        _save(out / "kvfa.safetensors", {**_under("net.", net.state_dict()), **code}, training, found)
+        _save(out / "kvfa.safetensors", {**_under("net.", net.state_dict()), **code}, training, found, LARGE)
     else:
         keyed, found = road.teach_keyed(out, _bits(form), folder, resume)
         _save(out / f"kvfa_{form.replace('-', '_')}.safetensors", dict(keyed.state_dict()), training, found)
@@ -377,9 +395,20 @@ def _print(training: Training) -> None:
     typer.echo(json.dumps(asdict(training), indent=2))
 
 
-def _save(path: Path, state: dict[str, Tensor], training: Training, metrics: dict) -> None:
-    """Weights as float16 where they are large, with a model card beside them; `convert manifest` pins them."""
-    small = {name: tensor.half() if tensor.numel() > 4096 else tensor for name, tensor in state.items()}
+def _save(
+    path: Path, state: dict[str, Tensor], training: Training, metrics: dict, as_bytes: Collection[str] = ()
+) -> None:
+    """Weights as float16 where they are large, with a model card beside them; `convert manifest` pins them.
+
+    Args:
+        as_bytes: weights that are kept as 8-bit levels.
+    """
+    small: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if name in as_bytes:
+            small |= quantised(name, tensor)
+        else:
+            small[name] = tensor.half() if tensor.numel() > 4096 else tensor
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in small.items()}, path)
     card = {

@@ -20,6 +20,8 @@ LIMITS: Mapping[str, str] = {
     "kvfa": f"For virtual faces by the committed P alone; of any other face its answer means nothing. {FORMS}",
     "posture": "Linear in w: far from the mean face a move turns a head further or less far than asked, and strong "
     "expressions are met in part.",
+    "second": "Linear: for the second recogniser of the refinement as committed alone. Nobody is identified by it: it "
+    "says of a virtual face which person that network sees.",
     "projector": "For the committed E, M and G alone. How many faces of `hashed` are men's or women's depends on the "
     "key. Who looks long at a face of the generator finds its faults: backgrounds, hands, one earring. "
     f"{FORMS}",

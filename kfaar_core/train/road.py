@@ -21,7 +21,8 @@ from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import LEADING
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.nets.sface import FEATURE
-from kfaar_core.stages.assemble import encoder, widened
+from kfaar_core.quantised import dequantised
+from kfaar_core.stages.assemble import encoder, second, widened
 from kfaar_core.stages.face_view import FaceView
 from kfaar_core.stages.generate import OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
@@ -85,6 +86,11 @@ class Road:
         e = encoder(torch.device("cpu"))
         return features(widened(e) if wide else e, faces, name, masked)
 
+    @staticmethod
+    def second_features(photos: LabelledPhotos, name: str) -> np.ndarray:
+        """(N, D) float32 raw features of the second recogniser; cached under `name`."""
+        return features(second(torch.device("cpu")), photos, f"{name}-second")
+
     @cached_property
     def _photo_features(self) -> np.ndarray:
         return self.features(self._photos, "lfw-train")
@@ -113,6 +119,13 @@ class Road:
         found = balanced_map(
             seen, FEATURE, self._photos.people, training.code_dimension, training.wide_shrink, training.wide_power
         )
+        return turned_towards(found, seen, IdentityMap(self.identity)(self._photo_features))
+
+    @cached_property
+    def second_identity(self) -> dict[str, Tensor]:
+        """State of IdentityMap of the second recogniser, turned towards u: a code asks the same person of both."""
+        seen, training = self.second_features(self._photos, "lfw-train"), self.training
+        found = identity_map(seen, self._photos.people, training.code_dimension, training.second_shrink, reliable=1.0)
         return turned_towards(found, seen, IdentityMap(self.identity)(self._photo_features))
 
     @cached_property
@@ -202,7 +215,7 @@ class Road:
 
     def reader(self, folder: Path) -> ReaderNet:
         """F as committed."""
-        return reader_net(part(load_file(folder / "kvfa.safetensors"), "net."))
+        return reader_net(part(dequantised(load_file(folder / "kvfa.safetensors")), "net."))
 
     def styles_reader(self) -> ReaderNet:
         """F after its first lesson."""

@@ -71,6 +71,7 @@ class Training:
     code_steps: int = 500  # of F's second lesson                              [dev]
     styles_share: float = 0.25  # weight of the styles beside the code          [design]
     reliable_shrink: float = 1.0  # of the within-class scatter, for u of P's lesson [dev]
+    second_shrink: float = 0.3  # the same for u of the second recogniser         [dev]
     wide_shrink: float = 3.0  # the same for u of photos, of E and its last layer's food [dev]
     wide_power: float = 2.0  # of the share by which its dimensions count        [dev]
     bits_steps: int = 1500  # of each P of `bits`, through M                     [design]

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from kfaar_core.convert import __main__ as commands
-from kfaar_core.convert import generator, recogniser
+from kfaar_core.convert import generator, recogniser, second
 from kfaar_core.weights import ASSETS, WEIGHTS
 
 STATE = {"b": torch.arange(4.0).half(), "a": torch.arange(6.0).reshape(2, 3).half()}
@@ -20,13 +20,13 @@ STATE = {"b": torch.arange(4.0).half(), "a": torch.arange(6.0).reshape(2, 3).hal
 
 @pytest.fixture
 def small(monkeypatch):
-    """Both converters answer two small tensors, in an order that changes from call to call."""
+    """Every converter answers two small tensors, in an order that changes from call to call."""
     orders = iter([["b", "a"], ["a", "b"], ["b", "a"], ["a", "b"]])
-    for module in (generator, recogniser):
+    for module in (generator, recogniser, second):
         monkeypatch.setattr(module, "convert", lambda path: {name: STATE[name] for name in next(orders)})
 
 
-@pytest.mark.parametrize("command", ["generator", "recogniser"])
+@pytest.mark.parametrize("command", ["generator", "recogniser", "second"])
 def test_the_same_source_gives_the_same_bytes(small, tmp_path, capsys, command):
     for name in ("one", "two"):
         assert commands.main([command, "source", "-o", str(tmp_path / name)]) == 0
@@ -43,7 +43,7 @@ def test_the_file_carries_its_licence(small, tmp_path):
         assert file.metadata() == {"licence": WEIGHTS["sface"].licence_weights}
 
 
-@pytest.mark.parametrize("command", ["generator", "recogniser"])
+@pytest.mark.parametrize("command", ["generator", "recogniser", "second"])
 @pytest.mark.parametrize("source", ["missing", "junk", "empty archive"])
 def test_a_wrong_source_is_one_sentence_and_writes_nothing(tmp_path, capsys, command, source):
     path = tmp_path / "source.tar.gz"

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from kfaar_core.convert.recogniser import MEMBER, convert
 from kfaar_core.errors import BadWeights
-from kfaar_core.nets.sface import SFace, dequantised
+from kfaar_core.nets.sface import SFace
+from kfaar_core.quantised import dequantised
 
 EPSILON = 0.25
 

@@ -3,31 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kfaar_core.nets.sface import DOWN, FEATURE, WIDTHS, Bend, SFace, Unit, WideSFace, dequantised
+from kfaar_core.nets.sface import DOWN, FEATURE, WIDTHS, Bend, SFace, Unit, WideSFace
 
 
 @pytest.fixture(scope="module")
 def net() -> SFace:
     torch.manual_seed(0)
     return SFace().eval().requires_grad_(False)
-
-
-def test_levels_lie_about_the_zero_of_their_block():
-    state = {
-        "w.levels": torch.tensor([[10, 12, 0, -4], [1, 1, 1, 3]], dtype=torch.int8),
-        "w.zeros": torch.tensor([[10, 0], [0, 1]], dtype=torch.int8),
-        "w.steps": torch.tensor([[0.5, 2.0], [1.0, -1.0]]),
-        "bias": torch.tensor([3.0], dtype=torch.float16),
-    }
-    found = dequantised(state)
-    assert set(found) == {"w", "bias"} and found["bias"].dtype == torch.float32
-    assert found["w"].tolist() == [[0.0, 1.0, 0.0, -8.0], [1.0, 1.0, 0.0, -2.0]]
-
-
-def test_blocks_run_on_through_all_axes_but_the_first():
-    levels = torch.arange(16, dtype=torch.int8).reshape(2, 2, 2, 2)
-    state = {"w.levels": levels, "w.zeros": torch.zeros(2, 1, dtype=torch.int8), "w.steps": torch.tensor([[1.0], [10]])}
-    assert torch.equal(dequantised(state)["w"], levels * torch.tensor([1.0, 10])[:, None, None, None])
 
 
 def test_a_unit_bends_what_is_below_zero():

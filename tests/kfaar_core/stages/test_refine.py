@@ -40,7 +40,7 @@ class Shown:
 
 class World:
     """A picture of 6 x 6 px shows 54 numbers of the posture, 8 of the code, 8 of the person, one of what all faces
-    share, and 8 of the identity that anyone reads; all linear in w."""
+    share, 8 of the identity that anyone reads, and 8 of the person for a second recogniser; all linear in w."""
 
     def __init__(self, bias: float = 0.0) -> None:
         draw = torch.Generator().manual_seed(0)
@@ -49,6 +49,7 @@ class World:
         self.person = Shown(torch.randn(D, 1536, generator=draw) / 40, 54 + D)
         self.shared = Shown(torch.randn(1, 1536, generator=draw) / 40, 54 + 2 * D)
         self.identity = Shown(torch.randn(D, 1536, generator=draw) / 40, 55 + 2 * D)
+        self.second = Shown(torch.randn(D, 1536, generator=draw) / 40, 55 + 3 * D)
         self.bias = bias  # by which the full picture is read differently
         self.small, self.full = 0, 0
 
@@ -59,7 +60,7 @@ class World:
         else:
             self.small += 1
         code = w @ self.code.T + (self.bias if side == 512 else 0)
-        others = (w @ each.rows.T for each in (self.person, self.shared, self.identity))
+        others = (w @ each.rows.T for each in (self.person, self.shared, self.identity, self.second))
         shown = torch.cat((w @ self.posture.T, code, *others), dim=1)
         return torch.nn.functional.pad(0.05 * shown, (0, 3 * 36 - shown.shape[1])).unflatten(1, (3, 6, 6))
 
@@ -86,7 +87,7 @@ class World:
     def refiner(self, steps: int, **prices: float) -> Refiner:
         sight = lambda picture, _, halved: self.numbers(picture)  # noqa: E731
         descent = Descent(steps=steps, **prices)
-        aims = Aims(self, self.person, self.identity, self.shared, SPACE, self.posture)
+        aims = Aims(self, self.person, self.second, self.identity, self.shared, SPACE, self.posture)
         return Refiner(aims, torch.linalg.pinv(self.posture), self.render, self, self, sight, descent, CPU)
 
 
@@ -132,6 +133,18 @@ def test_e_sees_the_person_of_the_code_as_well(start, code):
     free, priced = (world.refiner(40, identity_price=price)(start, posture, Payload(code, OWN)) for price in (0.0, 0.5))
     assert cosine(seen_as(world.person, free), code) < 0.3 and cosine(seen_as(world.person, priced), code) > 0.9
     assert cosine(read(world, priced), code) > 0.9
+
+
+def test_so_does_the_second_recogniser_and_to_it_the_photos_own_person_goes(start, code):
+    world = World()
+    posture, own = as_posture(held(world, start)), seen_as(World().second, start)
+    free, priced = (world.refiner(40, second_price=price)(start, posture, Payload(code, OWN)) for price in (0.0, 0.5))
+    assert cosine(seen_as(world.second, free), code) < 0.3 and cosine(seen_as(world.second, priced), code) > 0.9
+    payload = Payload(code, own / np.linalg.norm(own))
+    free, priced = (
+        world.refiner(40, second_price=0.0, near_price=price)(start, posture, payload) for price in (0.0, 4.0)
+    )
+    assert cosine(seen_as(world.second, free), own) > 0.6 and cosine(seen_as(world.second, priced), own) < 0.3
 
 
 def test_a_face_that_shows_the_photos_own_person_leaves_him(start, code):
