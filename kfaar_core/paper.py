@@ -119,9 +119,10 @@ DEVIATIONS = (
     Deviation(
         "Alg. 1",
         "x_v is what the trained networks answer",
-        "in `hashed` the latent of x_v descends a few steps more on KVFA's own reading, on the person whom E sees, who "
-        "shall be that of the code and show nothing that all virtual faces share, on being no nearer to the photo than "
-        "strangers are, and on the posture (stages.refine); `floor` and `bits` go without",
+        "in `hashed` the latent of x_v descends a few steps more on KVFA's own reading, on the person whom E and a "
+        "second recogniser (dlib's) see, who shall be that of the code and show nothing that all virtual faces share, "
+        "on being no nearer to the photo than strangers are, and on the posture (stages.refine); `floor` and `bits` go "
+        "without",
         "what a face really shows differs from what P could foresee; no key or photo of anyone else is needed for it",
     ),
     Deviation(
