@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from kfaar_core import image
-from kfaar_core.stages.encode import GREY, JUDGE, SFACE, Alignment, Recogniser
+from kfaar_core.stages.encode import DLIB, GREY, JUDGE, SFACE, Alignment, Recogniser
 
 CPU = torch.device("cpu")
 
@@ -25,7 +25,7 @@ def landmarks(points: np.ndarray) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize("alignment", [SFACE, JUDGE], ids=["sface", "judge"])
+@pytest.mark.parametrize("alignment", [SFACE, JUDGE, DLIB], ids=["sface", "judge", "dlib"])
 def test_a_face_on_the_template_is_not_moved_and_any_other_is_brought_there(alignment):
     turn = 1.7 * np.array([[0.8, -0.6], [0.6, 0.8]])
     to_source = alignment.to_source(landmarks(alignment.template @ turn.T + (30, -12)))
@@ -33,12 +33,12 @@ def test_a_face_on_the_template_is_not_moved_and_any_other_is_brought_there(alig
     assert (alignment.template > 0).all() and (alignment.template < alignment.size).all()
 
 
-@pytest.mark.parametrize("alignment", [SFACE, JUDGE], ids=["sface", "judge"])
+@pytest.mark.parametrize("alignment", [SFACE, JUDGE, DLIB], ids=["sface", "judge", "dlib"])
 def test_the_templates_show_an_upright_face_in_the_middle(alignment):
     left, right, nose, mouth_left, mouth_right = alignment.template
     assert left[0] < nose[0] < right[0] and mouth_left[0] < mouth_right[0]
     assert max(left[1], right[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
-    assert abs(nose[0] - alignment.size[0] / 2) < 0.1
+    assert abs(nose[0] - alignment.size[0] / 2) < 0.01 * alignment.size[0]
 
 
 @pytest.fixture

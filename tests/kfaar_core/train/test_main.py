@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from kfaar_core.errors import KfaarError
 from kfaar_core.nets.projector_net import LEADING, HashedNet
+from kfaar_core.quantised import dequantised
 from kfaar_core.train import __main__ as command
 from kfaar_core.train.limits import limits_of
 from kfaar_core.train.settings import LAB_TRAINING, with_settings
@@ -163,8 +164,11 @@ def test_weights_are_saved_small_with_a_card(tmp_path, monkeypatch):
     monkeypatch.setattr(command.sys, "argv", ["train", "projector", "bits-8"])
     path, large = tmp_path / "weights" / "some.safetensors", torch.randn(65, 64)
     training = with_settings(LAB_TRAINING, ["seed=3"])
-    command._save(path, {"large": large, "turned": large.T[:2], "one": torch.tensor(0.7)}, training, {"read": 0.25})
+    state = {"large": large, "turned": large.T[:2], "one": torch.tensor(0.7), "huge": 3 * large}
+    command._save(path, state, training, {"read": 0.25}, as_bytes=["huge"])
     found = load_file(path)
+    assert found["huge.levels"].dtype == torch.int8 and "huge" not in found
+    torch.testing.assert_close(dequantised(found)["huge"], 3 * large, atol=0.06, rtol=0)  # half a step, and more
     assert found["large"].dtype == torch.float16 and found["one"].dtype == found["turned"].dtype == torch.float32
     torch.testing.assert_close(found["turned"], large.T[:2])
     card = json.loads((tmp_path / "weights" / "some.card.json").read_text())

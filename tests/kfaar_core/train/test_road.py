@@ -92,7 +92,11 @@ def test_u_of_photos_looks_at_both_parts_and_lies_near_the_u_that_p_learned_with
     learned, photos = IdentityMap(made.identity)(narrow), IdentityMap(made.photo_identity)(seen["lfw-train-wide"])
     assert np.mean(np.sum(learned * photos, axis=1)) > 0.8
 
+    monkeypatch.setattr(Road, "second_features", lambda self, faces, name: behind)
+    beside = IdentityMap(made.second_identity)(behind)  # of another network, which knows the people better
+    assert np.mean(np.sum(learned * beside, axis=1)) > 0.8
+
     def agreement(u: np.ndarray) -> float:
         return float(np.mean(np.sum(u[::4] * u[1::4], axis=1)))
 
-    assert agreement(photos) > agreement(learned) + 0.02
+    assert agreement(photos) > agreement(learned) + 0.02 and agreement(beside) > agreement(learned) + 0.02
