@@ -19,7 +19,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy $(CHECKED)
 
 # Every weight of ours again, in order; hours on two cores. It needs KFAAR_DATA (LFW) and KFAAR_TEACHERS; a step that was
-# stopped goes on where it was. The two converted networks come from `python -m kfaar_core.convert`.
+# stopped goes on where it was. The three converted networks come from `python -m kfaar_core.convert`.
 TRAIN := $(BIN)/python -m kfaar_core.train
 weights: $(VENV)/installed-dev
 	$(TRAIN) renders mixed

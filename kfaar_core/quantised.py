@@ -32,8 +32,7 @@ def dequantised(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         state: `<weight>.levels` int8 of the weight's shape, with `<weight>.zeros` int8 and `<weight>.steps`, both
-            (rows, blocks): a row of a weight is cut into equal blocks, each with its own zero and step. All else as it
-            is.
+            (rows, blocks).
     """
     whole = {name: tensor for name, tensor in state.items() if not name.endswith(PARTS)}
     for weight in [name.removesuffix(".levels") for name in state if name.endswith(".levels")]:
