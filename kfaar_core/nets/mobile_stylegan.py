@@ -48,14 +48,15 @@ def inverse_haar(x: Tensor) -> Tensor:
 
 
 class Style(nn.Module):
-    """w (N, 512) -> the factors (N, C, 1, 1) that scale C channels, or the first of them where x has no more."""
+    """w (N, 512) -> the factors (N, C, 1, 1) by which x has its channels scaled; the first of them if x has fewer."""
 
     def __init__(self, channels: int, width: int = 512) -> None:
         super().__init__()
         self.affine = nn.Linear(width, channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        return x * self.affine(w)[:, : x.shape[1], None, None]
+        factors: Tensor = self.affine(w)
+        return factors[:, : x.shape[1], None, None]
 
 
 class SeparableConv(nn.Module):
@@ -75,12 +76,14 @@ class SeparableConv(nn.Module):
             channels: answer the first of them alone.
         """
         noise: Tensor = self.noise
-        x = self.style(x, w)
+        factors, kernels = self.style(x, w), self.depthwise.weight
         if low:
-            x = x * self.depthwise.weight.sum(dim=(2, 3))[:, 0, None, None]
-            noise = functional.adaptive_avg_pool2d(noise, x.shape[-1])
+            x = x * (factors * kernels.sum(dim=(2, 3))[:, 0, None, None])
+            noise = functional.avg_pool2d(noise, noise.shape[-1] // x.shape[-1])
+        elif len(x) == 1:  # its kernels take the factors, for half the time of a product with x
+            x = functional.conv2d(x, kernels * factors.reshape(-1, 1, 1, 1), padding=1, groups=len(kernels))
         else:
-            x = self.depthwise(x)
+            x = self.depthwise(x * factors)
         weight, bias = (each[:channels] for each in self.pointwise.parameters())
         return functional.leaky_relu(functional.conv2d(x, weight, bias) + noise, SLOPE)
 
@@ -102,8 +105,8 @@ class Block(nn.Module):
             low: x is the low band alone, a quarter of the channels, and keeps its side.
             channels: answer the first of them alone.
         """
-        x = self.up(x, up)
-        x = 0.5 * x if low else inverse_haar(x)
+        factors = self.up(x, up)
+        x = x * (0.5 * factors) if low else inverse_haar(x * factors)
         return self.conv2(self.conv1(x, w1, low), w2, low, channels)
 
 
@@ -123,12 +126,12 @@ class Synthesis(nn.Module):
 
     def forward(self, w_plus: Tensor, side: int = 512) -> Tensor:
         w = w_plus.to(self.start.dtype).unbind(dim=1)
-        x = self.start_conv(self.start_style(self.start, w[0])) + self.start_noise
+        x = self.start_conv(self.start * self.start_style(self.start, w[0])) + self.start_noise
         x = functional.leaky_relu(x, SLOPE)  # (N, 512, 4, 4)
         low = [*(8 << i > side for i in range(len(self.blocks))), False]
         for i, block in enumerate(self.blocks):
             channels = OUT_CHANNELS[i] // 4 if low[i + 1] else None  # all that the next block would look at
             x = block(x, *w[1 + 3 * i : 4 + 3 * i], low[i], channels)
-        x = self.to_rgb(self.to_rgb_style(x, w[-1]))  # (N, 12, 512, 512) or smaller
+        x = self.to_rgb(x * self.to_rgb_style(x, w[-1]))  # (N, 12, 512, 512) or smaller
         # The low band, halved, is the 512 px picture: the last Haar step only adds the finest detail.
         return inverse_haar(x) if side == 1024 else 0.5 * x[:, :3]

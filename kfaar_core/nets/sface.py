@@ -6,6 +6,8 @@ RGB picture (N, 3, 112, 112) in [-1, 1] -> feature (N, 128), not normalised. The
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -43,7 +45,7 @@ class Unit(nn.Module):
         self.bend = Bend(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bend(self.conv(x))
+        return self.bend(self.conv(x.to(self.conv.weight.dtype)).to(x.dtype))
 
 
 class SFace(nn.Module):
@@ -81,3 +83,12 @@ class WideSFace(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         body = self.narrow.body(x)
         return torch.cat((self.narrow.last(body.flatten(1)), body.mean(dim=(2, 3))), dim=1)
+
+
+def quickened(net: nn.Module) -> nn.Module:
+    """A copy whose pointwise convolutions, nearly all of the work, are in bfloat16: half the time of a gradient."""
+    copy = deepcopy(net)
+    for part in copy.modules():
+        if isinstance(part, nn.Conv2d) and part.kernel_size == (1, 1):
+            part.bfloat16()
+    return copy

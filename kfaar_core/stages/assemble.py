@@ -15,7 +15,7 @@ from kfaar_core.keys import UserKey
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.nets.mobile_stylegan import Synthesis
-from kfaar_core.nets.sface import SFace, WideSFace
+from kfaar_core.nets.sface import SFace, WideSFace, quickened
 from kfaar_core.presets import LAB, PROJECTORS, Preset, check_projector
 from kfaar_core.records import Face, FaceCrop, Photo, Posture
 from kfaar_core.stages import tiny
@@ -230,23 +230,24 @@ def assemble(
         generator = OpenVinoGenerator(generator_state, preset.precision, threads)
     e = encoder(device)
     form = form_of(preset.projector, weights.load, e, generator, device, preset.whole_share)
-    small = also = None
-    if form.aims and preset.descent.steps:
-        also = second(device)
+    wide = widened(e)
+    small = sight = None
+    if form.aims and form.reader and preset.descent.steps:
         halves = preset.precision == "bf16" and runtime.has_bfloat16(device)
         small = synthesis_of(generator_state, device, torch.bfloat16 if halves else torch.float32)
+        sight = Sight(quick(wide) if halves else wide, form.reader.net, device, masked=True, second=second(device))
     return _joined(
         preset,
         device,
         MtcnnDetector(preset, device),
         GeometryReader(weights.load("geometry"), device),
-        widened(e) if preset.projector == "hashed" else e,
+        wide if preset.projector == "hashed" else e,
         recogniser(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True),
         generator,
         weights.load("posture"),
         form,
         small,
-        also,
+        sight,
         calibration or load_calibration(preset.name, preset.projector, preset.key_bits),
         {} if calibration else _own_thresholds(preset),
     )
@@ -269,7 +270,7 @@ def _joined(
     posture: Mapping[str, Tensor],
     form: Form,
     small: Synthesis | None,
-    also: Recogniser | None,
+    sight: Sight | None,
     calibration: Calibration,
     own_thresholds: Mapping[int, float],
 ) -> Stages:
@@ -277,11 +278,10 @@ def _joined(
     Args:
         encoder: E as it looks at photos, and at any whole picture.
         small: renders what faces are refined by; None leaves them as they are.
-        also: looks at them as well.
+        sight: looks at them there.
     """
     refine = None
-    if small and form.aims and form.reader:
-        sight = Sight(encoder, form.reader.net, device, masked=True, second=also)
+    if small and sight and form.aims:
         refine = Refiner(form.aims, posture["gain"], small, generator, geometry, sight, preset.descent, device)
     return Stages(
         preset=preset,
@@ -323,6 +323,11 @@ def widened(e: Recogniser) -> Recogniser:
     """E with what its last layer is fed behind its feature (nets.sface); it shares the network of the one given."""
     assert isinstance(e.net, SFace)
     return Recogniser(WideSFace(e.net), e.alignment, torch.zeros(1), e.device, flip=True)
+
+
+def quick(e: Recogniser) -> Recogniser:
+    """E with its convolutions in bfloat16 (nets.sface), for looks at a face that moves."""
+    return Recogniser(quickened(e.net), e.alignment, torch.zeros(1), e.device, flip=True)
 
 
 def recogniser(
