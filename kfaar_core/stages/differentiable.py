@@ -6,6 +6,8 @@ Gradients also go through the landmarks that place a face: what a face moves by,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,11 +16,38 @@ from torch.nn import functional
 from kfaar_core.nets.reader_net import TEXTURE, ReaderNet
 from kfaar_core.nets.sface import FEATURE
 from kfaar_core.stages.detect import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP
-from kfaar_core.stages.encode import GREY, Recogniser
+from kfaar_core.stages.encode import GREY, Alignment, Recogniser
 from kfaar_core.stages.face_view import FRAME, UPRIGHT, MeanFace
 
 LEVEL = GREY / 127.5 - 1
 FINE = 128  # px: what is no larger has no detail that a crop of a face is too coarse for, and is not shrunk first
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A quick look: recognisers see one side of a face, and the whole picture a little off its place.
+
+    What a recogniser is shown from many places the next one sees as well (input diversity; Xie et al., arXiv
+    1803.06978). KVFA's own looks, behind the mask and by F, stay in place.
+    """
+
+    turn: float = 0.0  # radians
+    growth: float = 0.0  # share by which the face is larger
+    shift: tuple[float, float] = (0.0, 0.0)  # shares of the crop's width and height
+    mirrored: bool = False
+
+    def template(self, alignment: Alignment) -> np.ndarray:
+        """(5, 2) px, where the five points lie in a crop that is off by so much."""
+        side, cos, sin = np.array(alignment.size), np.cos(self.turn), np.sin(self.turn)
+        about_middle = (alignment.template - side / 2) @ np.array([[cos, sin], [-sin, cos]])
+        return (1 + self.growth) * about_middle + side / 2 + self.shift * side
+
+    def seen(self, crops: Tensor) -> Tensor:
+        """(N, 3, h, w) as they are or mirrored."""
+        return crops.flip(-1) if self.mirrored else crops
+
+
+IN_PLACE = Glance()
 
 
 def similarity(source: np.ndarray, target: Tensor) -> Tensor:
@@ -72,10 +101,11 @@ def warp(pictures: Tensor, to_source: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat(whole)
 
 
-def crops(pictures: Tensor, landmarks: Tensor, encoder: Recogniser) -> Tensor:
+def crops(pictures: Tensor, landmarks: Tensor, encoder: Recogniser, glance: Glance = IN_PLACE) -> Tensor:
     """Portraits aligned for a recogniser: (N, 3, h, w) in about [-1, 1]."""
     alignment = encoder.alignment
-    return warp(pictures, similarity(alignment.template, five_points(landmarks)), alignment.size)
+    aligned = warp(pictures, similarity(glance.template(alignment), five_points(landmarks)), alignment.size)
+    return glance.seen(aligned)
 
 
 def face_alone(aligned: Tensor, landmarks: Tensor, encoder: Recogniser) -> Tensor:
@@ -129,16 +159,18 @@ class Sight:
         self._reader = None if reader is None else reader.to(device).eval().requires_grad_(False)
         self._face = None if reader is None else MeanFace(reader.mean_shape.cpu().numpy())
 
-    def __call__(self, pictures: Tensor, landmarks: Tensor, halved: bool = False) -> Tensor:
-        """halved: recognisers look at one side only (Recogniser.raw)."""
-        seen = crops(pictures, landmarks, self._encoder)
+    def __call__(self, pictures: Tensor, landmarks: Tensor, glance: Glance | None = None) -> Tensor:
+        """glance: None looks at both sides, in place."""
+        halved, off = glance is not None, glance or IN_PLACE
+        seen = crops(pictures, landmarks, self._encoder, off)
         if self._masked:
-            seen = torch.cat((seen, face_alone(seen, landmarks, self._encoder)))
+            in_place = seen if off == IN_PLACE else crops(pictures, landmarks, self._encoder)
+            seen = torch.cat((seen, face_alone(in_place, landmarks, self._encoder)))
         whole, *alone = self._encoder.raw(seen, halved).split(len(pictures))
         feature = torch.cat((whole, *(each[:, :FEATURE] for each in alone)), dim=1)
         parts = [feature]
         if self._reader is not None and self._face is not None:
             parts.append(self._reader(*view(self._face, pictures, landmarks)))
         if self._second is not None:
-            parts.append(self._second.raw(crops(pictures, landmarks, self._second), halved))
+            parts.append(self._second.raw(crops(pictures, landmarks, self._second, off), halved))
         return torch.cat(parts, dim=1)

@@ -27,7 +27,7 @@ from torch.nn import functional
 from kfaar_core.presets import Descent
 from kfaar_core.records import Payload, Posture
 from kfaar_core.stages.correct import ANGLE_UNIT, ANGLES, vector_of
-from kfaar_core.stages.differentiable import Sight
+from kfaar_core.stages.differentiable import IN_PLACE, Glance, Sight
 from kfaar_core.stages.generate import Generator, w_plus
 from kfaar_core.stages.geometry import GeometryReader, euler_degrees, to_pixels
 from kfaar_core.stages.latent import NaturalSpace
@@ -54,6 +54,16 @@ class Likeness:
         """(N, S >= D) sights, E's feature first -> (N, 1)."""
         away = sight[:, : len(self._photos)] - self._photos.to(sight)
         return functional.cosine_similarity(away, self._shared.to(sight)[None], dim=1)[:, None]
+
+
+def glances_of(how: Descent) -> list[Glance]:
+    """One for each step, the same for every face: a photo and a key always give the same one."""
+    draw = np.random.default_rng(0).standard_normal((how.steps, 4))
+    sds = np.array([np.radians(how.glance_turn), how.glance_growth, how.glance_shift, how.glance_shift])
+    return [
+        Glance(turn, growth, (right, down), mirrored=step % 2 == 1)
+        for step, (turn, growth, right, down) in enumerate((sds * draw).tolist())
+    ]
 
 
 @dataclass(frozen=True)
@@ -122,11 +132,12 @@ class Refiner:
             move = (self._space.to_w(natural + away) - latent).flatten()
             return latent + (move + self._gain @ (turn - self._rows @ move)).reshape(latent.shape)
 
-        off = torch.zeros(())
+        off, glances = torch.zeros(()), glances_of(how)
         for step in range(how.steps):
             w = moved()
-            read = self._seen(self._small(w_plus(w[None]), how.side), halved=True)
-            if step % how.measured == 0:
+            measured = step % how.measured == 0
+            read = self._seen(self._small(w_plus(w[None]), how.side), IN_PLACE if measured else glances[step])
+            if measured:
                 off = self._seen(self._full(w)) - read.detach()
             posture, found, seen, by_second, as_photo, alike = (read + off).split((len(wanted), *4 * (len(code),), 1))
             gap = (posture - wanted).square()
@@ -153,13 +164,13 @@ class Refiner:
     def _full(self, w: Tensor) -> Tensor:
         return self._generator.render(w_plus(w[None]), 512).to(self._device)
 
-    def _seen(self, picture: Tensor, halved: bool = False) -> Tensor:
+    def _seen(self, picture: Tensor, glance: Glance | None = None) -> Tensor:
         """(1, 3, S, S) -> (54 + 4 d + 1,): posture vector, what each of the aims reads."""
         picture = picture.float().clamp(-1, 1)
         measured = self._geometry.measure(picture)
         landmarks = to_pixels(measured.landmarks, picture.shape[-1])
         angles = euler_degrees(measured.rotation) / ANGLE_UNIT
-        sight = self._sight(picture, landmarks, halved)
+        sight = self._sight(picture, landmarks, glance)
         aims = self._aims
         readings = (aims.reading, aims.person, aims.second, aims.identity, aims.likeness)
         read = [each.tensor(sight) for each in readings]

@@ -10,7 +10,7 @@ from torch import Tensor
 from kfaar_core import image
 from kfaar_core.nets.sface import FEATURE, SFace, WideSFace
 from kfaar_core.stages import detect
-from kfaar_core.stages.differentiable import FINE, Sight, crops, face_alone, five_points, similarity, view, warp
+from kfaar_core.stages.differentiable import FINE, IN_PLACE, Sight, crops, face_alone, five_points, similarity, view, warp
 from kfaar_core.stages.encode import DLIB, GREY, JUDGE, SFACE, Recogniser
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.tiny import TinyGeometry
@@ -136,8 +136,8 @@ def test_a_second_recogniser_comes_last_with_a_frame_of_its_own():
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
     device, flat = torch.device("cpu"), torch.nn.Flatten()
     first, second = (Recogniser(flat, frame, torch.zeros(1), device, flip=True) for frame in (SFACE, DLIB))
-    alone = Sight(first, None, device)(picture, landmarks, halved=True)
-    both = Sight(first, None, device, second=second)(picture, landmarks, halved=True)
+    alone = Sight(first, None, device)(picture, landmarks, IN_PLACE)
+    both = Sight(first, None, device, second=second)(picture, landmarks, IN_PLACE)
     assert torch.equal(both[:, : alone.shape[1]], alone)
     expected = 2 * crops(picture, landmarks, second).flatten(1)  # one side stands for both
     torch.testing.assert_close(both[:, alone.shape[1] :], expected)

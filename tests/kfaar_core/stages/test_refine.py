@@ -85,7 +85,7 @@ class World:
         return sight[:, 54 : 54 + D]
 
     def refiner(self, steps: int, **prices: float) -> Refiner:
-        sight = lambda picture, _, halved: self.numbers(picture)  # noqa: E731
+        sight = lambda picture, *_: self.numbers(picture)  # noqa: E731
         descent = Descent(steps=steps, **prices)
         aims = Aims(self, self.person, self.second, self.identity, self.shared, SPACE, self.posture)
         return Refiner(aims, torch.linalg.pinv(self.posture), self.render, self, self, sight, descent, CPU)
