@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kfaar_core.nets.sface import DOWN, FEATURE, WIDTHS, Bend, SFace, Unit, WideSFace
+from kfaar_core.nets.sface import DOWN, FEATURE, WIDTHS, Bend, SFace, Unit, WideSFace, quickened
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +59,20 @@ def test_a_bend_is_a_prelu_with_its_gradient():
     for answer in (found, expected):
         (answer * x).sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_a_quickened_copy_answers_nearly_the_same_with_nearly_the_same_gradient(net):
+    quick, before = quickened(net), {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    halves = {name for name, tensor in quick.named_parameters() if tensor.dtype == torch.bfloat16}
+    assert halves == {f"units.{i}.conv.{part}" for i in range(2, 27, 2) for part in ("weight", "bias")}
+    x = torch.rand(1, 3, 112, 112, generator=torch.Generator().manual_seed(4)) * 2 - 1
+    answers, slopes = [], []
+    for each in (net, quick):
+        moving = x.clone().requires_grad_()
+        answers.append(each(moving))
+        answers[-1].square().sum().backward()
+        slopes.append(moving.grad.flatten() / moving.grad.norm())
+    assert answers[1].dtype == torch.float32 and not torch.equal(*answers)
+    assert torch.nn.functional.cosine_similarity(*answers) > 0.99
+    assert slopes[0] @ slopes[1] > 0.99
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())

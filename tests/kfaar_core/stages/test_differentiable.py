@@ -10,7 +10,18 @@ from torch import Tensor
 from kfaar_core import image
 from kfaar_core.nets.sface import FEATURE, SFace, WideSFace
 from kfaar_core.stages import detect
-from kfaar_core.stages.differentiable import FINE, IN_PLACE, Sight, crops, face_alone, five_points, similarity, view, warp
+from kfaar_core.stages.differentiable import (
+    FINE,
+    IN_PLACE,
+    Glance,
+    Sight,
+    crops,
+    face_alone,
+    five_points,
+    similarity,
+    view,
+    warp,
+)
 from kfaar_core.stages.encode import DLIB, GREY, JUDGE, SFACE, Recogniser
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.tiny import TinyGeometry
@@ -141,3 +152,39 @@ def test_a_second_recogniser_comes_last_with_a_frame_of_its_own():
     assert torch.equal(both[:, : alone.shape[1]], alone)
     expected = 2 * crops(picture, landmarks, second).flatten(1)  # one side stands for both
     torch.testing.assert_close(both[:, alone.shape[1] :], expected)
+
+
+@pytest.mark.parametrize("frame", [SFACE, DLIB], ids=["E", "the second"])
+def test_a_glance_places_the_face_by_shares_of_the_crop(frame):
+    side = np.array(frame.size)
+    corner = Glance(shift=(0.1, -0.2)).template(frame) - frame.template
+    np.testing.assert_allclose(corner, np.broadcast_to((0.1 * side[0], -0.2 * side[1]), (5, 2)))
+    about_middle = [each - side / 2 for each in (frame.template, Glance(growth=0.5).template(frame))]
+    np.testing.assert_allclose(about_middle[1], 1.5 * about_middle[0])
+    quarter = Glance(turn=np.pi / 2).template(frame) - side / 2
+    np.testing.assert_allclose(quarter, about_middle[0][:, ::-1] * (-1, 1), atol=1e-9)
+    np.testing.assert_array_equal(IN_PLACE.template(frame), frame.template)
+
+
+def test_a_shifted_glance_shows_what_stands_beside_and_a_mirrored_one_the_other_side():
+    picture, landmarks = scene(torch.zeros(()), torch.ones(()))
+    reader, step = encoder(SFACE), 7
+    still = crops(picture, landmarks, reader)
+    shifted = crops(picture, landmarks, reader, Glance(shift=(step / SFACE.size[0], 0.0)))
+    torch.testing.assert_close(shifted[..., step:], still[..., :-step], atol=1e-3, rtol=0)
+    assert torch.equal(crops(picture, landmarks, reader, Glance(mirrored=True)), still.flip(-1))
+
+
+def test_kvfas_own_look_behind_the_mask_stays_in_place():
+    picture, landmarks = scene(torch.zeros(()), torch.ones(()))
+    device, flat = torch.device("cpu"), torch.nn.Flatten()
+    first, second = (Recogniser(flat, frame, torch.zeros(1), device, flip=True) for frame in (SFACE, DLIB))
+    sight = Sight(first, None, device, masked=True, second=second)
+    length = 3 * SFACE.size[0] * SFACE.size[1]
+    parts = [
+        sight(picture, landmarks, glance).split((length, FEATURE, 3 * DLIB.size[0] * DLIB.size[1]), dim=1)
+        for glance in (IN_PLACE, Glance(growth=0.05), Glance(mirrored=True))
+    ]
+    for other in parts[1:]:
+        assert torch.equal(other[1], parts[0][1])
+        assert not torch.allclose(other[0], parts[0][0]) and not torch.allclose(other[2], parts[0][2])

@@ -17,9 +17,10 @@ from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer, load
 from kfaar_core.presets import LAB, Descent
 from kfaar_core.records import Payload, Photo
+from kfaar_core.stages.differentiable import IN_PLACE, Glance
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.project import IdentityMap, rotation_of
-from kfaar_core.stages.refine import Aims, Likeness, Refiner
+from kfaar_core.stages.refine import Aims, Likeness, Refiner, glances_of
 from tests.kfaar_core.stages.stand_ins import as_posture
 
 D = 8
@@ -52,6 +53,7 @@ class World:
         self.second = Shown(torch.randn(D, 1536, generator=draw) / 40, 55 + 3 * D)
         self.bias = bias  # by which the full picture is read differently
         self.small, self.full = 0, 0
+        self.glances: list[Glance | None] = []
 
     def render(self, w_plus: Tensor, side: int) -> Tensor:
         w = w_plus[:, [0, 7, 13]].flatten(1)
@@ -63,6 +65,10 @@ class World:
         others = (w @ each.rows.T for each in (self.person, self.shared, self.identity, self.second))
         shown = torch.cat((w @ self.posture.T, code, *others), dim=1)
         return torch.nn.functional.pad(0.05 * shown, (0, 3 * 36 - shown.shape[1])).unflatten(1, (3, 6, 6))
+
+    def sight(self, picture: Tensor, landmarks: Tensor, glance: Glance | None = None) -> Tensor:
+        self.glances.append(glance)
+        return self.numbers(picture)
 
     def numbers(self, picture: Tensor) -> Tensor:
         return picture.flatten(1) / 0.05
@@ -85,10 +91,9 @@ class World:
         return sight[:, 54 : 54 + D]
 
     def refiner(self, steps: int, **prices: float) -> Refiner:
-        sight = lambda picture, *_: self.numbers(picture)  # noqa: E731
         descent = Descent(steps=steps, **prices)
         aims = Aims(self, self.person, self.second, self.identity, self.shared, SPACE, self.posture)
-        return Refiner(aims, torch.linalg.pinv(self.posture), self.render, self, self, sight, descent, CPU)
+        return Refiner(aims, torch.linalg.pinv(self.posture), self.render, self, self, self.sight, descent, CPU)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -198,6 +203,24 @@ def test_what_the_full_picture_says_counts(start, code):
     found = world.refiner(40)(start, as_posture(held(world, start)), Payload(code, OWN))
     assert cosine(read(world, found), code) > 0.9
     assert world.small == 40 and world.full == len(range(0, 40, LAB.descent.measured))
+
+
+def test_the_full_picture_is_compared_with_a_look_from_its_own_place(start, code):
+    """Else what a glance is off by would count as what the small picture misleads by."""
+    world, measured = World(), LAB.descent.measured
+    world.refiner(measured + 2)(start, as_posture(held(world, start)), Payload(code, OWN))
+    off = glances_of(Descent(steps=measured + 2))
+    assert world.glances == [IN_PLACE, None, *off[1:measured], IN_PLACE, None, off[measured + 1]]
+
+
+def test_glances_are_the_same_for_every_face_and_spread_as_they_should():
+    how = Descent(steps=400, glance_turn=2.0, glance_growth=0.03, glance_shift=0.02)
+    found = glances_of(how)
+    assert found == glances_of(how)
+    assert [glance.mirrored for glance in found[:4]] == [False, True, False, True]
+    columns = np.array([(np.degrees(glance.turn), glance.growth, *glance.shift) for glance in found])
+    np.testing.assert_allclose(columns.std(axis=0), (2.0, 0.03, 0.02, 0.02), rtol=0.15)
+    assert np.abs(np.corrcoef(columns.T) - np.eye(4)).max() < 0.2
 
 
 def test_more_steps_read_better_and_none_change_nothing(start, code):
