@@ -16,17 +16,18 @@ from kfaar_core.errors import BadSetting
 class Descent:
     """How stages.refine moves a face; all chosen on 9 to 48 dev people. Prices stand beside 1 - cosine."""
 
-    steps: int = 44  # 0 leaves faces as the posture correction made them
+    steps: int = 46  # 0 leaves faces as the posture correction made them
     side: int = 128  # px of the picture that gradients go through; 64 px tell too little
     measured: int = 9  # steps between two looks at the full picture
     glance_turn: float = 3.0  # degrees, sd by which recognisers' looks at the whole picture are off
     glance_growth: float = 0.04  # sd of a share
     glance_shift: float = 0.027  # sd, shares of the crop
     rate: float = 0.15  # of Adam, sds of a natural coordinate
+    colour_rate: float = 0.045  # of those of the fine layers: any quicker, colours turn garish
     turn_rate: float = 0.02  # of Adam, units of a posture vector
     betas: tuple[float, float] = (0.8, 0.95)  # of Adam
     identity_price: float = 0.3  # of 1 - cosine of E's u with the code
-    second_price: float = 1.0  # the same of the second recogniser's u
+    second_price: float = 0.9  # the same of the second recogniser's u
     near_price: float = 4.0  # of the square by which a key-less read-out comes nearer to the photo than
     near_free: float = 0.2  # this cosine, which one stranger in twelve reaches
     alike_price: float = 1.5  # of the squared cosine of E's view with what all virtual faces share

@@ -7,7 +7,7 @@ well: one for all photos of somebody under a key, another under the next key. So
 one network is shown alone the next one need not see (Liu et al., arXiv 1611.02770, of adversarial pictures). To the
 photo what is read without a key shall be what strangers are: no nearer than nine in ten of them, and not driven away,
 which would tell of the photo as well. And E shall see nothing of what all faces of the generator have in common, which
-makes strangers alike.
+makes strangers alike. Recognisers look at the whole picture from another place at every step (differentiable.Glance).
 
 Gradients go through a small picture, the generator's low band, of which E sees one side; how much the full picture is
 read differently is measured now and then and added.
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kfaar_core.nets.projector_net import GROUPS
 from kfaar_core.presets import Descent
 from kfaar_core.records import Payload, Posture
 from kfaar_core.stages.correct import ANGLE_UNIT, ANGLES, vector_of
@@ -122,14 +123,15 @@ class Refiner:
 
     def _descent(self, latent: Tensor, wanted: Tensor, code: Tensor, identity: Tensor) -> Tensor:
         natural = self._space.of_w(latent)
-        away = torch.zeros_like(natural, requires_grad=True)  # along natural coordinates, which leaves the posture
+        # Along natural coordinates, which leaves the posture.
+        shape, colour = (torch.zeros_like(part, requires_grad=True) for part in natural.split((GROUPS - 1, 1)))
         turn = torch.zeros_like(wanted, requires_grad=True)  # along the posture correction's own moves
         how = self._with
-        rates = (how.rate, how.turn_rate)
-        adam = torch.optim.Adam([{"params": [away]}, {"params": [turn]}], betas=how.betas)
+        rates = (how.rate, how.colour_rate, how.turn_rate)
+        adam = torch.optim.Adam([{"params": [part]} for part in (shape, colour, turn)], betas=how.betas)
 
         def moved() -> Tensor:
-            move = (self._space.to_w(natural + away) - latent).flatten()
+            move = (self._space.to_w(natural + torch.cat((shape, colour))) - latent).flatten()
             return latent + (move + self._gain @ (turn - self._rows @ move)).reshape(latent.shape)
 
         off, glances = torch.zeros(()), glances_of(how)
@@ -150,7 +152,7 @@ class Refiner:
                 + how.alike_price * alike.square().sum()
                 + how.angle_price * gap[ANGLES].sum()
                 + how.shape_price * gap[ANGLES.stop :].sum()
-                + how.move_price * away.square().sum()
+                + how.move_price * (shape.square().sum() + colour.square().sum())
             )
             adam.zero_grad()
             loss.backward()
