@@ -326,7 +326,7 @@ def widened(e: Recogniser) -> Recogniser:
 
 
 def quick(e: Recogniser) -> Recogniser:
-    """E with its convolutions in bfloat16 (nets.sface), for looks at a face that moves."""
+    """A copy of E with pointwise convolutions in bfloat16 (nets.sface), for looks at a face that moves."""
     return Recogniser(quickened(e.net), e.alignment, torch.zeros(1), e.device, flip=True)
 
 

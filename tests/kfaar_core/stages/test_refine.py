@@ -197,6 +197,16 @@ def test_a_posture_that_is_off_comes_nearer(start, code):
     assert np.abs(held(world, found) - wanted)[:3].max() < 0.1
 
 
+def test_fine_layers_move_less_than_the_others_unless_they_may_as_well(start, code):
+    world = World()
+    posture, rate = as_posture(held(world, start)), LAB.descent.rate
+    slow, alike = (
+        (world.refiner(20, **rates)(start, posture, Payload(code, OWN)) - start).norm(dim=1)
+        for rates in ({}, {"colour_rate": rate})
+    )
+    assert slow[2] < 0.6 * slow[:2].min() and alike[2] > 0.8 * alike[:2].min()
+
+
 def test_what_the_full_picture_says_counts(start, code):
     """The small picture misleads by a whole unit in every number of the code."""
     world = World(bias=1.0)
