@@ -101,7 +101,7 @@ class AnonymisationServer:
         Args:
             photo: from image.open_photo.
             key: chooses the virtual person.
-            face: `largest`, or a number, 0 being the largest.
+            face: `largest`, `central` (nearest to the middle of the photo), or a number, 0 being the largest.
             mode: `portrait` answers the whole virtual picture, `paste` the photo with the face exchanged.
             side: px of the portrait, one of the preset's sides; None takes its first choice.
             rekey: how many following keys may be tried when the virtual face has a flaw, such as being too close to

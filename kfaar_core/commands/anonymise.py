@@ -125,7 +125,7 @@ def anonymise(
     preset: PresetName = "lab",
     projector: ProjectorName = None,
     face: Annotated[
-        str, typer.Option("--face", metavar="largest|all|N", help="N counts from 0, the largest")
+        str, typer.Option("--face", metavar="largest|central|all|N", help="N counts from 0, the largest")
     ] = "largest",
     mode: Annotated[
         Mode, typer.Option("--mode", metavar="portrait|paste", help="the portrait alone, or pasted back")
@@ -167,16 +167,18 @@ def anonymise(
 
 
 def face_of(text: str) -> str | int:
-    """largest, all, or a number from 0.
+    """largest, central, all, or a number from 0.
 
     Raises:
         BadSetting: something else.
     """
-    if text in ("largest", "all"):
+    if text in ("largest", "central", "all"):
         return text
     if text.isascii() and text.isdigit() and len(text) < 6:
         return int(text)
-    raise BadSetting(got="the value of --face is unknown", mend="choose largest, all, or a number from 0 (the largest)")
+    raise BadSetting(
+        got="the value of --face is unknown", mend="choose largest, central, all, or a number from 0 (the largest)"
+    )
 
 
 def check_outputs(

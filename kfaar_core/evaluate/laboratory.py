@@ -34,7 +34,10 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]  # done, of
 Arrays = Mapping[str, np.ndarray]
 
-VERSION = 4  # of the code that looks; a change of what it sees takes the next number, and old entries are not read
+# Whom the data name of all in a photo: LFW took the face in the middle of the picture, CelebA was aligned by it, and a
+# bystander may be larger. Of a virtual picture the largest face counts, as for the authentication server.
+NAMED = "central"
+VERSION = 5  # of the code that looks; a change of what it sees takes the next number, and old entries are not read
 LOOKERS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "judge")  # see any photo
 LOOKING = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")  # fields of a preset that they follow
 # A look depends neither on how it is read nor on a threshold, and the looks of an evaluation never take a later key.
@@ -124,9 +127,9 @@ class Laboratory:
     def photo(self, index: int) -> Photo:
         return image.open_photo(self.data.read(index))
 
-    def anonymised(self, photo: Photo, purpose: str, bits: int | None = None) -> Photo:
+    def anonymised(self, photo: Photo, purpose: str, bits: int | None = None, face: str = NAMED) -> Photo:
         """The virtual face of a photo under an evaluation key, as a picture that was saved and opened again."""
-        return image.from_array(self.server.anonymise(photo, self.key(purpose, bits)).portrait)
+        return image.from_array(self.server.anonymise(photo, self.key(purpose, bits), face=face).portrait)
 
     def real(self, index: int) -> Look | None:
         """The look of a real photo; None when no usable face is found."""
@@ -140,9 +143,9 @@ class Laboratory:
         """Scenario 1: the virtual face and its right key through HPVFG once more."""
         return seen(self.ask(Virtual(index, purpose, self.stages.preset.key_bits, rounds=2)))
 
-    def plain_look(self, photo: Photo) -> Arrays:
+    def plain_look(self, photo: Photo, face: str = "largest") -> Arrays:
         """What E and the judge see in any picture, whatever the projector."""
-        points = self.stages.landmarks(photo)
+        points = self.stages.landmarks(photo, self.stages.detector.pick(photo, face))
         sight = self.stages.encoder.raw_of(photo.pixels, points)
         return {"sight": sight, "judge": self.stages.judge.of(photo.pixels, points)}
 
@@ -197,7 +200,7 @@ class Real:
         return {**laboratory.lookers(), "data": laboratory.data.sha256}
 
     def arrays(self, laboratory: Laboratory) -> Arrays:
-        return laboratory.plain_look(laboratory.photo(self.index))
+        return laboratory.plain_look(laboratory.photo(self.index), NAMED)
 
 
 @dataclass(frozen=True)
@@ -213,9 +216,9 @@ class Virtual:
         return {**laboratory.makers(self.bits), "data": laboratory.data.sha256}
 
     def arrays(self, laboratory: Laboratory) -> Arrays:
-        photo = laboratory.photo(self.index)
-        for _ in range(self.rounds):
-            photo = laboratory.anonymised(photo, self.purpose, self.bits)
+        photo = laboratory.anonymised(laboratory.photo(self.index), self.purpose, self.bits)
+        for _ in range(1, self.rounds):
+            photo = laboratory.anonymised(photo, self.purpose, self.bits, face="largest")
         return laboratory.keyed_look(photo)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from kfaar_core import image
 from kfaar_core.errors import KfaarError
-from kfaar_core.evaluate.laboratory import Laboratory
+from kfaar_core.evaluate.laboratory import NAMED, Laboratory
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval
 from kfaar_core.metrics.pose import angle_difference, expression_cosines
 from kfaar_core.paper_figures import paper_figure
@@ -44,7 +44,7 @@ def posture_table(laboratory: Laboratory, people: Sequence[pairs.Person], key_mo
     for place, person in enumerate(people):
         try:
             photo = laboratory.photo(person.photos[0])
-            answer = laboratory.server.anonymise(photo, laboratory.key(f"own {person.number}"), rekey=tries)
+            answer = laboratory.server.anonymise(photo, laboratory.key(f"own {person.number}"), face=NAMED, rekey=tries)
             rekeyed += answer.rekeyed > 0
             found.append(measure(laboratory, landmarker, person.number, photo, answer))
         except KfaarError:
@@ -62,19 +62,19 @@ def measure(laboratory: Laboratory, landmarker: Landmarker, person: int, photo: 
     """Look at x and x_v with every ruler."""
     virtual = image.from_array(answer.portrait)
     labels = landmarker(photo.pixels), landmarker(virtual.pixels)
-    five = [faces[0].points if faces else None for faces in map(laboratory.server.faces, (photo, virtual))]
+    five, found = answer.crop.face.points, laboratory.server.faces(virtual)
     stages = laboratory.stages
     before = stages.judge.of(answer.draft, answer.posture_before.landmarks * answer.draft.shape[0])
     # posture_after is measured in the level frame; the portrait may be turned, so the judge finds its own landmarks.
-    after = stages.judge_features([virtual])[0] if five[1] is not None else np.zeros_like(before)
+    after = stages.judge_features([virtual])[0] if found else np.zeros_like(before)
     angles = [np.array([p.yaw, p.pitch, p.roll]) for p in (answer.posture_original, answer.posture_after)]
     return Measured(
         person=person,
         teacher=labels if labels[0] is not None and labels[1] is not None else None,  # type: ignore[arg-type]
-        independent=(head_angles(five[0], photo.pixels.shape), head_angles(five[1], virtual.pixels.shape))
-        if five[0] is not None and five[1] is not None
+        independent=(head_angles(five, photo.pixels.shape), head_angles(found[0].points, virtual.pixels.shape))
+        if found
         else None,
-        detected=five[1] is not None,
+        detected=bool(found),
         own=angle_difference(*angles),
         kept=float(before @ after),
     )

@@ -50,16 +50,20 @@ class Detector(ABC):
         return answers
 
     def pick(self, photo: Photo, which: str | int = "largest") -> Face:
-        """One usable face: the largest of them, or number `which` of all faces (0 is the largest).
+        """One usable face: the largest of them, the one nearest to the middle of the photo, or number `which` of all
+        faces (0 is the largest).
 
         Raises:
             NoFaceFound: no usable face, no face of that number, a face too small or cut by the border.
-            BadSetting: `which` is neither `largest` nor a number.
+            BadSetting: `which` is neither `largest` nor `central` nor a number.
         """
         if which == "largest":
             return self.usable(photo)[0]
+        if which == "central":
+            middle = np.array(photo.pixels.shape[1::-1]) / 2
+            return min(self.usable(photo), key=lambda face: float(np.hypot(*(face.box.reshape(2, 2).mean(0) - middle))))
         if isinstance(which, str) and not which.isdecimal():
-            raise BadSetting(got=f"the face {which!r} is unknown", mend="choose largest, or a number from 0")
+            raise BadSetting(got=f"the face {which!r} is unknown", mend="choose largest, central, or a number from 0")
         faces, number = self.faces(photo), int(which)
         self._refuse_empty(faces, photo)
         if not 0 <= number < len(faces):

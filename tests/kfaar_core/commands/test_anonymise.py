@@ -164,10 +164,27 @@ def test_a_face_by_its_number(tiny, refused, photo, folder, two_faces):
     assert (folder / "0.png").read_bytes() != (folder / "1.png").read_bytes()
     tiny("anonymise", photo, "-o", "largest.png", "--key", KEY)
     assert (folder / "0.png").read_bytes() == (folder / "largest.png").read_bytes()
+    tiny("anonymise", photo, "-o", "central.png", "--face", "central", "--key", KEY)  # the second is further right
+    assert (folder / "0.png").read_bytes() == (folder / "central.png").read_bytes()
     words = ("anonymise", photo, "-o", "x.png", "--preset", "tiny", "--face")
     assert "the picture has 2" in refused(*words, 2)
     for wrong in ("-1", "both", "1.5"):
         assert "number from 0" in refused(*words, wrong)
+
+
+def test_the_face_in_the_middle_when_a_larger_one_stands_beside_it(tiny, photo, folder, monkeypatch):
+    tiny("anonymise", photo, "-o", "alone.png", "--key", KEY)
+    one = TinyDetector.faces
+
+    def accompanied(self, photo):
+        found = one(self, photo)
+        return [replace(face, box=face.box * 1.1 + 5, points=face.points * 1.1 + 5) for face in found] + found
+
+    monkeypatch.setattr(TinyDetector, "faces", accompanied)
+    for name in ("largest", "central"):
+        tiny("anonymise", photo, "-o", f"{name}.png", "--face", name, "--key", KEY)
+    assert (folder / "central.png").read_bytes() == (folder / "alone.png").read_bytes()
+    assert (folder / "largest.png").read_bytes() != (folder / "alone.png").read_bytes()
 
 
 def test_nothing_is_written_when_one_of_several_outputs_exists(refused, photo, folder, files, two_faces):

@@ -30,6 +30,24 @@ def test_a_look_depends_on_what_it_comes_from_and_on_no_threshold(laboratory):
     assert other.name_of(photo) != laboratory.name_of(photo)
 
 
+def test_a_photo_shows_the_person_in_its_middle_whoever_is_larger(laboratory, monkeypatch):
+    """The photos' own detector finds the face of the middle; a larger one is put beside it."""
+    alone = Real(0).arrays(laboratory), Virtual(0, "own 0", 256, rounds=2).arrays(laboratory)
+    one = type(laboratory.stages.detector).faces
+
+    def accompanied(self, photo):
+        faces = one(self, photo)
+        if photo.pixels.shape == (laboratory.stages.preset.side,) * 2 + (3,):  # a virtual face is alone
+            return faces
+        return [replace(face, box=face.box * 1.2 + 5, points=face.points * 1.2 + 5) for face in faces] + faces
+
+    monkeypatch.setattr(type(laboratory.stages.detector), "faces", accompanied)
+    for before, request in zip(alone, (Real(0), Virtual(0, "own 0", 256, rounds=2)), strict=True):
+        np.testing.assert_array_equal(request.arrays(laboratory)["sight"], before["sight"])
+    largest = laboratory.plain_look(laboratory.photo(0))
+    assert not np.allclose(largest["sight"], alone[0]["sight"])
+
+
 def test_all_forms_share_the_looks_of_photos(laboratory):
     forms = [with_preset(laboratory, projector=name) for name in ("hashed", "bits", "floor")]
     names = [form.name_of(Real(0)) for form in forms]

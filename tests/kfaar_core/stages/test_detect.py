@@ -115,6 +115,15 @@ def test_pick():
     assert detector.usable(PHOTO) == [large, small]
 
 
+def test_the_face_in_the_middle():
+    corner, middle, cut = face(0, 40, 60), face(50, 40, 20), face(45, -12, 30)  # the photo is 120 x 100 px
+    assert Fixed(corner, middle).pick(PHOTO, "central") is middle
+    assert Fixed(corner, middle).pick(PHOTO) is corner
+    assert Fixed(cut, corner).pick(PHOTO, "central") is corner  # a face that cannot be used is none
+    with pytest.raises(NoFaceFound, match="No face was found"):
+        Fixed().pick(PHOTO, "central")
+
+
 @pytest.mark.parametrize("number", [2, -1, "7"])
 def test_a_face_number_that_does_not_exist(number):
     with pytest.raises(
@@ -124,7 +133,7 @@ def test_a_face_number_that_does_not_exist(number):
 
 
 def test_a_face_that_is_no_number():
-    with pytest.raises(BadSetting, match="Choose largest, or a number"):
+    with pytest.raises(BadSetting, match="Choose largest, central, or a number"):
         Fixed(face(5, 5, 60)).pick(PHOTO, "second")
 
 
