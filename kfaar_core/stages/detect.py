@@ -103,22 +103,29 @@ class MtcnnDetector(Detector):
             return []
         picture = Image.fromarray(photo.pixels)
         small = np.asarray(picture.resize(size, Image.Resampling.BOX) if shrink > 1 else picture)
-        found = self._found(small)
-        if not found:  # MTCNN misses a face that fills the picture, unless there is something around it
-            border = round(BORDER * max(size))
-            found = self._found(np.pad(small, ((border, border), (border, border), (0, 0)), mode="edge"), border)
         scale = np.array([width / size[0], height / size[1]], dtype=np.float32)
-        faces = [Face(box * np.tile(scale, 2), five * scale, confidence) for box, five, confidence in found]
+
+        def usable(faces: list[Face]) -> bool:
+            return any(fault(face, photo, self._preset) is None for face in faces)
+
+        faces = self._found(small, scale)
+        if not usable(faces):
+            # MTCNN misses a face that fills the picture, and lets the box of one beside the border reach far beyond it,
+            # unless there is something around them.
+            border = round(BORDER * max(size))
+            padded = np.pad(small, ((border, border), (border, border), (0, 0)), mode="edge")
+            again = self._found(padded, scale, border)
+            faces = again if usable(again) or not faces else faces
         return sorted(faces, key=lambda face: -float(np.prod(face.box[2:] - face.box[:2])))
 
-    def _found(self, picture: np.ndarray, border: int = 0) -> list[tuple[np.ndarray, np.ndarray, float]]:
-        """Box, five points and confidence of each face of a picture (H, W, 3) uint8, in px within its border."""
+    def _found(self, picture: np.ndarray, scale: np.ndarray, border: int = 0) -> list[Face]:
+        """The faces of a picture (H, W, 3) uint8 with a border, in px of the photo, (2,) scale as large."""
         boxes, confidences, points = self._net.detect(Image.fromarray(picture), landmarks=True)
         if boxes is None:
             return []
         return [
-            (box.astype(np.float32) - border, five.astype(np.float32) - border, float(confidence))
-            for box, five, confidence in zip(boxes, points, confidences, strict=True)
+            Face((box.astype(np.float32) - border) * np.tile(scale, 2), (five - border) * scale, float(confidence))
+            for box, five, confidence in zip(boxes, points.astype(np.float32), confidences, strict=True)
             if confidence >= self._preset.detect_min
         ]
 
