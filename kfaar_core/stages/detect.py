@@ -43,11 +43,14 @@ class Detector(ABC):
             NoFaceFound: there is none; what is wrong with the largest, when the photo has any.
         """
         faces = self.faces(photo)
-        answers = [face for face in faces if fault(face, photo, self._preset) is None]
+        answers = self._without_fault(faces, photo)
         if not answers:
             self._refuse_empty(faces, photo)
             check_usable(faces[0], photo, self._preset)
         return answers
+
+    def _without_fault(self, faces: list[Face], photo: Photo) -> list[Face]:
+        return [face for face in faces if fault(face, photo, self._preset) is None]
 
     def pick(self, photo: Photo, which: str | int = "largest") -> Face:
         """One usable face: the largest of them, the one nearest to the middle of the photo, or number `which` of all
@@ -104,18 +107,14 @@ class MtcnnDetector(Detector):
         picture = Image.fromarray(photo.pixels)
         small = np.asarray(picture.resize(size, Image.Resampling.BOX) if shrink > 1 else picture)
         scale = np.array([width / size[0], height / size[1]], dtype=np.float32)
-
-        def usable(faces: list[Face]) -> bool:
-            return any(fault(face, photo, self._preset) is None for face in faces)
-
         faces = self._found(small, scale)
-        if not usable(faces):
+        if not self._without_fault(faces, photo):
             # MTCNN misses a face that fills the picture, and lets the box of one beside the border reach far beyond it,
             # unless there is something around them.
             border = round(BORDER * max(size))
             padded = np.pad(small, ((border, border), (border, border), (0, 0)), mode="edge")
             again = self._found(padded, scale, border)
-            faces = again if usable(again) or not faces else faces
+            faces = again if self._without_fault(again, photo) or not faces else faces
         return sorted(faces, key=lambda face: -float(np.prod(face.box[2:] - face.box[:2])))
 
     def _found(self, picture: np.ndarray, scale: np.ndarray, border: int = 0) -> list[Face]:
