@@ -134,10 +134,10 @@ DEVIATIONS = (
     Deviation(
         "Section IV-B-2",
         "E is FaceNet; ArcFace and SphereFace are the recognisers R of the tables",
-        "E is SFace (OpenCV Zoo, Apache-2.0), in `hashed` with what its last layer is fed; the judge is a network of "
-        "ours that nothing here is trained with",
-        "both can be committed; two photos of one person agree better by what the last layer is fed as well; the judge "
-        "shares neither weights nor architecture with E",
+        "E is SFace (OpenCV Zoo, Apache-2.0), in `hashed` with what its last layer is fed and dlib's network (CC0) "
+        "beside it; the judge is a network of ours that nothing here is trained with",
+        "all can be committed; two photos of one person agree better by what the last layer is fed and by a second "
+        "network as well; the judge shares neither weights nor architecture with either",
     ),
     Deviation(
         "Section IV-C-2",
@@ -150,9 +150,9 @@ DEVIATIONS = (
     Deviation(
         "Section IV-C-2",
         "I(x) = F(x): one network reads photos and virtual faces",
-        "I(x) is a linear map of E's feature, which is half of what reads virtual faces in `hashed`; F, the other "
-        "half, is never trained on a photo",
-        "E knows people from many more photos than there are here to train F with",
+        "I(x) is a linear map of what the encoder sees; virtual faces in `hashed` are read by E as well and by F, "
+        "which is never trained on a photo",
+        "E and dlib's network know people from many more photos than there are here to train F with",
     ),
     Deviation(
         "Section IV-C-2",

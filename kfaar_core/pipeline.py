@@ -332,7 +332,7 @@ class Readout:
     recogniser: Identifier
     threshold_for: Callable[[UserKey | None], float] = field(repr=False)
     virtual: np.ndarray = field(repr=False)  # (S,) what KVFA reads
-    original: np.ndarray = field(repr=False)  # (D,) E's raw feature, all that I(x) is made of
+    original: np.ndarray = field(repr=False)  # (D,) the encoder's raw feature, all that I(x) is made of
 
     def with_key(self, key: UserKey) -> Verdict:
         """Condition 2: I(x) with I(x_v, k)."""

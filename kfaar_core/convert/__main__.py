@@ -92,7 +92,7 @@ def recogniser_command(
 def second_command(
     source: Annotated[Path, typer.Argument(help=f"the .dat, or the archive of {second.PACKAGE}")], output: Output
 ) -> None:
-    """Convert dlib's recogniser, the second one of the refinement, from its own stream."""
+    """Convert dlib's recogniser, the second one of `hashed`, from its own stream."""
     data = convert_file(second.convert, source, "dlib_resnet", second.PACKAGE)
     write_whole(output, data)
     report(output, data)

@@ -38,7 +38,7 @@ Arrays = Mapping[str, np.ndarray]
 # bystander may be larger. Of a virtual picture the largest face counts, as for the authentication server.
 NAMED = "central"
 VERSION = 5  # of the code that looks; a change of what it sees takes the next number, and old entries are not read
-LOOKERS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "judge")  # see any photo
+LOOKERS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "dlib_resnet", "judge")  # see any photo
 LOOKING = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")  # fields of a preset that they follow
 # A look depends neither on how it is read nor on a threshold, and the looks of an evaluation never take a later key.
 UNRELATED = ("match_threshold", "threshold_in_force", "whole_share", "rekey_tries", "look_min", "tries_per_hour")
@@ -48,7 +48,7 @@ UNRELATED = ("match_threshold", "threshold_in_force", "whole_share", "rekey_trie
 class Look:
     """What the networks see in one picture."""
 
-    sight: np.ndarray  # (S,) what KVFA reads; of a photo E's raw feature alone, with which every sight begins
+    sight: np.ndarray  # (S,) what KVFA reads; of a photo what u is made of alone, with which every sight begins
     judge: np.ndarray  # (D',) centred unit feature of the judge
 
 
@@ -159,7 +159,7 @@ class Laboratory:
         """What plain_look depends on."""
         return {
             "preset": {name: getattr(self.stages.preset, name) for name in LOOKING},
-            "feature": self.stages.identity.width,  # of E with or without what its last layer is fed
+            "feature": self.stages.identity.width,  # tells what E is a part of
             "weights": {name: digest for name, digest in self.used.items() if name in LOOKERS},
         }
 

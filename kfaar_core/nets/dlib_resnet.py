@@ -1,4 +1,4 @@
-"""The second recogniser of the refinement: dlib's 29-layer network (D. E. King, 2017; CC0), in torch.
+"""The second recogniser, beside E in `hashed`: dlib's 29-layer network (D. E. King, 2017; CC0), in torch.
 
 RGB picture (N, 3, 150, 150) in [-1, 1] -> feature (N, 128). dlib compares features by Euclidean distance; here they are
 centred and normalised by stages.encode.

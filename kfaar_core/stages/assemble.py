@@ -22,7 +22,7 @@ from kfaar_core.stages import tiny
 from kfaar_core.stages.correct import Corrector, LatentCorrector
 from kfaar_core.stages.detect import Detector, MtcnnDetector, crop, five_points, in_photo
 from kfaar_core.stages.differentiable import Sight
-from kfaar_core.stages.encode import DLIB, JUDGE, SFACE, Alignment, Recogniser
+from kfaar_core.stages.encode import DLIB, JUDGE, SFACE, Alignment, Encoder, EncoderPair, Recogniser
 from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, part, synthesis_of
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.latent import NaturalSpace
@@ -52,7 +52,7 @@ class Stages:
     device: torch.device
     detector: Detector
     geometry: GeometryReader
-    encoder: Recogniser  # E, in `hashed` with what its last layer is fed
+    encoder: Encoder  # E, in `hashed` with what its last layer is fed and a second recogniser
     judge: Recogniser  # R
     identity: IdentityMap
     projector: Projector  # P
@@ -106,7 +106,7 @@ class Stages:
     def sight(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """What KVFA reads from a face: (S,) float32 from (H, W, 3) uint8 and landmarks (478, 2+) in its px.
 
-        E's raw feature, which says who a photo shows, and behind it what FaceReader sees of a virtual face.
+        The encoder's raw feature, which says who a photo shows, then what FaceReader sees of a virtual face.
         """
         feature = self.encoder.raw_of(picture, landmarks)
         return feature if self.reader is None else np.concatenate([feature, self.reader(picture, landmarks)])
@@ -180,7 +180,8 @@ def form_of(
     if name == "hashed":
         identity = IdentityMap(load("identity"))
         h, reader = LinearReader(kvfa, "code", identity.width), FaceReader(kvfa, device, encoder)
-        beside = IdentityMap(load("second"), identity.width + h.width)  # behind all that KVFA sees
+        state = load("second")
+        beside = IdentityMap(state, identity.width - len(state["identity.mean"]))  # the end of what u is read from
         likeness = Likeness(learned.mean, kvfa["virtual.mean"].double().numpy())
         space = NaturalSpace({key: t.to(device) for key, t in hashed.items() if key.startswith("natural.")})
         return Form(
@@ -230,18 +231,19 @@ def assemble(
         generator = OpenVinoGenerator(generator_state, preset.precision, threads)
     e = encoder(device)
     form = form_of(preset.projector, weights.load, e, generator, device, preset.whole_share)
-    wide = widened(e)
+    pair = EncoderPair(widened(e), second(device)) if preset.projector == "hashed" else None
     small = sight = None
-    if form.aims and form.reader and preset.descent.steps:
+    if pair and form.aims and form.reader and preset.descent.steps:
         halves = preset.precision == "bf16" and runtime.has_bfloat16(device)
         small = synthesis_of(generator_state, device, torch.bfloat16 if halves else torch.float32)
-        sight = Sight(quick(wide) if halves else wide, form.reader.net, device, masked=True, second=second(device))
+        quickest = quick(pair.first) if halves else pair.first
+        sight = Sight(quickest, form.reader.net, device, masked=True, second=pair.second)
     return _joined(
         preset,
         device,
         MtcnnDetector(preset, device),
         GeometryReader(weights.load("geometry"), device),
-        wide if preset.projector == "hashed" else e,
+        pair or e,
         recogniser(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True),
         generator,
         weights.load("posture"),
@@ -264,7 +266,7 @@ def _joined(
     device: torch.device,
     detector: Detector,
     geometry: GeometryReader,
-    encoder: Recogniser,
+    encoder: Encoder,
     judge: Recogniser,
     generator: Generator,
     posture: Mapping[str, Tensor],
@@ -313,7 +315,7 @@ def encoder(device: torch.device, mean: Tensor | None = None) -> Recogniser:
 
 
 def second(device: torch.device) -> Recogniser:
-    """The recogniser beside E to which faces are refined; the mirrored face counts as well."""
+    """The recogniser beside E in `hashed`; the mirrored face counts as well."""
     net = DlibResnet()
     net.load_state_dict(weights.load("dlib_resnet"))
     return Recogniser(net, DLIB, torch.zeros(1), device, flip=True)

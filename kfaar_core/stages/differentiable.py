@@ -140,7 +140,7 @@ def view(face: MeanFace, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, T
 
 
 class Sight:
-    """What KVFA sees of portraits (stages.assemble.Stages.sight): E's raw feature and, where given, F's answer."""
+    """What KVFA sees of portraits, in the order of stages.assemble.Stages.sight."""
 
     def __init__(
         self,
@@ -152,8 +152,9 @@ class Sight:
     ) -> None:
         """
         Args:
+            reader: F; None leaves it out.
             masked: E looks at the face alone as well, as it does in FaceReader; of that only its feature counts.
-            second: a recogniser that is no part of KVFA; its raw feature comes last.
+            second: the other one of an EncoderPair.
         """
         self._encoder, self._masked, self._second = encoder, masked, second
         self._reader = None if reader is None else reader.to(device).eval().requires_grad_(False)
@@ -166,11 +167,10 @@ class Sight:
         if self._masked:
             in_place = seen if off == IN_PLACE else crops(pictures, landmarks, self._encoder)
             seen = torch.cat((seen, face_alone(in_place, landmarks, self._encoder)))
-        whole, *alone = self._encoder.raw(seen, halved).split(len(pictures))
-        feature = torch.cat((whole, *(each[:, :FEATURE] for each in alone)), dim=1)
-        parts = [feature]
+        parts = [*self._encoder.raw(seen, halved).split(len(pictures))]
+        parts[1:] = [alone[:, :FEATURE] for alone in parts[1:]]
+        if self._second is not None:
+            parts.insert(1, self._second.raw(crops(pictures, landmarks, self._second, off), halved))
         if self._reader is not None and self._face is not None:
             parts.append(self._reader(*view(self._face, pictures, landmarks)))
-        if self._second is not None:
-            parts.append(self._second.raw(crops(pictures, landmarks, self._second, off), halved))
         return torch.cat(parts, dim=1)

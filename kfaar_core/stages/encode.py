@@ -7,6 +7,7 @@ with a mean fitted on training people: raw cosines between strangers are high fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -100,3 +101,22 @@ class Recogniser:
         """(H, W, 3) uint8 and its landmarks in px -> (D,) float32, centred, unit length."""
         crop = image.to_float(self.align(picture, landmarks))
         return self.features(crop.to(self.device))[0].cpu().numpy()
+
+
+class Encoder(Protocol):
+    """E: what Recogniser and EncoderPair are."""
+
+    def raw_of(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 and its landmarks in px -> (D,) float32 as the networks give it."""
+
+
+@dataclass(frozen=True)
+class EncoderPair:
+    """E and a second recogniser, one behind the other: their errors about a person are partly others."""
+
+    first: Recogniser
+    second: Recogniser
+
+    def raw_of(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 and its landmarks in px -> (D1 + D2,) float32, both as the networks give them."""
+        return np.concatenate([each.raw_of(picture, landmarks) for each in (self.first, self.second)])

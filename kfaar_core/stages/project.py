@@ -49,7 +49,7 @@ class Projected:
 class IdentityMap(LinearReader):
     """u = unit(W (E(x) - mu)): the identity of a photo in d dimensions. It is also I(x) of `hashed` KVFA.
 
-    mu is E's mean feature over training people; d is what the security of `hashed` is bounded by.
+    mu is the mean feature over training people; d is what the security of `hashed` is bounded by.
     """
 
     def __init__(self, state: Mapping[str, Tensor], first: int = 0) -> None:
@@ -105,7 +105,7 @@ class HashedProjector:
 
     @torch.inference_mode()
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
-        """(D,) raw feature of E and a key of any length."""
+        """(D,) raw feature of the encoder and a key of any length."""
         d = self._identity.dimension
         u = self._identity(feature)  # (d,)
         code = rotation_of(key, d) @ u

@@ -62,7 +62,7 @@ class FaceReader:
 class Identifier(Protocol):
     """I: sights -> identities that can be compared by cosine.
 
-    A sight (S,) begins with E's raw feature of the whole picture, and goes on with what FaceReader sees.
+    A sight (S,) begins with the encoder's raw feature of the whole picture, and goes on with what FaceReader sees.
     """
 
     @property

@@ -73,8 +73,8 @@ class Aims:
 
     reading: Reading  # h
     person: Reading  # u of E's feature alone: what the last layer is fed is moved less easily
-    second: Reading  # u of the second recogniser, which KVFA knows nothing of
-    identity: Reading  # u as KVFA reads it of photos
+    second: Reading  # u of the second recogniser alone
+    identity: Reading  # u as KVFA reads it of photos, of both
     likeness: Reading  # Likeness
     space: NaturalSpace
     rows: Tensor  # (54, 1536) posture from w, from train.posture

@@ -205,7 +205,7 @@ def identity(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     lfw = locate(data, False)
     road, unseen = Road(LAB_TRAINING, lfw), load_photos(lfw, "dev")
     state = road.photo_identity
-    found = identity_report(state, road.features(unseen, "lfw-dev-wide", wide=True), unseen.people)
+    found = identity_report(state, road.pair_features(unseen, "lfw-dev"), unseen.people)
     alone = identity_report(road.identity, road.features(unseen, "lfw-dev"), unseen.people)
     found |= {f"of_e_alone_{name}": value for name, value in alone.items()}  # what P learned with
     _save(out / "identity.safetensors", {name: tensor.float() for name, tensor in state.items()}, LAB_TRAINING, found)
@@ -213,7 +213,7 @@ def identity(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
 
 @app.command()
 def second(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
-    """Fit u of the second recogniser, to which faces are refined."""
+    """Fit u of the second recogniser alone, to which faces are refined."""
     lfw = locate(data, False)
     road, unseen = Road(LAB_TRAINING, lfw), load_photos(lfw, "dev")
     state = road.second_identity

@@ -33,7 +33,7 @@ from kfaar_core.train import floor, kvfa, views
 from kfaar_core.train.appearance import fit_appearance
 from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.features import features
-from kfaar_core.train.identity import balanced_map, identity_map, turned_towards
+from kfaar_core.train.identity import balanced_map, identity_map, sides_alike, turned_towards
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
 from kfaar_core.train.posture import postures_of
@@ -107,18 +107,29 @@ class Road:
             self._photo_features, self._photos.people, training.code_dimension, training.reliable_shrink, reliable=1.0
         )
 
+    def pair_features(self, photos: LabelledPhotos, name: str) -> np.ndarray:
+        """(N, D) float32 what EncoderPair sees of photos: E, what its last layer is fed, the second recogniser."""
+        wide = self.features(photos, f"{name}-wide", wide=True)
+        return np.concatenate([wide, self.second_features(photos, name)], axis=1)
+
     @cached_property
     def photo_identity(self) -> dict[str, Tensor]:
-        """State of IdentityMap for `hashed` as it runs: of E and what its last layer is fed.
+        """State of IdentityMap for `hashed` as it runs, of what EncoderPair sees.
 
         P learned with `identity`, and any u would serve it, since codes come from all directions. This one is turned
         towards that, so that E, as it looks at photos, sees in a virtual face the code that the refinement put there,
         and not a second one of its own.
         """
-        seen, training = self.features(self._photos, "lfw-train-wide", wide=True), self.training
-        found = balanced_map(
-            seen, FEATURE, self._photos.people, training.code_dimension, training.wide_shrink, training.wide_power
-        )
+        seen, people, training = self.pair_features(self._photos, "lfw-train"), self._photos.people, self.training
+        renders = load_renders("mixed", training.axis_shards)
+        fed = self.features(renders, f"renders-mixed-0-{training.axis_shards}-wide", wide=True)[:, FEATURE:]
+        # The first natural coordinate, of the layers that draw the face's shape.
+        axis = self.space.of_w(torch.from_numpy(renders.w))[:, :-1, 0].mean(dim=1).double().numpy()
+        widths = FEATURE, fed.shape[1], seen.shape[1] - FEATURE - fed.shape[1]
+        photos = seen[:, FEATURE : FEATURE + fed.shape[1]]
+        importance = sides_alike(photos, people, fed, axis, training.axis_ridge, training.axis_evens)
+        d = training.code_dimension
+        found = balanced_map(seen, widths, people, d, training.wide_shrink, training.wide_power, importance)
         return turned_towards(found, seen, IdentityMap(self.identity)(self._photo_features))
 
     @cached_property

@@ -143,15 +143,16 @@ def test_of_the_face_alone_only_the_feature_of_a_wide_e_counts():
     assert whole.shape[1] > FEATURE
 
 
-def test_a_second_recogniser_comes_last_with_a_frame_of_its_own():
+def test_a_second_recogniser_looks_behind_e_with_a_frame_of_its_own():
+    """Where an EncoderPair has it: before what is seen of the face alone."""
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
     device, flat = torch.device("cpu"), torch.nn.Flatten()
     first, second = (Recogniser(flat, frame, torch.zeros(1), device, flip=True) for frame in (SFACE, DLIB))
-    alone = Sight(first, None, device)(picture, landmarks, IN_PLACE)
-    both = Sight(first, None, device, second=second)(picture, landmarks, IN_PLACE)
-    assert torch.equal(both[:, : alone.shape[1]], alone)
+    alone = Sight(first, None, device, masked=True)(picture, landmarks, IN_PLACE)
+    both = Sight(first, None, device, masked=True, second=second)(picture, landmarks, IN_PLACE)
     expected = 2 * crops(picture, landmarks, second).flatten(1)  # one side stands for both
-    torch.testing.assert_close(both[:, alone.shape[1] :], expected)
+    whole, masked = alone.split((3 * SFACE.size[0] * SFACE.size[1], FEATURE), dim=1)
+    torch.testing.assert_close(both, torch.cat((whole, expected, masked), dim=1))
 
 
 @pytest.mark.parametrize("frame", [SFACE, DLIB], ids=["E", "the second"])
@@ -182,9 +183,9 @@ def test_kvfas_own_look_behind_the_mask_stays_in_place():
     sight = Sight(first, None, device, masked=True, second=second)
     length = 3 * SFACE.size[0] * SFACE.size[1]
     parts = [
-        sight(picture, landmarks, glance).split((length, FEATURE, 3 * DLIB.size[0] * DLIB.size[1]), dim=1)
+        sight(picture, landmarks, glance).split((length, 3 * DLIB.size[0] * DLIB.size[1], FEATURE), dim=1)
         for glance in (IN_PLACE, Glance(growth=0.05), Glance(mirrored=True))
     ]
     for other in parts[1:]:
-        assert torch.equal(other[1], parts[0][1])
-        assert not torch.allclose(other[0], parts[0][0]) and not torch.allclose(other[2], parts[0][2])
+        assert torch.equal(other[2], parts[0][2])
+        assert not torch.allclose(other[0], parts[0][0]) and not torch.allclose(other[1], parts[0][1])

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from kfaar_core import image
-from kfaar_core.stages.encode import DLIB, GREY, JUDGE, SFACE, Alignment, Recogniser
+from kfaar_core.stages.encode import DLIB, GREY, JUDGE, SFACE, Alignment, EncoderPair, Recogniser
 
 CPU = torch.device("cpu")
 
@@ -95,6 +95,16 @@ def test_beyond_a_masked_face_all_is_grey(rng):
     raw = [recogniser.raw_of(each, points, masked=True) for each in (picture, around)]
     np.testing.assert_array_equal(*raw)
     assert (recogniser.raw_of(around, points) != recogniser.raw_of(picture, points)).any()
+
+
+def test_a_pair_sees_one_behind_the_other_each_in_its_own_frame(recogniser, rng):
+    other = Recogniser(Flat(), JUDGE, torch.zeros(1), CPU, flip=True)
+    picture, points = rng.integers(0, 256, (6, 4, 3), dtype=np.uint8), landmarks(recogniser.alignment.template)
+    found = EncoderPair(recogniser, other).raw_of(picture, points)
+    width = recogniser.raw_of(picture, points).size
+    np.testing.assert_array_equal(found[:width], recogniser.raw_of(picture, points))
+    np.testing.assert_array_equal(found[width:], other.raw_of(picture, points))
+    assert found.dtype == np.float32
 
 
 def test_a_recogniser_is_frozen_and_in_evaluation_mode():

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from kfaar_core.stages.project import IdentityMap
-from kfaar_core.train.identity import balanced_map, identity_map, identity_report, turned_towards
+from kfaar_core.train.identity import balanced_map, identity_map, identity_report, sides_alike, turned_towards
 
 
 def people(rng: np.random.Generator, count: int = 40, photos: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -88,13 +88,63 @@ def test_a_dimension_counts_the_more_the_more_reliable_it_is(rng):
 
 def test_no_part_counts_for_more_because_its_numbers_are_larger(rng):
     features, owners = people(rng)
-    size = np.where(np.arange(8) < 3, 1000.0, 1.0)
+    size = np.array([1000.0] * 3 + [1.0] * 4 + [0.01])
     plain, large = (
-        IdentityMap(balanced_map(seen, 3, owners, 3, 3.0, 2.0))(seen) for seen in (features, features * size)
+        IdentityMap(balanced_map(seen, (3, 4, 1), owners, 3, 3.0, 2.0))(seen) for seen in (features, features * size)
     )
     np.testing.assert_allclose(plain @ plain.T, large @ large.T, atol=1e-9)
     unbalanced = IdentityMap(identity_map(features * size, owners, 3, 3.0, 2.0))(features * size)
     assert np.abs(unbalanced @ unbalanced.T - plain @ plain.T).max() > 0.1
+
+
+def two_sides(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, people and side of 300 people of whom 30 lie 3 further along the first of six features."""
+    side = np.arange(300) < 30
+    means = rng.standard_normal((300, 6)) + np.outer(3 * side, np.eye(6)[0])
+    owners = np.repeat(np.arange(300), 4)
+    return means[owners] + 0.3 * rng.standard_normal((1200, 6)), owners, side
+
+
+def test_the_fewer_are_no_more_alike_to_u_than_the_many_once_they_count_as_much(rng):
+    features, owners, side = two_sides(rng)
+    strangers = {}
+    for name, importance in (("alike", None), ("evened", np.where(side, 10 / 1.1, 1 / 1.1))):
+        u = IdentityMap(identity_map(features, owners, 6, 0.01, importance=importance))(features[::4])
+        cosines = u @ u.T - np.eye(300)
+        strangers[name] = [cosines[np.ix_(chosen, chosen)].mean() for chosen in (side, ~side)]
+    assert strangers["alike"][0] > 0.35 and abs(strangers["alike"][1]) < 0.05
+    few, many = strangers["evened"]
+    assert abs(few - many) < 0.1 and few < 0.5 * strangers["alike"][0]
+
+
+def test_people_who_count_alike_count_whatever_their_photos(rng):
+    """The middle of u is then that of people: one of them has 400 photos, all in one place."""
+    features, owners = people(rng)
+    many = np.concatenate([features, np.full((400, 8), 9.0) + rng.standard_normal((400, 8))])
+    owned = np.concatenate([owners, np.full(400, 40)])
+    found = identity_map(many, owned, 3, importance=np.ones(41))["identity.mean"].numpy()
+    expected = np.mean([many[owned == person].mean(axis=0) for person in range(41)], axis=0)
+    np.testing.assert_allclose(found, expected)
+    assert np.abs(identity_map(many, owned, 3)["identity.mean"].numpy() - expected).max() > 1
+
+
+@pytest.mark.parametrize(("evens", "ratio"), [(1.0, 9.0), (0.5, 3.0), (0.0, 1.0)])
+def test_the_generators_axis_tells_the_sides_and_the_fewer_count_more(rng, evens, ratio):
+    """One in ten lies beyond; renders, which lie elsewhere in the other features, tell the axis up to noise."""
+    features, owners, side = two_sides(rng)
+    where = rng.standard_normal(400)
+    renders = rng.standard_normal((400, 6)) + 1.5 * np.eye(6)[0] + np.outer(2 * where, np.eye(6)[0]) + 2 * np.eye(6)[4]
+    found = sides_alike(features, 2 * owners, renders, where + 0.1 * rng.standard_normal(400), 0.01, evens)
+    assert found.shape == (300,)
+    few, many = np.median(found[side]), np.median(found[~side])
+    assert few / many == pytest.approx(ratio, rel=0.5) and (evens == 0 or few > many)
+
+
+def test_an_axis_that_divides_nobody_is_refused(rng):
+    features, owners, _ = two_sides(rng)
+    renders = rng.standard_normal((50, 6)) + 100 * np.eye(6)[0]
+    with pytest.raises(ValueError, match="one side"):
+        sides_alike(features, owners, renders, renders[:, 0], 0.01)
 
 
 def test_a_map_turns_towards_another_and_keeps_its_cosines(rng):

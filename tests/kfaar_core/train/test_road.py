@@ -76,23 +76,32 @@ def test_the_lesson_in_styles_keeps_renders_back_and_writes_f_with_its_mean_face
     torch.testing.assert_close(net.mean_shape, torch.from_numpy(MEAN).float())
 
 
-def test_u_of_photos_looks_at_both_parts_and_lies_near_the_u_that_p_learned_with(
+def test_u_of_photos_looks_at_all_parts_and_lies_near_the_u_that_p_learned_with(
     rng, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Who somebody is stands in the first five numbers of E, less well, and in five behind E, better."""
+    """Who somebody is stands in five numbers of E, less well, in five that E's last layer is fed, which show on which
+    side they are as well, and in five of another network, better."""
     people = np.repeat(np.arange(80), 4)
     who = rng.standard_normal((80, 5))[people]
-    narrow, behind = rng.standard_normal((2, 320, FEATURE))
+    narrow, fed, behind = rng.standard_normal((3, 320, FEATURE))
     narrow[:, :5] = 3 * who + rng.standard_normal((320, 5))
+    fed[:, :5] = 3 * who + rng.standard_normal((320, 5))
     behind[:, :5] = 3 * who + 0.3 * rng.standard_normal((320, 5))
-    seen = {"lfw-train": narrow, "lfw-train-wide": np.concatenate([narrow, behind], axis=1)}
+    w = rng.standard_normal((60, 3, 512)).astype(np.float32)
+    rendered = rng.standard_normal((60, 2 * FEATURE))
+    rendered[:, FEATURE] += SPACE.of_w(torch.from_numpy(w))[:, :2, 0].mean(dim=1).numpy()
+    seen = {"lfw-train": narrow, "lfw-train-wide": np.concatenate([narrow, fed], axis=1)}
     monkeypatch.setattr(Road, "_photos", SimpleNamespace(people=people))
-    monkeypatch.setattr(Road, "features", lambda self, faces, name, wide=False: seen[name])
+    monkeypatch.setattr(Road, "features", lambda self, faces, name, wide=False: seen.get(name, rendered))
+    monkeypatch.setattr(Road, "second_features", lambda self, faces, name: behind)
+    monkeypatch.setattr(Road, "space", SPACE)
+    monkeypatch.setattr(road, "load_renders", lambda kind, limit: SimpleNamespace(w=w))
     made = Road(replace(LAB_TRAINING, code_dimension=5), tmp_path)
-    learned, photos = IdentityMap(made.identity)(narrow), IdentityMap(made.photo_identity)(seen["lfw-train-wide"])
+    pair = made.pair_features(made._photos, "lfw-train")
+    np.testing.assert_array_equal(pair, np.concatenate([narrow, fed, behind], axis=1))
+    learned, photos = IdentityMap(made.identity)(narrow), IdentityMap(made.photo_identity)(pair)
     assert np.mean(np.sum(learned * photos, axis=1)) > 0.8
 
-    monkeypatch.setattr(Road, "second_features", lambda self, faces, name: behind)
     beside = IdentityMap(made.second_identity)(behind)  # of another network, which knows the people better
     assert np.mean(np.sum(learned * beside, axis=1)) > 0.8
 
