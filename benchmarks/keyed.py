@@ -44,6 +44,7 @@ def main() -> None:
     from kfaar_core.keys import UserKey
     from kfaar_core.presets import LAB
     from kfaar_core.stages.assemble import assemble
+    from kfaar_core.stages.encode import EncoderPair
     from kfaar_core.stages.recognise import FaceReader
 
     stages = assemble(replace(LAB, projector=asked.projector), "cpu", asked.threads)
@@ -51,14 +52,18 @@ def main() -> None:
     points = stages.landmarks(photo)
     feature, sight = stages.encoder.raw_of(photo.pixels, points), stages.sight(photo.pixels, points)
     reference = stages.recogniser.original(sight)
+    pair = stages.encoder if isinstance(stages.encoder, EncoderPair) else None
+    e = pair.first if pair else stages.encoder
     found: dict[str, object] = {
         "projector": asked.projector,
         "threads": asked.threads,
         "runs": asked.runs,
-        "recogniser_pass_ms": timed(lambda: stages.encoder.raw_of(photo.pixels, points), asked.runs),
+        "recogniser_pass_ms": timed(lambda: e.raw_of(photo.pixels, points), asked.runs),
         "P_ms": timed(lambda: stages.projector(feature, key), asked.runs),
         "KVFA_verdict_ms": timed(lambda: stages.recogniser.virtual(sight, key) @ reference, asked.runs),
     }
+    if pair:
+        found["second_recogniser_pass_ms"] = timed(lambda: pair.second.raw_of(photo.pixels, points), asked.runs)
     if stages.reader is not None:  # F alone: where E looks behind the mask, that is the one pass of a recogniser
         reader = FaceReader(weights.load("kvfa"), stages.device)
         found["KVFA_F_ms"] = timed(lambda: reader(photo.pixels, points), asked.runs)

@@ -16,6 +16,7 @@ STEM = 32  # channels
 WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)  # behind each pair of convolutions
 DOWN = (1, 3, 5, 11)  # pairs that halve the side: 112 -> 7 px
 FEATURE = 128
+WIDE = FEATURE + 1024  # with what the last layer is fed (WideSFace)
 
 
 class Bend(nn.Module):

@@ -205,7 +205,8 @@ def identity(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     lfw = locate(data, False)
     road, unseen = Road(LAB_TRAINING, lfw), load_photos(lfw, "dev")
     state = road.photo_identity
-    found = identity_report(state, road.pair_features(unseen, "lfw-dev"), unseen.people)
+    seen = road.pair_features(unseen, "lfw-dev")
+    found = identity_report(state, seen, unseen.people, road.rarer_side(seen, unseen.people))
     alone = identity_report(road.identity, road.features(unseen, "lfw-dev"), unseen.people)
     found |= {f"of_e_alone_{name}": value for name, value in alone.items()}  # what P learned with
     _save(out / "identity.safetensors", {name: tensor.float() for name, tensor in state.items()}, LAB_TRAINING, found)

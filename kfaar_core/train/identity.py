@@ -77,34 +77,44 @@ def balanced_map(
     }
 
 
-def sides_alike(
-    features: np.ndarray, people: np.ndarray, renders: np.ndarray, axis: np.ndarray, ridge: float, evens: float = 1.0
+def beyond_the_middle(
+    features: np.ndarray, people: np.ndarray, renders: np.ndarray, axis: np.ndarray, ridge: float
 ) -> np.ndarray:
-    """How much each person shall count, so that the fewer on one side of an axis count more nearly as the others do.
+    """Who lies on the far side of an axis of the generator.
 
-    The natural axis along which faces of the generator differ most tells men from women, and of LFW's people four in
-    five are men. With a mean and a scale that are men's, two women are alike to u because they are women.
+    The natural axis along which its faces differ most tells men from women.
 
     Args:
         features: (N, D) of photos. people: (N,) identity numbers.
-        renders: (M, D) the same features of the generator's faces. axis: (M,) where each lies, about the middle.
+        renders: (M, D) the same features of the generator's faces. axis: (M,) where each of those lies.
         ridge: of the map from features to the axis, in shares of their mean variance.
-        evens: 1 lets both sides count alike, 0 lets every person.
 
     Returns:
-        (P,) in the order of the numbers.
-
-    Raises:
-        ValueError: all people lie on one side.
+        (P,) bool, in the order of the numbers.
     """
     middle = renders.mean(axis=0)
     seen = renders - middle
     square = seen.T @ seen
     square += ridge * np.trace(square) / len(square) * np.eye(len(square))
     along = (_means(features, people)[2] - middle) @ np.linalg.solve(square, seen.T @ (axis - axis.mean()))
-    beyond = along > 0
+    return along > 0
+
+
+def evened(beyond: np.ndarray, evens: float) -> np.ndarray:
+    """How much each person shall count, so that the fewer on one side count more nearly as the others do.
+
+    Of LFW's people most are men. With a mean and a scale that are men's, two women are alike to u because they are
+    women, and so are their virtual faces.
+
+    Args:
+        beyond: (P,) bool.
+        evens: 1 lets both sides count alike, 0 lets every person.
+
+    Raises:
+        ValueError: all people lie on one side.
+    """
     if beyond.all() or not beyond.any():
-        raise ValueError("all people lie on one side of the axis")
+        raise ValueError("all people lie on one side")
     return np.where(beyond, beyond.mean(), 1 - beyond.mean()) ** -evens
 
 
@@ -127,9 +137,21 @@ def turned_towards(state: dict[str, Tensor], features: np.ndarray, u: np.ndarray
     return {**state, "identity.map": torch.from_numpy(turn.T) @ state["identity.map"]}
 
 
-def identity_report(state: dict[str, Tensor], features: np.ndarray, people: np.ndarray) -> dict[str, float]:
-    """How u tells unseen people apart: the first two photos of each, and the first ones of all."""
+def identity_report(
+    state: dict[str, Tensor], features: np.ndarray, people: np.ndarray, beyond: np.ndarray | None = None
+) -> dict[str, float]:
+    """How u tells unseen people apart: the first two photos of each, and the first ones of all.
+
+    Args:
+        beyond: (P,) bool; who lies on the rarer side, in the order of the numbers: how alike they are is told as well.
+    """
     u = IdentityMap(state)(features)
+    if beyond is not None:
+        own = u[np.unique(people, return_index=True)[1][beyond]]
+        alike = (own @ own.T)[~np.eye(len(own), dtype=bool)]
+        rarer = {"rarer_side_people": len(own), "rarer_side_strangers_cosine_mean": float(alike.mean())}
+    else:
+        rarer = {}
     pairs = [np.flatnonzero(people == person)[:2] for person in np.unique(people) if np.sum(people == person) > 1]
     first, second = np.array(pairs).T
     cosines = u[first] @ u[second].T
@@ -139,4 +161,5 @@ def identity_report(state: dict[str, Tensor], features: np.ndarray, people: np.n
         "two_photos_cosine_mean": float(genuine.mean()),
         "strangers_cosine_sd": float(impostor.std()),
         "auc": auc(genuine, impostor),
+        **rarer,
     }

@@ -20,7 +20,7 @@ from kfaar_core.losses.recogniser import recogniser_total
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import LEADING
 from kfaar_core.nets.reader_net import ReaderNet
-from kfaar_core.nets.sface import FEATURE
+from kfaar_core.nets.sface import FEATURE, WIDE
 from kfaar_core.quantised import dequantised
 from kfaar_core.stages.assemble import encoder, second, widened
 from kfaar_core.stages.face_view import FaceView
@@ -33,7 +33,7 @@ from kfaar_core.train import floor, kvfa, views
 from kfaar_core.train.appearance import fit_appearance
 from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.features import features
-from kfaar_core.train.identity import balanced_map, identity_map, sides_alike, turned_towards
+from kfaar_core.train.identity import balanced_map, beyond_the_middle, evened, identity_map, turned_towards
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
 from kfaar_core.train.posture import postures_of
@@ -112,6 +112,14 @@ class Road:
         wide = self.features(photos, f"{name}-wide", wide=True)
         return np.concatenate([wide, self.second_features(photos, name)], axis=1)
 
+    def rarer_side(self, pair_features: np.ndarray, people: np.ndarray) -> np.ndarray:
+        """(P,) bool: who lies beyond the middle of the generator's first axis, by what E's last layer is fed."""
+        renders = load_renders("mixed", self.training.axis_shards)
+        fed = self.features(renders, f"renders-mixed-0-{self.training.axis_shards}-wide", wide=True)[:, FEATURE:]
+        # The first natural coordinate, of the layers that draw the face's shape.
+        axis = -self.space.of_w(torch.from_numpy(renders.w))[:, :-1, 0].mean(dim=1).double().numpy()
+        return beyond_the_middle(pair_features[:, FEATURE:WIDE], people, fed, axis, self.training.axis_ridge)
+
     @cached_property
     def photo_identity(self) -> dict[str, Tensor]:
         """State of IdentityMap for `hashed` as it runs, of what EncoderPair sees.
@@ -121,13 +129,8 @@ class Road:
         and not a second one of its own.
         """
         seen, people, training = self.pair_features(self._photos, "lfw-train"), self._photos.people, self.training
-        renders = load_renders("mixed", training.axis_shards)
-        fed = self.features(renders, f"renders-mixed-0-{training.axis_shards}-wide", wide=True)[:, FEATURE:]
-        # The first natural coordinate, of the layers that draw the face's shape.
-        axis = self.space.of_w(torch.from_numpy(renders.w))[:, :-1, 0].mean(dim=1).double().numpy()
-        widths = FEATURE, fed.shape[1], seen.shape[1] - FEATURE - fed.shape[1]
-        photos = seen[:, FEATURE : FEATURE + fed.shape[1]]
-        importance = sides_alike(photos, people, fed, axis, training.axis_ridge, training.axis_evens)
+        widths = FEATURE, WIDE - FEATURE, seen.shape[1] - WIDE
+        importance = evened(self.rarer_side(seen, people), training.axis_evens)
         d = training.code_dimension
         found = balanced_map(seen, widths, people, d, training.wide_shrink, training.wide_power, importance)
         return turned_towards(found, seen, IdentityMap(self.identity)(self._photo_features))

@@ -6,7 +6,14 @@ import torch
 from scipy.spatial.distance import cdist
 
 from kfaar_core.stages.project import IdentityMap
-from kfaar_core.train.identity import balanced_map, identity_map, identity_report, sides_alike, turned_towards
+from kfaar_core.train.identity import (
+    balanced_map,
+    beyond_the_middle,
+    evened,
+    identity_map,
+    identity_report,
+    turned_towards,
+)
 
 
 def people(rng: np.random.Generator, count: int = 40, photos: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -128,23 +135,26 @@ def test_people_who_count_alike_count_whatever_their_photos(rng):
     assert np.abs(identity_map(many, owned, 3)["identity.mean"].numpy() - expected).max() > 1
 
 
-@pytest.mark.parametrize(("evens", "ratio"), [(1.0, 9.0), (0.5, 3.0), (0.0, 1.0)])
-def test_the_generators_axis_tells_the_sides_and_the_fewer_count_more(rng, evens, ratio):
-    """One in ten lies beyond; renders, which lie elsewhere in the other features, tell the axis up to noise."""
+def test_the_generators_axis_tells_the_sides(rng):
+    """Renders, which lie elsewhere in another feature, tell the axis up to noise; people lie 1.5 to either side."""
     features, owners, side = two_sides(rng)
     where = rng.standard_normal(400)
     renders = rng.standard_normal((400, 6)) + 1.5 * np.eye(6)[0] + np.outer(2 * where, np.eye(6)[0]) + 2 * np.eye(6)[4]
-    found = sides_alike(features, 2 * owners, renders, where + 0.1 * rng.standard_normal(400), 0.01, evens)
-    assert found.shape == (300,)
-    few, many = np.median(found[side]), np.median(found[~side])
-    assert few / many == pytest.approx(ratio, rel=0.5) and (evens == 0 or few > many)
+    axis = 7 + where + 0.1 * rng.standard_normal(400)
+    found = beyond_the_middle(features, 2 * owners, renders, axis, 0.01)
+    assert found.shape == (300,) and np.mean(found == side) > 0.85
 
 
-def test_an_axis_that_divides_nobody_is_refused(rng):
-    features, owners, _ = two_sides(rng)
-    renders = rng.standard_normal((50, 6)) + 100 * np.eye(6)[0]
+@pytest.mark.parametrize(("evens", "few"), [(1.0, 10), (0.5, 10**0.5), (0.0, 1)])
+def test_the_fewer_count_for_more(evens, few):
+    found = evened(np.arange(20) < 2, evens)
+    np.testing.assert_allclose(found[:2], few)
+    np.testing.assert_allclose(found[2:], (10 / 9) ** evens)
+
+
+def test_an_axis_that_divides_nobody_is_refused():
     with pytest.raises(ValueError, match="one side"):
-        sides_alike(features, owners, renders, renders[:, 0], 0.01)
+        evened(np.ones(5, dtype=bool), 1.0)
 
 
 def test_a_map_turns_towards_another_and_keeps_its_cosines(rng):
@@ -162,7 +172,10 @@ def test_the_report_of_u_is_of_pairs_of_photos():
     """Of three people the third has one photo and is left out; each of the others agrees with themself by 0.6, 1."""
     features = np.array([[1.0, 0], [0.6, 0.8], [-1, 0], [-1, 0], [0, 1]])
     state = {"identity.mean": torch.zeros(2), "identity.map": torch.eye(2)}
-    found = identity_report(state, features, np.array([4, 4, 7, 7, 9]))
+    people = np.array([4, 4, 7, 7, 9])
+    found = identity_report(state, features, people)
+    rarer = identity_report(state, features, people, np.array([True, False, True]))
+    assert rarer == {**found, "rarer_side_people": 2, "rarer_side_strangers_cosine_mean": pytest.approx(0.0)}
     assert found == {
         "dev_people": 2,
         "two_photos_cosine_mean": pytest.approx(0.8),

@@ -87,18 +87,21 @@ def test_u_of_photos_looks_at_all_parts_and_lies_near_the_u_that_p_learned_with(
     narrow[:, :5] = 3 * who + rng.standard_normal((320, 5))
     fed[:, :5] = 3 * who + rng.standard_normal((320, 5))
     behind[:, :5] = 3 * who + 0.3 * rng.standard_normal((320, 5))
-    w = rng.standard_normal((60, 3, 512)).astype(np.float32)
-    rendered = rng.standard_normal((60, 2 * FEATURE))
-    rendered[:, FEATURE] += SPACE.of_w(torch.from_numpy(w))[:, :2, 0].mean(dim=1).numpy()
+    w = rng.standard_normal((600, 3, 512)).astype(np.float32)
+    rendered = 0.3 * rng.standard_normal((600, 2 * FEATURE))
+    rendered[:, FEATURE] -= SPACE.of_w(torch.from_numpy(w))[:, :2, 0].mean(dim=1).numpy()
     seen = {"lfw-train": narrow, "lfw-train-wide": np.concatenate([narrow, fed], axis=1)}
     monkeypatch.setattr(Road, "_photos", SimpleNamespace(people=people))
     monkeypatch.setattr(Road, "features", lambda self, faces, name, wide=False: seen.get(name, rendered))
     monkeypatch.setattr(Road, "second_features", lambda self, faces, name: behind)
     monkeypatch.setattr(Road, "space", SPACE)
+    monkeypatch.setattr(road, "WIDE", 2 * FEATURE)
     monkeypatch.setattr(road, "load_renders", lambda kind, limit: SimpleNamespace(w=w))
     made = Road(replace(LAB_TRAINING, code_dimension=5), tmp_path)
     pair = made.pair_features(made._photos, "lfw-train")
     np.testing.assert_array_equal(pair, np.concatenate([narrow, fed, behind], axis=1))
+    beyond = fed[:, 0].reshape(80, 4).mean(axis=1) > 0  # the axis points the other way
+    assert np.mean(made.rarer_side(pair, people) == beyond) > 0.75
     learned, photos = IdentityMap(made.identity)(narrow), IdentityMap(made.photo_identity)(pair)
     assert np.mean(np.sum(learned * photos, axis=1)) > 0.8
 
