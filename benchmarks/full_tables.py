@@ -26,7 +26,7 @@ SECTIONS = (  # title, table of evaluate, key mode
     ("Identity shows in the face", "mask", SHARED),
     ("Anonymity and synchronism (Tables II and III), by the judge", "anonymity", SHARED),
     ("Posture (Table IV)", "posture", SHARED),
-    ("E and the judge alone, real photos", "recognisers", SHARED),
+    ("E, u and the judge alone, real photos", "recognisers", SHARED),
 )
 KEYED = ("vi", "vii", "robustness")  # tables that have another outcome in another key mode
 ABLATIONS = (  # title, glob of the files of `train ablation`

@@ -246,12 +246,11 @@ def posture(folder: Path, data: str) -> str:
 
 
 def alone(folder: Path, data: str) -> str:
-    """E and the judge, which no form changes: AUC on pairs of real photos."""
+    """E, u and the judge, on pairs of real photos: AUC."""
     for file in columns(folder, data, "recognisers").values():
         rows = {row.name: row for row in file.rows}
-        found = [(name, rows.get(f"{name}: AUC")) for name in ("E", "judge")]
+        found = [(name, rows.get(f"{name}: AUC")) for name in ("E", "u", "judge")]
         words = [f"{name} {row.value:.3f} ({interval(row)}, n {row.n})" for name, row in found if row is not None]
-        return (
-            f"**E and the judge alone, {DATA[data]}**, real photos of {file.people} people: AUC of {'; '.join(words)}."
-        )
+        of = f"real photos of {file.people} people"
+        return f"**E, u and the judge alone, {DATA[data]}**, {of}: AUC of {'; '.join(words)}."
     return ""

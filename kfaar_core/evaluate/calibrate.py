@@ -27,7 +27,8 @@ def calibrated(
     """
     names = populations.names_for("VI")
     scores, _ = authentication(laboratory, people, populations.SHARED, trials, names)
-    judge, encoder = verification(laboratory, judged)
+    compared = verification(laboratory, judged)
+    judge, encoder = compared["judge"], compared["E"]
     named = {entry.name: entry.values for entry in scores}
     other, impostor = named[populations.genuine(populations.OTHER)], strangers(laboratory, people, trials)
     best = best_crr_threshold(other, impostor, FAR_MAX, even=True).threshold

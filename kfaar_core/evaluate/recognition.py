@@ -35,8 +35,9 @@ class Verification:
         return threshold_at_fmr(self.impostor, fmr)
 
 
-def verification(laboratory: Laboratory, people: Sequence[pairs.Person]) -> tuple[Verification, Verification]:
-    """The judge's and E's cosines on verification pairs of these people; photos without a face are left out."""
+def verification(laboratory: Laboratory, people: Sequence[pairs.Person]) -> dict[str, Verification]:
+    """Cosines on verification pairs of these people by E's own feature, by u, which KVFA compares photos by, and by the
+    judge; photos without a face are left out."""
     chosen = pairs.verification_pairs(tuple(people), seed=laboratory.seed)
     fill(laboratory, [Real(index) for person in people for index in person.photos])
     mean = laboratory.stages.identity.mean[:FEATURE]  # of E, whose own feature a sight begins with
@@ -57,12 +58,16 @@ def verification(laboratory: Laboratory, people: Sequence[pairs.Person]) -> tupl
             sides += [np.array(cosines, dtype=np.float64), owners[kept]]
         return Verification(*sides)
 
-    return scores(lambda look: look.judge), scores(centred)
+    return {
+        "E": scores(centred),
+        "u": scores(lambda look: laboratory.stages.identity(look.sight)),
+        "judge": scores(lambda look: look.judge),
+    }
 
 
 def recognisers(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
-    """E and the judge on pairs of real photos of test people, no key: AUC, EER, accuracy, TAR at FAR 1 % and 0.1 %."""
-    judge, encoder = verification(laboratory, people)
+    """E, u and the judge on pairs of real photos of test people, no key: AUC, EER, accuracy, TAR at two FARs."""
+    compared = verification(laboratory, people)
     rows: list[Row] = []
     figures: dict[str, Callable[[Roc], np.ndarray]] = {
         "AUC": area,
@@ -71,13 +76,17 @@ def recognisers(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode
         "TAR at FAR 0.1 %": lambda curve: tar_within(curve, 0.001),
         "accuracy, best threshold": best_accuracy,
     }
-    for name, found in (("E", encoder), ("judge", judge)):
+    for name, found in compared.items():
         sides = found.genuine, found.genuine_people, found.impostor, found.impostor_people
         for figure, statistic in figures.items():
             rng = stream(laboratory.seed, f"recognisers, {name}, {figure}")
             rows.append(row(f"{name}: {figure}", curve_interval(statistic, *sides, rng), None, ""))
-    about = f"{laboratory.data.name}, {len(people)} test people, real photos, {len(judge.genuine)} genuine and "
-    return Table("recognisers", "E and the judge alone", about + f"{len(judge.impostor)} impostor pairs", tuple(rows))
+    count = compared["judge"]
+    about = (
+        f"{laboratory.data.name}, {len(people)} test people, real photos, {len(count.genuine)} genuine and "
+        f"{len(count.impostor)} impostor pairs"
+    )
+    return Table("recognisers", "E, u and the judge alone", about, tuple(rows))
 
 
 def best_accuracy(curve: Roc) -> np.ndarray:
