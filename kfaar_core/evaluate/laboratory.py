@@ -159,7 +159,7 @@ class Laboratory:
         """What plain_look depends on."""
         return {
             "preset": {name: getattr(self.stages.preset, name) for name in LOOKING},
-            "feature": self.stages.identity.width,  # tells what E is a part of
+            "feature": self.stages.identity.width,  # with or without what stands behind E's own
             "weights": {name: digest for name, digest in self.used.items() if name in LOOKERS},
         }
 

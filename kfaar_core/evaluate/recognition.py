@@ -81,10 +81,10 @@ def recognisers(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode
         for figure, statistic in figures.items():
             rng = stream(laboratory.seed, f"recognisers, {name}, {figure}")
             rows.append(row(f"{name}: {figure}", curve_interval(statistic, *sides, rng), None, ""))
-    count = compared["judge"]
+    judge = compared["judge"]
     about = (
-        f"{laboratory.data.name}, {len(people)} test people, real photos, {len(count.genuine)} genuine and "
-        f"{len(count.impostor)} impostor pairs"
+        f"{laboratory.data.name}, {len(people)} test people, real photos, {len(judge.genuine)} genuine and "
+        f"{len(judge.impostor)} impostor pairs"
     )
     return Table("recognisers", "E, u and the judge alone", about, tuple(rows))
 

@@ -146,12 +146,11 @@ def identity_report(
         beyond: (P,) bool; who lies on the rarer side, in the order of the numbers: how alike they are is told as well.
     """
     u = IdentityMap(state)(features)
+    rarer: dict[str, float] = {}
     if beyond is not None:
         own = u[np.unique(people, return_index=True)[1][beyond]]
         alike = (own @ own.T)[~np.eye(len(own), dtype=bool)]
         rarer = {"rarer_side_people": len(own), "rarer_side_strangers_cosine_mean": float(alike.mean())}
-    else:
-        rarer = {}
     pairs = [np.flatnonzero(people == person)[:2] for person in np.unique(people) if np.sum(people == person) > 1]
     first, second = np.array(pairs).T
     cosines = u[first] @ u[second].T

@@ -15,7 +15,8 @@ LIMITS: Mapping[str, str] = {
     "and open mouths are told less well. Not a medical or biometric measurement.",
     "identity": "Linear: for E and the second recogniser as committed alone. It was fitted on photos of LFW, where "
     "children and dark skin are rare; two photos of such people may agree less well, and strangers more. Women are "
-    "rare there too: they count for more in the fit, and two of them are still more alike to it than two men are.",
+    "rare there too; they count for more in the fit, and strangers on the rarer side still have a cosine above 0 "
+    "(`rarer_side_strangers_cosine_mean`).",
     "judge": "A small network, distilled for the tables: that it does not recognise a virtual face does not mean that "
     "a stronger recogniser would not. Nothing may be trained against it.",
     "kvfa": f"For virtual faces by the committed P alone; of any other face its answer means nothing. {FORMS}",

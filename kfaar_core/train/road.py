@@ -114,11 +114,16 @@ class Road:
 
     def rarer_side(self, pair_features: np.ndarray, people: np.ndarray) -> np.ndarray:
         """(P,) bool: who lies beyond the middle of the generator's first axis, by what E's last layer is fed."""
+        fed, axis = self._first_axis
+        return beyond_the_middle(pair_features[:, FEATURE:WIDE], people, fed, axis, self.training.axis_ridge)
+
+    @cached_property
+    def _first_axis(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of renders: what E's last layer is fed (M, D), and where they lie along the generator's first axis (M,)."""
         renders = load_renders("mixed", self.training.axis_shards)
         fed = self.features(renders, f"renders-mixed-0-{self.training.axis_shards}-wide", wide=True)[:, FEATURE:]
         # The first natural coordinate, of the layers that draw the face's shape.
-        axis = -self.space.of_w(torch.from_numpy(renders.w))[:, :-1, 0].mean(dim=1).double().numpy()
-        return beyond_the_middle(pair_features[:, FEATURE:WIDE], people, fed, axis, self.training.axis_ridge)
+        return fed, -self.space.of_w(torch.from_numpy(renders.w))[:, :-1, 0].mean(dim=1).double().numpy()
 
     @cached_property
     def photo_identity(self) -> dict[str, Tensor]:
