@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import pickle
+import re
 import stat
 import string
 import traceback
@@ -81,6 +82,13 @@ def test_text_that_is_no_key_has_its_own_sentence(text, sentence):
     assert sentence in refused(lambda: read_key(text))
 
 
+def refusal(text: str) -> str:
+    """What is said of a text that is no key, its numbers left out."""
+    with pytest.raises(BadKey) as caught:
+        UserKey.parse(text)
+    return re.sub(r"\d+", "#", str(caught.value))
+
+
 @given(text=st.text(max_size=200))
 def test_any_other_text_is_refused_without_being_quoted(text):
     plain = text.strip()
@@ -88,9 +96,8 @@ def test_any_other_text_is_refused_without_being_quoted(text):
     if hexadecimal:
         assert UserKey.parse(text).hex() == plain.lower()
     else:
-        with pytest.raises(BadKey) as caught:
-            UserKey.parse(text)
-        assert len(plain) < 8 or plain not in str(caught.value)
+        # One of five sentences whatever was typed, so none of it is in them, not even where it happens to read alike.
+        assert refusal(text) in {refusal(known) for known in ("", "é", "zz", "000", 129 * "00")}
 
 
 # ---- nothing shows a key
@@ -271,10 +278,10 @@ def test_weak_passphrases_are_told_apart(text, sentence):
 
 
 @given(text=st.text(max_size=40))
-def test_what_is_said_about_a_passphrase_depends_on_its_length_first(text):
+def test_what_is_said_about_a_passphrase_depends_on_its_length_first_and_never_quotes_it(text):
     said = weak_passphrase(text)
     assert said is not None or len(unicodedata.normalize("NFKC", text)) >= 12
-    assert said is None or (said.endswith(".") and (len(text) < 6 or text.strip() not in said or text.strip() == ""))
+    assert said in {None, *map(weak_passphrase, ("password", "k7#Qz", "abababababababab"))}
 
 
 def test_the_common_list_holds_what_the_comparison_can_meet():
