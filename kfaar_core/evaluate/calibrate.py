@@ -23,12 +23,12 @@ def calibrated(
 
     Args:
         people: whose virtual faces are made.
-        judged: whose photos the judge and E compare; looking at a photo costs little, so they can be more.
+        judged: whose photos the judge and u compare; looking at a photo costs little, so they can be more.
     """
     names = populations.names_for("VI")
     scores, _ = authentication(laboratory, people, populations.SHARED, trials, names)
     compared = verification(laboratory, judged)
-    judge, encoder = compared["judge"], compared["E"]
+    judge = compared["judge"]
     named = {entry.name: entry.values for entry in scores}
     other, impostor = named[populations.genuine(populations.OTHER)], strangers(laboratory, people, trials)
     best = best_crr_threshold(other, impostor, FAR_MAX, even=True).threshold
@@ -47,8 +47,7 @@ def calibrated(
             "KVFA: same photo, right key": float(named[populations.genuine(populations.SAME)].mean()),
             "KVFA: another photo, right key": float(other.mean()),
             "KVFA: another person": float(impostor.mean()),
-            "two photos of one person": float(encoder.genuine.mean()),
-            "two strangers": float(encoder.impostor.mean()),
+            "KVFA: two photos of one person": float(compared["u"].genuine.mean()),
             "judge: two photos of one person": float(judge.genuine.mean()),
             "judge: two strangers": float(judge.impostor.mean()),
         },

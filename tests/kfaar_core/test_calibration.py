@@ -56,3 +56,11 @@ def test_the_judge_knows_no_projector():
         entry = Calibration(**json.loads(path.read_text()))
         judged.setdefault(entry.made_by["people"], set()).add((entry.judge_fmr_1, entry.judge_fmr_01))
     assert judged and all(len(thresholds) == 1 for thresholds in judged.values())
+
+
+def test_every_mark_is_of_a_recogniser_whose_cosines_the_app_draws():
+    for path in calibration.FOLDER.rglob("*.json"):
+        marks = json.loads(path.read_text())["marks"]
+        for whose in ("KVFA", "judge"):  # both beside what two real photos of one person reach
+            assert marks.pop(f"{whose}: two photos of one person") > 0.5
+        assert all(name.split(": ")[0] in ("KVFA", "judge") for name in marks)
