@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,8 @@ class Landmarker:
                 output_facial_transformation_matrixes=True,
             )
         )
+        # It holds itself in a circle: left alone it lives until the interpreter ends, and complains as it goes.
+        weakref.finalize(self, self._net.close)
 
     def __call__(self, picture: np.ndarray) -> FaceLabels | None:
         """picture: (H, W, 3) uint8 RGB."""
