@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.score_files import DATA, columns, interval, markdown, number
 from kfaar_core.records import Row
+from kfaar_core.report.tables import read_table
 from kfaar_core.scenarios.populations import KEY_MODES, OWN, SHARED
-from kfaar_core.tables import read_table
 
 SECTIONS = (  # title, table of evaluate, key mode
     ("Authentication (Table VI)", "vi", SHARED),

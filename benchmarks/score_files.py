@@ -9,10 +9,10 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
-from kfaar_core.evaluate.results import Result, load_result
 from kfaar_core.records import Row
+from kfaar_core.report.tables import PHOTO_WORDS, from_json, kvfa_thresholds, table_of
+from kfaar_core.results import Result, load_result
 from kfaar_core.scenarios.populations import ATTACKS, SHARED, scenario
-from kfaar_core.tables import PHOTO_WORDS, from_json, kvfa_thresholds, table_of
 
 DATA = {"lfw": "LFW-test", "celeba": "CelebA"}
 # column -> where its files are in the folder, up to the data set; forms of 8 and 128 bits are runs with --key-bits,

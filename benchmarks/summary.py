@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.score_files import DATA, Column, columns, interval, markdown, number
-from kfaar_core.paper_figures import paper_figure
 from kfaar_core.presets import LAB
 from kfaar_core.records import Row
-from kfaar_core.targets import PEOPLE, Target, target
+from kfaar_core.report.paper_figures import paper_figure
+from kfaar_core.report.targets import PEOPLE, Target, target
 
 PHOTO = "(another photo|same photo)"
 IN_FORCE = r"threshold -?[\d.]+ \(.*in force\)"

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from kfaar_core.evaluate.cache import ArrayCache
-from kfaar_core.evaluate.results import Result
+from kfaar_core.data.cache import ArrayCache
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Face, Photo, Verdict, VirtualFace
+from kfaar_core.results import Result
 from kfaar_core.scenarios import pairs, populations
 
 if TYPE_CHECKING:
@@ -198,8 +198,8 @@ class LocalCore:
         Args:
             archive: a zip of person/photo.jpg. people: at most. keys: `shared` or `own`. progress: (done, of).
         """
+        from kfaar_core.data.photos import open_dataset
         from kfaar_core.evaluate import authentication, laboratory, runner
-        from kfaar_core.evaluate.data import open_dataset
 
         used, seed = self._under(projector), secrets.randbits(32)
         preset, data = used.stages.preset, open_dataset(archive, name=OWN_DATA)

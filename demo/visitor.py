@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from demo import controls
-from kfaar_core.evaluate.results import Result
 from kfaar_core.records import Photo
+from kfaar_core.results import Result
 
 TIME_TO_LIVE = 1800  # s after the last change, then the state is deleted
 

@@ -32,7 +32,7 @@ def build(core: Core) -> None:
 
 
 def source(target: str) -> str:
-    """A place's target as a file and a name in it: "plots:flipped_bits" -> "kfaar_core/plots.py: flipped_bits"."""
+    """A place's target as a file and a name in it: "keys:UserKey" -> "kfaar_core/keys.py: UserKey"."""
     module, _, name = target.partition(":")
     file = f"kfaar_core/{module.replace('.', '/')}.py"
     return f"{file}: {name}" if name else file

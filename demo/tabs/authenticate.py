@@ -15,12 +15,12 @@ from demo.core import Core, Facts, Reading
 from demo.shown import Inputs, shown
 from demo.tabs.anonymise import AnonymiseTab
 from demo.visitor import Outcome, Stopped, Visitor, reporter, stop_button
-from kfaar_core import plots
 from kfaar_core.errors import BadSetting
 from kfaar_core.keys import COMMON_PASSPHRASES, UserKey
 from kfaar_core.metrics.random_direction import tail
-from kfaar_core.paper_figures import paper_figure
 from kfaar_core.records import Photo
+from kfaar_core.report import plots
+from kfaar_core.report.paper_figures import paper_figure
 from kfaar_core.runtime import stream
 
 

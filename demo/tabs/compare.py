@@ -13,10 +13,10 @@ from demo import browser, controls, markup, pictures, words
 from demo.core import Core
 from demo.shown import shown
 from demo.visitor import Stopped, Visitor, stop_button
-from kfaar_core import plots
 from kfaar_core.errors import BadKey, BadPicture
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Photo, VirtualFace
+from kfaar_core.report import plots
 
 
 def on_compare(

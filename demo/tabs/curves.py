@@ -16,13 +16,13 @@ from demo import browser, controls, markup, words
 from demo.core import Core
 from demo.shown import Inputs, shown
 from demo.visitor import Measurement, Place, Visitor, reporter, stop_button
-from kfaar_core import plots
 from kfaar_core.errors import DataMissing, KfaarError
-from kfaar_core.evaluate.results import Result, load_result
 from kfaar_core.metrics import bootstrap, verification
 from kfaar_core.metrics.bands import Band, tar_band
 from kfaar_core.presets import PROJECTORS
 from kfaar_core.records import Scores
+from kfaar_core.report import plots
+from kfaar_core.results import Result, load_result
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import populations
 

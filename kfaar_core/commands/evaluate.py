@@ -75,7 +75,7 @@ def evaluate(
 
 def scores(result: ResultFile, as_json: Json = False) -> None:
     """Number, mean, spread, largest value and failures of every population of trials in a result."""
-    from kfaar_core.evaluate.results import load_result
+    from kfaar_core.results import load_result
 
     found = [
         {
@@ -99,7 +99,7 @@ def scores(result: ResultFile, as_json: Json = False) -> None:
 
 def report(results: ResultFiles, as_json: Json = False) -> None:
     """The tables of result files, in Markdown, with intervals and the paper's figures beside ours."""
-    from kfaar_core.tables import read_table, to_json, to_markdown
+    from kfaar_core.report.tables import read_table, to_json, to_markdown
 
     tables = [read_table(path) for path in results]
     if as_json:

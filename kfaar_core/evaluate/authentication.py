@@ -8,8 +8,8 @@ import numpy as np
 
 from kfaar_core.evaluate.jobs import fill
 from kfaar_core.evaluate.laboratory import Laboratory, Look, Real, Request, Virtual
-from kfaar_core.evaluate.results import Thresholds
 from kfaar_core.records import Scores
+from kfaar_core.results import Thresholds
 from kfaar_core.scenarios import pairs, populations
 from kfaar_core.stages.assemble import Stages
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kfaar_core.calibration import FAR_MAX, RANDOM_KEY_MAX, Calibration
+from kfaar_core.data.cache import content_key
 from kfaar_core.evaluate.authentication import authentication, purpose_of
-from kfaar_core.evaluate.cache import content_key
 from kfaar_core.evaluate.laboratory import Laboratory
 from kfaar_core.evaluate.recognition import verification
 from kfaar_core.metrics.random_direction import reached

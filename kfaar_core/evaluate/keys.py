@@ -15,11 +15,11 @@ from kfaar_core.evaluate.laboratory import Laboratory, Real, Virtual
 from kfaar_core.keys import UserKey
 from kfaar_core.metrics import random_direction
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval, upper_of_zero, zero_words
-from kfaar_core.paper_figures import paper_figure
 from kfaar_core.records import Row
+from kfaar_core.report.paper_figures import paper_figure
+from kfaar_core.report.tables import Table, kvfa_thresholds, row
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import pairs, populations
-from kfaar_core.tables import Table, kvfa_thresholds, row
 
 KEYS = 10_000  # random keys, each tried on every virtual face  [design]
 LENGTHS = (8, 128, 256)  # bits  [paper, Table XII]

@@ -17,10 +17,10 @@ import numpy as np
 
 from kfaar_core import image, weights
 from kfaar_core.calibration import Calibration
+from kfaar_core.data.cache import ArrayCache, content_key
+from kfaar_core.data.photos import Dataset, open_dataset
+from kfaar_core.data.synthetic import SYNTHETIC, synthetic_people
 from kfaar_core.errors import BadPicture, NoFaceFound
-from kfaar_core.evaluate.cache import ArrayCache, content_key
-from kfaar_core.evaluate.data import Dataset, open_dataset
-from kfaar_core.evaluate.synthetic import SYNTHETIC, synthetic_people
 from kfaar_core.files import cache_folder
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import AnonymisationServer

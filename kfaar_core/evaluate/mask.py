@@ -17,11 +17,11 @@ from kfaar_core.evaluate.jobs import fill
 from kfaar_core.evaluate.laboratory import Arrays, Laboratory, Real
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval
 from kfaar_core.records import Photo, Row
+from kfaar_core.report.tables import PHOTO_WORDS, Table, row
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import pairs, populations
 from kfaar_core.stages.detect import five_points
 from kfaar_core.stages.show import face_mask
-from kfaar_core.tables import PHOTO_WORDS, Table, row
 
 
 def swapped(picture: np.ndarray, points: np.ndarray, other: np.ndarray, other_points: np.ndarray) -> np.ndarray:

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 
 from kfaar_core import image
+from kfaar_core.data.landmarker import FaceLabels, Landmarker
 from kfaar_core.errors import KfaarError
 from kfaar_core.evaluate.laboratory import NAMED, Laboratory
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval
 from kfaar_core.metrics.pose import angle_difference, expression_cosines
-from kfaar_core.paper_figures import paper_figure
 from kfaar_core.records import Photo, Row, VirtualFace
+from kfaar_core.report.paper_figures import paper_figure
+from kfaar_core.report.tables import Table, row
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import pairs
 from kfaar_core.stages.geometry import euler_degrees
-from kfaar_core.tables import Table, row
-from kfaar_core.train.teachers import FaceLabels, Landmarker
 
 # Eyes, nose tip and mouth corners of a mean head, in mm: x right of the picture, y down, z away from the camera.
 HEAD = np.array([[-31.5, -35.0, 25.0], [31.5, -35.0, 25.0], [0.0, 0.0, 0.0], [-25.0, 32.0, 20.0], [25.0, 32.0, 20.0]])

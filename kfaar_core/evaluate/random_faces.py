@@ -15,9 +15,9 @@ from kfaar_core.evaluate.jobs import fill
 from kfaar_core.evaluate.laboratory import Arrays, Laboratory, seen
 from kfaar_core.metrics.bootstrap import rate_interval
 from kfaar_core.records import Row
+from kfaar_core.report.tables import row
 from kfaar_core.runtime import stream
 from kfaar_core.stages.generate import w_plus
-from kfaar_core.tables import row
 
 FACES = 400  # for each truncation  [design]
 TRUNCATIONS = (0.7, 1.0)  # how far from the mean style: the usual choice, and all that the generator draws  [design]

@@ -14,11 +14,11 @@ from kfaar_core.metrics.anonymity import hit_chances
 from kfaar_core.metrics.bootstrap import curve_interval, mean_interval, rate_interval
 from kfaar_core.metrics.verification import Roc, area, equal_error, tar_within, threshold_at_fmr
 from kfaar_core.nets.sface import FEATURE
-from kfaar_core.paper_figures import paper_figure
 from kfaar_core.records import Row
+from kfaar_core.report.paper_figures import paper_figure
+from kfaar_core.report.tables import Table, row
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import pairs
-from kfaar_core.tables import Table, row
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from kfaar_core.evaluate.laboratory import Arrays, Laboratory, Real
 from kfaar_core.metrics.bootstrap import curve_difference, curve_interval
 from kfaar_core.metrics.verification import area
 from kfaar_core.records import Photo, Row
+from kfaar_core.report.tables import PHOTO_WORDS, Table, row
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import pairs, populations
-from kfaar_core.tables import PHOTO_WORDS, Table, row
 
 QUALITY = 75  # of the JPEG  [design, protocol]
 SIDE = 256  # px  [design, protocol]

@@ -14,19 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from kfaar_core.calibration import save_calibration
+from kfaar_core.data.cache import content_key
+from kfaar_core.data.split import DEV, TEST
 from kfaar_core.errors import BadSetting
 from kfaar_core.evaluate import keys, mask, posture, recognition, robustness
 from kfaar_core.evaluate.authentication import authentication, rounds_of, thresholds_of
-from kfaar_core.evaluate.cache import content_key
 from kfaar_core.evaluate.calibrate import calibrated
 from kfaar_core.evaluate.laboratory import Laboratory, Progress, Setup
-from kfaar_core.evaluate.results import Result, safe_command, save_result
-from kfaar_core.evaluate.split import DEV, TEST
 from kfaar_core.files import write_whole
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import PRECISIONS, Preset, get_preset, one_of
+from kfaar_core.report.tables import Table, to_json, to_markdown
+from kfaar_core.results import Result, safe_command, save_result
 from kfaar_core.scenarios import pairs, populations
-from kfaar_core.tables import Table, to_json, to_markdown
 
 # The tables that are rows alone; the arguments are the laboratory, the people, the key mode and the number of keys.
 ROWS: Mapping[str, Callable[[Laboratory, Sequence[pairs.Person], str, int], Table]] = {

@@ -24,16 +24,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kfaar_core import runtime, weights
+from kfaar_core.data.photos import locate
+from kfaar_core.data.split import TEST
+from kfaar_core.data.synthetic import write_examples
 from kfaar_core.errors import BadSetting, KfaarError
-from kfaar_core.evaluate.data import locate
 from kfaar_core.evaluate.laboratory import Setup
-from kfaar_core.evaluate.results import safe_command
 from kfaar_core.evaluate.runner import write_table
-from kfaar_core.evaluate.split import TEST
 from kfaar_core.files import cache_folder
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB, get_preset
 from kfaar_core.quantised import quantised
+from kfaar_core.results import safe_command
 from kfaar_core.scenarios import pairs
 from kfaar_core.stages.project import bits_net, hashed_net
 from kfaar_core.train import ablate_kvfa, ablate_projector
@@ -42,7 +43,6 @@ from kfaar_core.train import geometry as geometry_fit
 from kfaar_core.train import posture as posture_fit
 from kfaar_core.train import projector as projector_fit
 from kfaar_core.train import recogniser as recogniser_fit
-from kfaar_core.train.examples import write_examples
 from kfaar_core.train.identity import identity_report
 from kfaar_core.train.limits import limits_of
 from kfaar_core.train.live import LiveRoad

@@ -15,8 +15,8 @@ from torch import Tensor
 from kfaar_core.losses.cosine import cosines
 from kfaar_core.metrics.verification import area, best_crr_threshold
 from kfaar_core.nets.keyed_net import KeyedNet
+from kfaar_core.report.tables import Table
 from kfaar_core.runtime import stream
-from kfaar_core.tables import Table
 from kfaar_core.train.ablation import RECOGNISER, Curve, Figure, Mean, Share, rows, runs
 from kfaar_core.train.kvfa import Draw, teach_keyed
 from kfaar_core.train.projector import People

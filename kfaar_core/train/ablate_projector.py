@@ -19,9 +19,9 @@ from kfaar_core.evaluate.laboratory import Arrays, Laboratory, Look, Real, seen
 from kfaar_core.files import cache_folder
 from kfaar_core.metrics.verification import area, equal_error
 from kfaar_core.pipeline import AnonymisationServer
+from kfaar_core.report.tables import Table
 from kfaar_core.scenarios import pairs
 from kfaar_core.stages.project import HashedProjector, IdentityMap
-from kfaar_core.tables import Table
 from kfaar_core.train.ablation import PROJECTOR, Curve, Figure, Mean, Share, rows, runs
 from kfaar_core.train.projector import People, payload_axes, start, train_hashed
 from kfaar_core.train.proxy import Reading

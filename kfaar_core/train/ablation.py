@@ -20,10 +20,10 @@ from kfaar_core.files import cache_folder
 from kfaar_core.losses import false_rejection, misidentification, projector
 from kfaar_core.metrics.bootstrap import Interval, curve_difference, curve_interval, mean_interval, rate_interval
 from kfaar_core.metrics.verification import Roc, roc
-from kfaar_core.paper_figures import OURS, paper_figure
 from kfaar_core.records import Row
+from kfaar_core.report.paper_figures import OURS, paper_figure
+from kfaar_core.report.tables import row
 from kfaar_core.runtime import stream
-from kfaar_core.tables import row
 from kfaar_core.train.settings import Training, with_settings
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ import pyarrow.parquet as parquet
 from PIL import Image
 
 from kfaar_core import image
-from kfaar_core.evaluate.split import part_of
+from kfaar_core.data.landmarker import Landmarker
+from kfaar_core.data.split import part_of
 from kfaar_core.files import cache_folder
 from kfaar_core.stages.detect import five_points, portrait_frame
-from kfaar_core.train.teachers import Landmarker
 
 log = logging.getLogger(__name__)
 

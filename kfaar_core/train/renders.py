@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from kfaar_core import image
+from kfaar_core.data.landmarker import Landmarker
 from kfaar_core.files import cache_folder
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.runtime import stream
@@ -25,7 +26,6 @@ from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.directions import Directions
 from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.projector import People, padded, random_bits, styles_of_bits
-from kfaar_core.train.teachers import Landmarker
 
 log = logging.getLogger(__name__)
 

@@ -1,75 +1,11 @@
-"""Teachers that label pictures for training. They need packages and files that the product itself never loads."""
+"""MobileFaceNet, the network that the judge was distilled from. Training alone needs it, and its weights."""
 
 from __future__ import annotations
 
-import os
-import weakref
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 from torch import Tensor, nn
 
-from kfaar_core.errors import DataMissing
+from kfaar_core.data.landmarker import teacher_file
 from kfaar_core.weights import load_checkpoint
-
-
-@dataclass(frozen=True)
-class FaceLabels:
-    """What the MediaPipe Face Landmarker sees in one picture."""
-
-    landmarks: np.ndarray  # (478, 3) float32: x, y in [0, 1] of the picture's width and height, z on the scale of x
-    blendshapes: np.ndarray  # (52,) float32 in [0, 1]; the first is `_neutral`
-    rotation: np.ndarray  # (3, 3) float32, canonical face -> camera (x right, y up, z towards the camera)
-
-
-def teacher_file(name: str) -> Path:
-    """A teacher's file from the folder KFAAR_TEACHERS (they are never committed).
-
-    Raises:
-        DataMissing: the folder is not set or has no such file.
-    """
-    folder = os.environ.get("KFAAR_TEACHERS", "")
-    path = Path(folder) / name
-    if not folder or not path.is_file():
-        raise DataMissing(
-            got=f"no teacher file {name!r} in KFAAR_TEACHERS={folder!r}",
-            mend="set KFAAR_TEACHERS to the folder with the teacher models; only training needs them",
-        )
-    return path
-
-
-class Landmarker:
-    """MediaPipe Face Landmarker: uint8 RGB picture -> FaceLabels, or None when it sees no face."""
-
-    def __init__(self) -> None:
-        import mediapipe
-        from mediapipe.tasks.python import BaseOptions, vision
-
-        self._mediapipe = mediapipe
-        self._net = vision.FaceLandmarker.create_from_options(
-            vision.FaceLandmarkerOptions(
-                base_options=BaseOptions(model_asset_path=str(teacher_file("face_landmarker.task"))),
-                output_face_blendshapes=True,
-                output_facial_transformation_matrixes=True,
-            )
-        )
-        # It holds itself in a circle: left alone it lives until the interpreter ends, and complains as it goes.
-        weakref.finalize(self, self._net.close)
-
-    def __call__(self, picture: np.ndarray) -> FaceLabels | None:
-        """picture: (H, W, 3) uint8 RGB."""
-        found = self._net.detect(
-            self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
-        )
-        if not found.face_landmarks:
-            return None
-        points = [(point.x, point.y, point.z) for point in found.face_landmarks[0]]
-        return FaceLabels(
-            landmarks=np.array(points, dtype=np.float32),
-            blendshapes=np.array([shape.score for shape in found.face_blendshapes[0]], dtype=np.float32),
-            rotation=np.array(found.facial_transformation_matrixes[0], dtype=np.float32)[:3, :3],
-        )
 
 
 def convolution(before: int, after: int, kernel: int, stride: int, padding: int, groups: int, rule: bool) -> nn.Module:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kfaar_core.evaluate.results import Result, Thresholds, save_result
 from kfaar_core.records import Scores
+from kfaar_core.report.tables import Table, to_json
+from kfaar_core.results import Result, Thresholds, save_result
 from kfaar_core.scenarios import populations
-from kfaar_core.tables import Table, to_json
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import summary
 from kfaar_core.evaluate import robustness
 from kfaar_core.records import Row
-from kfaar_core.targets import TARGETS, Target
+from kfaar_core.report.targets import TARGETS, Target
 
 
 def line(text, words):

@@ -15,9 +15,9 @@ import numpy as np
 
 from demo.core import Facts
 from kfaar_core.errors import BadKey, NoFaceFound
-from kfaar_core.evaluate.results import Result, Thresholds, save_result
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Face, FaceCrop, Photo, Posture, Scores, Verdict, VirtualFace
+from kfaar_core.results import Result, Thresholds, save_result
 from kfaar_core.scenarios import populations
 
 DIMENSION, THRESHOLD, JUDGE = 32, 0.5, 0.4

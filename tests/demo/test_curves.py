@@ -15,8 +15,8 @@ from demo import visitor
 from demo.tabs import curves
 from demo.visitor import Place, Stopped, Visitor, ask_to_stop
 from kfaar_core.errors import DataMissing
-from kfaar_core.evaluate.results import Result, Thresholds, save_result
 from kfaar_core.records import Scores
+from kfaar_core.results import Result, Thresholds, save_result
 from kfaar_core.scenarios import populations
 
 HASH = "0" * 64

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from kfaar_core.data.split import TEST
 from kfaar_core.evaluate.laboratory import Laboratory, Setup
-from kfaar_core.evaluate.split import TEST
 from kfaar_core.presets import TINY
 from kfaar_core.scenarios import pairs
 

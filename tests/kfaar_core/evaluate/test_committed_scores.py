@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kfaar_core.evaluate import runner
-from kfaar_core.evaluate.results import load_result
+from kfaar_core.results import load_result
 from kfaar_core.stages.assemble import available_projectors
 
 SCORES = Path(__file__).resolve().parents[3] / "assets" / "scores"

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kfaar_core.data.cache import ArrayCache
 from kfaar_core.errors import BadKey
 from kfaar_core.evaluate import jobs
-from kfaar_core.evaluate.cache import ArrayCache
 from kfaar_core.evaluate.laboratory import Real, Virtual
 
 

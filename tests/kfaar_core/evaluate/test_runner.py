@@ -11,10 +11,10 @@ from kfaar_core.errors import BadKey, BadSetting, DataMissing
 from kfaar_core.evaluate import keys, random_faces, runner
 from kfaar_core.evaluate.authentication import authentication
 from kfaar_core.evaluate.calibrate import calibrated, strangers
-from kfaar_core.evaluate.results import load_result
 from kfaar_core.metrics.random_direction import reached
 from kfaar_core.pipeline import AnonymisationServer
 from kfaar_core.presets import TINY
+from kfaar_core.results import load_result
 from kfaar_core.scenarios import populations
 
 

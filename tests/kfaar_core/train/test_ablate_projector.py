@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from kfaar_core.data.split import TEST
 from kfaar_core.evaluate.laboratory import Setup
-from kfaar_core.evaluate.split import TEST
 from kfaar_core.pipeline import AnonymisationServer
 from kfaar_core.presets import TINY
 from kfaar_core.scenarios import pairs

@@ -12,7 +12,7 @@ from kfaar_core.losses import projector as projector_losses
 from kfaar_core.losses import recogniser as recogniser_losses
 from kfaar_core.metrics.verification import area
 from kfaar_core.nets.keyed_net import KeyedNet
-from kfaar_core.paper_figures import FIGURES, OURS
+from kfaar_core.report.paper_figures import FIGURES, OURS
 from kfaar_core.train.ablation import ALL, PROJECTOR, RECOGNISER, Curve, Mean, Share, Variant, pooled, rows, runs
 from kfaar_core.train.kvfa import teach_keyed
 from kfaar_core.train.projector import start, train_hashed

@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from kfaar_core.errors import BadSetting
-from kfaar_core.tables import read_table
+from kfaar_core.report.tables import read_table
 from kfaar_core.train import __main__ as command
 from kfaar_core.train.projector import People
 from kfaar_core.train.settings import LAB_TRAINING

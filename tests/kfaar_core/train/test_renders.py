@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from kfaar_core.data.landmarker import FaceLabels
 from kfaar_core.nets.projector_net import LEADING, BitsNet, HashedNet
 from kfaar_core.runtime import stream
 from kfaar_core.train import renders
@@ -19,7 +20,6 @@ from kfaar_core.train.renders import (
     render_cache,
     render_shard,
 )
-from kfaar_core.train.teachers import FaceLabels
 from tests.kfaar_core.train.stand_ins import SPACE, crowd, still
 
 

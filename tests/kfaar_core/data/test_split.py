@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from kfaar_core.evaluate import split
+from kfaar_core.data import split
 
 
 def test_the_bucket_is_the_last_digit_of_the_hash():
@@ -25,7 +25,7 @@ def test_buckets_are_shared_out_7_1_2():
 @pytest.mark.data
 @pytest.mark.skipif("KFAAR_DATA" not in os.environ, reason="KFAAR_DATA is not set")
 def test_lfw_has_the_stated_counts():
-    from kfaar_core.evaluate.data import open_dataset
+    from kfaar_core.data.photos import open_dataset
 
     lfw = open_dataset("lfw")
     photos = Counter(sample.identity for sample in lfw.samples)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kfaar_core import tables
 from kfaar_core.errors import BadSetting, DataMissing
-from kfaar_core.evaluate.results import Result, Thresholds
 from kfaar_core.records import Row, Scores
+from kfaar_core.report import tables
+from kfaar_core.results import Result, Thresholds
 from kfaar_core.scenarios import populations
 
 THRESHOLDS = Thresholds(paper=0.7, dev=0.3, in_force="paper", recogniser={"FMR 1 %": 0.4, "FMR 0.1 %": 0.5})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kfaar_core import plots
 from kfaar_core.metrics.bands import tar_band
 from kfaar_core.metrics.verification import roc
+from kfaar_core.report import plots
 
 
 def test_scenario_bars_say_the_decision_in_words():

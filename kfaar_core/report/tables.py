@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from kfaar_core.errors import BadSetting, DataMissing
-from kfaar_core.evaluate.results import Result, Thresholds, load_result
 from kfaar_core.metrics.bootstrap import (
     RESAMPLES,
     Interval,
@@ -23,8 +22,9 @@ from kfaar_core.metrics.bootstrap import (
 )
 from kfaar_core.metrics.random_direction import law_test
 from kfaar_core.metrics.verification import area, crr, equal_error
-from kfaar_core.paper_figures import paper_figure
 from kfaar_core.records import Row, Scores
+from kfaar_core.report.paper_figures import paper_figure
+from kfaar_core.results import Result, Thresholds, load_result
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import populations
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from kfaar_core.data import cache
 from kfaar_core.errors import BadSetting
-from kfaar_core.evaluate import cache
 from kfaar_core.presets import LAB, TINY
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kfaar_core.paper_figures import DATASETS, FIGURES, paper_figure
+from kfaar_core.report.paper_figures import DATASETS, FIGURES, paper_figure
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
+from kfaar_core.data import photos as data
 from kfaar_core.errors import DataMissing
-from kfaar_core.evaluate import data
 
 PEOPLE = ("Ada_Blue", "Ada_Blue", "Bo_Red", "Cy_Green", "Cy_Green", "Cy_Green")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kfaar_core.paper_figures import paper_figure
+from kfaar_core.report.paper_figures import paper_figure
 
 PEOPLE = {"lfw": 327, "celeba": 150}  # data set -> how many the targets are for
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from kfaar_core.data.cache import DAMAGED, npz_arrays, npz_bytes
 from kfaar_core.errors import BadSetting, DataMissing
-from kfaar_core.evaluate.cache import DAMAGED, npz_arrays, npz_bytes
 from kfaar_core.files import write_whole
 from kfaar_core.records import Scores
 from kfaar_core.scenarios.populations import KEY_MODES

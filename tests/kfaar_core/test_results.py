@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kfaar_core import results
 from kfaar_core.errors import BadOutput, BadSetting, DataMissing
-from kfaar_core.evaluate import results
 from kfaar_core.records import Scores
 
 RESULT = results.Result(

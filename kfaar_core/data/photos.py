@@ -22,8 +22,8 @@ from typing import Any, Protocol
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
+from kfaar_core.data.split import PARTS, TEST, part_of
 from kfaar_core.errors import DataMissing
-from kfaar_core.evaluate.split import PARTS, TEST, part_of
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kfaar_core.targets import BITS, BITS_BELOW_PAPER, TARGETS, Target, target
+from kfaar_core.report.targets import BITS, BITS_BELOW_PAPER, TARGETS, Target, target
 
 
 @pytest.mark.parametrize(

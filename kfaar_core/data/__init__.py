@@ -1,0 +1,1 @@
+"""Photos of people, and what is known of them without a network of ours: below training and evaluation."""
