@@ -15,20 +15,20 @@ if find_spec("spaces") is not None:
 else:
     gpu = None
 
-from dataclasses import replace
 
 from demo.build import LAUNCH, build
 from demo.core import LocalCore
+from kfaar_core import methods
 from kfaar_core.errors import KfaarError
 from kfaar_core.pipeline import load
-from kfaar_core.presets import PRESETS, PROJECTORS, get_preset
+from kfaar_core.presets import PRESETS, get_preset
 
 
 def flags() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="KFAAR: keyed face anonymisation in the browser.")
     parser.add_argument("--preset", default="lab", choices=sorted(PRESETS))
-    parser.add_argument("--projector", choices=PROJECTORS, help="instead of the preset's")
+    parser.add_argument("--method", "--projector", choices=methods.names(), help="instead of the preset's")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--port", type=int, help="7860, or the next free one, when left out")
     parser.add_argument("--share", action="store_true", help="a public address through Gradio's server")
@@ -40,8 +40,8 @@ def main() -> None:
     """Load, build, launch."""
     asked = flags()
     preset = get_preset(asked.preset)
-    if asked.projector:
-        preset = replace(preset, projector=asked.projector)
+    if asked.method:
+        preset = methods.with_method(preset, asked.method)
     page = build(LocalCore(load(preset, device=asked.device), wrap=gpu), mcp=asked.mcp)
     page.launch(server_port=asked.port, share=asked.share, mcp_server=asked.mcp, **LAUNCH)
 

@@ -1,6 +1,6 @@
 """Every committed figure, one table after the other: assets/scores/TABLES.md.
 
-One column for each form of P and KVFA whose files are there, the paper's beside them. Nothing is computed but means,
+One column for each method whose files are there, the paper's beside them. Nothing is computed but means,
 intervals and largest values of the committed scores.
 """
 
@@ -33,7 +33,7 @@ ABLATIONS = (  # title, glob of the files of `train ablation`
     ("HPVFG without one loss (Table IX)", "lab-hashed-*-ix-*.json"),
     ("KVFA of bits without some losses (Table X)", "lab-bits-*-x.json"),
 )
-NAMES = (  # numbers that differ between the forms leave the names, so that rows meet
+NAMES = (  # numbers that differ between the methods leave the names, so that rows meet
     (re.compile(r"threshold -?[\d.]+ \((paper|dev)[^)]*\)"), r"\1's threshold"),
     (re.compile(r"threshold -?[\d.]+ \(in force\)"), "threshold in force"),
     (re.compile(r"at -?[\d.]+ \(in force\)"), "at the threshold in force"),
@@ -71,26 +71,26 @@ def ablation(title: str, path: Path) -> str:
 
 
 def section(folder: Path, title: str, table: str, mode: str, data: str) -> str:
-    """One table with a column for each form; empty where there is no file."""
+    """One table with a column for each method; empty where there is no file."""
     found = columns(folder, data, table, mode)
     if not found:
         return ""
-    rows = {form: named(column.rows) for form, column in found.items()}
+    rows = {source.words: named(column.rows) for source, column in found.items()}
     lines = []
-    for name in dict.fromkeys(name for forms in rows.values() for name in forms):
-        cells = [forms.get(name) for forms in rows.values()]
+    for name in dict.fromkeys(name for named_ in rows.values() for name in named_):
+        cells = [named_.get(name) for named_ in rows.values()]
         paper = next((row.paper for row in cells if row is not None and row.paper is not None), None)
         lines.append([name, *map(cell, cells), "-" if paper is None else f"{paper:.3f}"])
     words = f"## {title}, {DATA[data]}" + (f", {KEY_MODES[mode]}" if table in KEYED else "")
-    words += f"\n\nPeople: {'; '.join(f'{form} {column.people}' for form, column in found.items())}."
-    dev = [f"{form} {column.thresholds}" for form, column in found.items() if column.thresholds]
+    words += f"\n\nPeople: {'; '.join(f'{source.words} {column.people}' for source, column in found.items())}."
+    dev = [f"{source.words} {column.thresholds}" for source, column in found.items() if column.thresholds]
     words += f" {'; '.join(dev)}." if dev else ""
-    below = "\n".join(line for form, named_ in rows.items() for line in remarks(form, named_))
-    return f"{words}\n\n{markdown(['figure', *found, 'paper'], lines)}\n" + (f"\n{below}\n" if below else "")
+    below = "\n".join(line for head, named_ in rows.items() for line in remarks(head, named_))
+    return f"{words}\n\n{markdown(['figure', *rows, 'paper'], lines)}\n" + (f"\n{below}\n" if below else "")
 
 
 def named(rows: Iterable[Row]) -> dict[str, Row]:
-    """Rows by names without the numbers of one form."""
+    """Rows by names without the numbers of one method."""
     found = {}
     for row in rows:
         name = row.name
@@ -108,7 +108,7 @@ def cell(row: Row | None) -> str:
     return f"{value} ({interval(row) or f'n {row.n}'})"
 
 
-def remarks(form: str, rows: Mapping[str, Row]) -> list[str]:
+def remarks(head: str, rows: Mapping[str, Row]) -> list[str]:
     """What random and wrong keys are held against: the law of a random direction."""
     said = [name for name in rows if name.startswith("random key") or re.match(r"Scenario 3.*: cosine", name)]
-    return [f"- {form}, {name}: {rows[name].note}." for name in said if rows[name].note]
+    return [f"- {head}, {name}: {rows[name].note}." for name in said if rows[name].note]

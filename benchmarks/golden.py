@@ -17,10 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from kfaar_core import methods
+
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = 1  # grey levels that a picture may differ by
 COSINES = 1e-4
-METHODS = ("floor", "hashed", "bits")
+METHODS = methods.names()
 PHOTOS = ("person-1.png", "person-4.png")
 ANOTHER = {"person-1.png": "person-1-again.png"}  # what KVFA compares beside the photo itself
 
@@ -42,14 +44,16 @@ stages = pipeline.load(replace(presets.LAB, precision="f32", **{field: method}),
 examples = Path("assets/examples")
 photo = image.open_photo(examples / name)
 key, wrong = UserKey(bytes(range(32))), UserKey(bytes(range(1, 33)))
-face = servers.AnonymisationServer(stages).anonymise(photo, key, mode="paste")
+fas, asked = servers.AnonymisationServer(stages), {"photo": photo, "key": key, "mode": "paste"}
+face = fas.anonymise(pipeline.AnonymiseRequest(**asked)) if servers is not pipeline else fas.anonymise(**asked)
 virtual = image.from_array(face.portrait)
 vfas = servers.AuthenticationServer(stages)
 cosines = [face.judge_cosine, face.look_distance]
 for verdict in (face.reading, face.keyless):
     cosines.append(0.0 if verdict is None else verdict.cosine)
 for original in filter(None, (name, another)):
-    compared = vfas.readout(virtual, image.open_photo(examples / original))
+    compare = getattr(vfas, 'compare', None) or vfas.readout
+    compared = compare(virtual, image.open_photo(examples / original))
     cosines += [compared.with_key(key).cosine, compared.with_key(wrong).cosine, compared.without_key().cosine]
 angles = [getattr(posture, angle) for posture in (face.posture_original, face.posture_before, face.posture_after)
           for angle in ("yaw", "pitch", "roll")]

@@ -1,6 +1,6 @@
 """What the key costs: milliseconds of P and of KVFA beside one pass of the recogniser E; prints JSON. No test.
 
-python -m benchmarks.keyed [--projector hashed] [--runs 100] [--threads 2]
+python -m benchmarks.keyed [--method hashed] [--runs 100] [--threads 2]
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def timed(work: Callable[[], object], runs: int) -> dict[str, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--projector", default="hashed")
+    parser.add_argument("--method", default="hashed")
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     asked = parser.parse_args()
@@ -41,29 +41,29 @@ def main() -> None:
 
     torch.set_num_threads(asked.threads)
     from kfaar_core import image, weights
+    from kfaar_core.assemble import assemble
     from kfaar_core.keys import UserKey
     from kfaar_core.presets import LAB
-    from kfaar_core.stages.assemble import assemble
     from kfaar_core.stages.encode import EncoderPair
-    from kfaar_core.stages.recognise import FaceReader
+    from kfaar_core.stages.identify import FaceReader
 
-    stages = assemble(replace(LAB, projector=asked.projector), "cpu", asked.threads)
+    stages = assemble(replace(LAB, method=asked.method), "cpu", asked.threads)
     photo, key = image.open_photo(PHOTO), UserKey(bytes(range(32)))
-    points = stages.landmarks(photo)
-    feature, sight = stages.encoder.raw_of(photo.pixels, points), stages.sight(photo.pixels, points)
-    reference = stages.recogniser.original(sight)
+    points = stages.locator.locate(photo).landmarks
+    feature, sight = stages.encoder.embed(photo.pixels, points), stages.features(photo.pixels, points)
+    reference = stages.identifier.original(sight)
     pair = stages.encoder if isinstance(stages.encoder, EncoderPair) else None
-    e = pair.first if pair else stages.encoder
+    e = pair.main if pair else stages.encoder
     found: dict[str, object] = {
-        "projector": asked.projector,
+        "method": asked.method,
         "threads": asked.threads,
         "runs": asked.runs,
-        "recogniser_pass_ms": timed(lambda: e.raw_of(photo.pixels, points), asked.runs),
+        "encoder_pass_ms": timed(lambda: e.embed(photo.pixels, points), asked.runs),
         "P_ms": timed(lambda: stages.projector(feature, key), asked.runs),
-        "KVFA_verdict_ms": timed(lambda: stages.recogniser.virtual(sight, key) @ reference, asked.runs),
+        "KVFA_verdict_ms": timed(lambda: stages.identifier.virtual(sight, key) @ reference, asked.runs),
     }
     if pair:
-        found["second_recogniser_pass_ms"] = timed(lambda: pair.second.raw_of(photo.pixels, points), asked.runs)
+        found["auxiliary_pass_ms"] = timed(lambda: pair.auxiliary.embed(photo.pixels, points), asked.runs)
     if stages.reader is not None:  # F alone: where E looks behind the mask, that is the one pass of a recogniser
         reader = FaceReader(weights.load("kvfa"), stages.device)
         found["KVFA_F_ms"] = timed(lambda: reader(photo.pixels, points), asked.runs)

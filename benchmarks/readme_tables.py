@@ -1,7 +1,7 @@
 """Print the README's summary of the committed score files: python -m benchmarks.readme_tables [--full PATH | --write].
 
 --full PATH writes every table to a file; --write puts the summary between the README's marks, every table into
-assets/scores/TABLES.md, and the missed targets of each form into the model cards of its P and KVFA. Nothing here is
+assets/scores/TABLES.md, and the missed targets of each method into the model cards of its P and KVFA. Nothing here is
 typed in but the paper's figures and the targets (kfaar_core).
 """
 
@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from benchmarks.full_tables import full
+from benchmarks.score_files import Source
 from benchmarks.summary import misses, summary
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,12 +41,9 @@ def replaced(readme: str, text: str) -> str:
     return MARKED.sub(lambda _: f"\n{text}\n", readme)
 
 
-def cards_of(form: str) -> list[Path]:
-    """The model cards of a form's P and KVFA; the floor has both in one."""
-    named = {"floor": ["floor"], "hashed": ["projector_hashed", "kvfa"]}
-    bits = form.partition(", ")[2]
-    names = named.get(form, [f"projector_bits_{bits}", f"kvfa_bits_{bits}"])
-    return [ROOT / "assets" / "weights" / f"{name}.card.json" for name in names]
+def cards_of(source: Source) -> list[Path]:
+    """The model cards of a method's P and KVFA."""
+    return [ROOT / "assets" / "weights" / f"{name}.card.json" for name in source.method.networks(source.bits)]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -61,8 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
     if asked.write:
         readme = ROOT / "README.md"
         readme.write_text(replaced(readme.read_text(encoding="utf-8"), text), encoding="utf-8")
-        for form, missed in misses(asked.folder).items():
-            for path in cards_of(form):
+        for source, missed in misses(asked.folder).items():
+            for path in cards_of(source):
                 card = {**json.loads(path.read_text(encoding="utf-8")), "missed": missed}
                 path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     else:

@@ -9,21 +9,39 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
+from kfaar_core import methods
+from kfaar_core.methods.base import Method
+from kfaar_core.presets import LAB
 from kfaar_core.records import Row
 from kfaar_core.report.tables import PHOTO_WORDS, from_json, kvfa_thresholds, table_of
 from kfaar_core.results import Result, load_result
 from kfaar_core.scenarios.populations import ATTACKS, SHARED, scenario
 
 DATA = {"lfw": "LFW-test", "celeba": "CelebA"}
-# column -> where its files are in the folder, up to the data set; forms of 8 and 128 bits are runs with --key-bits,
-# which have a folder of their own
-FORMS = {
-    "floor": "lab-floor",
-    "hashed": "lab-hashed",
-    "bits, 8": "8-bit/lab-bits",
-    "bits, 128": "128-bit/lab-bits",
-    "bits, 256": "lab-bits",
-}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one column of a table is about: a method, with keys of one length where each length has networks."""
+
+    method: Method
+    bits: int  # length of the keys
+    words: str  # the head of the column
+
+    @property
+    def stem(self) -> str:
+        """Where its files are in the folder, up to the data set; other key lengths have a folder of their own."""
+        name = f"{LAB.name}-{self.method.name}"
+        return name if self.bits == LAB.key_bits else f"{self.bits}-bit/{name}"
+
+
+def sources() -> tuple[Source, ...]:
+    """Every column there may be, in the order of the tables."""
+    return tuple(
+        Source(method, bits, f"{method.name}, {bits}" if method.key_lengths else method.name)
+        for method in methods.registered()
+        for bits in method.key_lengths or (LAB.key_bits,)
+    )
 
 
 @dataclass(frozen=True)
@@ -38,14 +56,14 @@ class Column:
     dimension: int = 0
 
 
-def columns(folder: Path, data: str, table: str, mode: str = SHARED) -> dict[str, Column]:
-    """Form -> its file of that data set, table and key mode; a form without a file is left out.
+def columns(folder: Path, data: str, table: str, mode: str = SHARED) -> dict[Source, Column]:
+    """Source -> its file of that data set, table and key mode; a source without a file is left out.
 
     Raises:
         DataMissing: a damaged file.
     """
-    paths = {form: folder / f"{stem}-{data}-{table}-{mode}.json" for form, stem in FORMS.items()}
-    return {form: column(path, path.stat().st_mtime_ns) for form, path in paths.items() if path.is_file()}
+    paths = {source: folder / f"{source.stem}-{data}-{table}-{mode}.json" for source in sources()}
+    return {source: column(path, path.stat().st_mtime_ns) for source, path in paths.items() if path.is_file()}
 
 
 @cache

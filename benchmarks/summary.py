@@ -1,4 +1,4 @@
-"""The README's short tables: the figures that have a target, a column a form, the paper and the target beside them.
+"""The README's short tables: the figures that have a target, a column a source, the paper and the target beside them.
 
 A mark says whether the figure itself, not its interval, meets the target.
 """
@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.score_files import DATA, Column, columns, interval, markdown, number
-from kfaar_core.presets import LAB
+from benchmarks.score_files import DATA, Column, Source, columns, interval, markdown, number
 from kfaar_core.records import Row
 from kfaar_core.report.paper_figures import paper_figure
-from kfaar_core.report.targets import PEOPLE, Target, target
+from kfaar_core.report.targets import target
+from kfaar_core.targets import PEOPLE, TARGETS, Target
 
 PHOTO = "(another photo|same photo)"
 IN_FORCE = r"threshold -?[\d.]+ \(.*in force\)"
@@ -32,7 +32,7 @@ class Figure:
     words: str
     name: str  # of its target
     table: str  # of evaluate
-    pattern: str  # of the row; {bits} is the length of the form's keys
+    pattern: str  # of the row; {bits} is the length of the keys
     paper: tuple[str, str] | None = None  # place in paper_figures
     worse: Callable[[float], float] = itself  # larger is worse
 
@@ -105,50 +105,52 @@ def summary(folder: Path) -> str:
 
 
 def measured(folder: Path, data: str) -> str:
-    """The table of a data set; empty where no form has a file."""
-    forms = measured_forms(folder, data)
-    if not forms:
+    """The table of a data set; empty where no source has a file."""
+    sources = measured_sources(folder, data)
+    if not sources:
         return ""
     lines, missing = [], []
     for figure in FIGURES:
-        cells = [cell(figure, data, form, files) for form, files in forms.items()]
+        cells = [cell(figure, data, source, files) for source, files in sources.items()]
         if set(cells) == {"-"}:
             missing.append(figure.words)
         else:
-            lines.append([figure.words, *cells, paper_words(figure, data, forms), target_words(figure, data, forms)])
-    head = ["figure", *forms, "paper", f"target ({PEOPLE[data]} people)"]
-    about = "; ".join(f"{form}: {about_words(files)}" for form, files in forms.items())
+            lines.append(
+                [figure.words, *cells, paper_words(figure, data, sources), target_words(figure, data, sources)]
+            )
+    head = ["figure", *(source.words for source in sources), "paper", f"target ({PEOPLE[data]} people)"]
+    about = "; ".join(f"{source.words}: {about_words(files)}" for source, files in sources.items())
     keys = "one key shared by everyone in a trial (random keys, the wrong bit and the surrounding: a key a person)"
     text = f"**{DATA[data]}**, {keys}. {about}.\n\n{markdown(head, lines)}"
     return text + (f"\n\nNo score file of {DATA[data]} yet: {'; '.join(missing)}." if missing else "")
 
 
 def misses(folder: Path) -> dict[str, list[str]]:
-    """Form -> one sentence for each target that its committed figures miss."""
-    found: dict[str, list[str]] = {}
+    """Source -> one sentence for each target that its committed figures miss."""
+    found: dict[Source, list[str]] = {}
     for data in DATA:
-        for form, files in measured_forms(folder, data).items():
-            missed = found.setdefault(form, [])  # empty where every target is met, which a card shall say as well
+        for source, files in measured_sources(folder, data).items():
+            missed = found.setdefault(source, [])  # empty where every target is met, which a card shall say as well
             for figure in FIGURES:
-                value, marked, below = cell(figure, data, form, files).partition(", missed")
-                aim = target(figure.name, data, projector_of(form))
+                value, marked, below = cell(figure, data, source, files).partition(", missed")
+                aim = target(figure.name, data, source.method.name)
                 if marked and aim is not None:
                     words = f" ({below.removeprefix('<br>')})" if below else ""
                     missed.append(f"{DATA[data]}, {figure.words}: {value}, target {aim.words()}{words}")
     return found
 
 
-def measured_forms(folder: Path, data: str) -> dict[str, dict[str, Column]]:
-    """Form -> table -> file, of every table that FIGURES asks for."""
-    return by_form({name: columns(folder, data, name) for name in dict.fromkeys(figure.table for figure in FIGURES)})
+def measured_sources(folder: Path, data: str) -> dict[Source, dict[str, Column]]:
+    """Source -> table -> file, of every table that FIGURES asks for."""
+    return by_source({name: columns(folder, data, name) for name in dict.fromkeys(figure.table for figure in FIGURES)})
 
 
-def by_form(tables: Mapping[str, Mapping[str, Column]]) -> dict[str, dict[str, Column]]:
-    """Table -> form -> file, turned round; forms in the order of columns."""
-    found: dict[str, dict[str, Column]] = {}
-    for name, forms in tables.items():
-        for form, file in forms.items():
-            found.setdefault(form, {})[name] = file
+def by_source(tables: Mapping[str, Mapping[Source, Column]]) -> dict[Source, dict[str, Column]]:
+    """Table -> source -> file, turned round; sources in the order of columns."""
+    found: dict[Source, dict[str, Column]] = {}
+    for name, sources in tables.items():
+        for source, file in sources.items():
+            found.setdefault(source, {})[name] = file
     return found
 
 
@@ -159,19 +161,14 @@ def about_words(files: Mapping[str, Column]) -> str:
     return f"{' or '.join(people)} people" + (f", {force}" if force else "")
 
 
-def bits_of(form: str) -> int:
-    """The length of a form's keys; the preset's where its name does not say it."""
-    return int(form.partition(", ")[2] or LAB.key_bits)
-
-
-def chosen(figure: Figure, form: str, files: Mapping[str, Column]) -> tuple[Row, str] | None:
+def chosen(figure: Figure, source: Source, files: Mapping[str, Column]) -> tuple[Row, str] | None:
     """The worst row that fits, and what the pattern's groups caught of it; None where there is no figure."""
     file = files.get(figure.table)
     if file is None:
         return None
     if figure.name == "d":
         return Row("d", file.dimension, float("nan"), float("nan"), 0), ""
-    pattern = re.compile(figure.pattern.replace("{bits}", str(bits_of(form))))
+    pattern = re.compile(figure.pattern.replace("{bits}", str(source.bits)))
     fits = [(row, match) for row in file.rows if row.value == row.value and (match := pattern.fullmatch(row.name))]
     if not fits:
         return None
@@ -179,13 +176,13 @@ def chosen(figure: Figure, form: str, files: Mapping[str, Column]) -> tuple[Row,
     return row, ", ".join(match.groups()) if len(fits) > 1 else ""
 
 
-def cell(figure: Figure, data: str, form: str, files: Mapping[str, Column]) -> str:
+def cell(figure: Figure, data: str, source: Source, files: Mapping[str, Column]) -> str:
     """Value and mark; below them interval, n, and which row it is."""
-    found = chosen(figure, form, files)
+    found = chosen(figure, source, files)
     if found is None:
         return "-"
     row, detail = found
-    aim = target(figure.name, data, projector_of(form))
+    aim = target(figure.name, data, source.method.name)
     threshold = next((file.threshold for file in files.values() if file.in_force), float("nan"))
     mark = "" if aim is None else ", met" if aim.met(row.value, threshold) else ", missed"
     below = [interval(row), f"n {row.n}" if row.n else "", detail]
@@ -205,11 +202,7 @@ def value_words(row: Row, aim: Target | None, threshold: float) -> str:
     return text
 
 
-def projector_of(form: str) -> str:
-    return form.partition(",")[0]
-
-
-def paper_words(figure: Figure, data: str, forms: Mapping[str, object]) -> str:
+def paper_words(figure: Figure, data: str, sources: Mapping[Source, object]) -> str:
     """The paper's figure; its wrong bits depend on the length of the key."""
     if figure.paper is None:
         return "-"
@@ -217,31 +210,32 @@ def paper_words(figure: Figure, data: str, forms: Mapping[str, object]) -> str:
     if table != "XII":
         paper = paper_figure(table, name, data)
         return "-" if paper is None else f"{paper:.3f}"
-    lengths = {bits_of(form) for form in forms}
+    lengths = {source.bits for source in sources}
     printed = {bits: paper_figure("XII", f"{bits} bits, 1 wrong", data) for bits in sorted(lengths)}
     return "; ".join(f"{paper:.3f} ({bits} bits)" for bits, paper in printed.items() if paper is not None) or "-"
 
 
-def target_words(figure: Figure, data: str, forms: Mapping[str, object]) -> str:
-    """The target of the forms that are there; the one of `bits` where it is another."""
-    said = {projector: target(figure.name, data, projector) for projector in dict.fromkeys(map(projector_of, forms))}
-    words = {projector: "-" if aim is None else aim.words() for projector, aim in said.items()}
+def target_words(figure: Figure, data: str, sources: Mapping[Source, object]) -> str:
+    """The target of the sources that are there; those of methods that have another."""
+    said = {name: target(figure.name, data, name) for name in dict.fromkeys(s.method.name for s in sources)}
+    words = {name: "-" if aim is None else aim.words() for name, aim in said.items()}
     if len(set(words.values())) == 1:
         return next(iter(words.values()))
-    ours = next(text for projector, text in words.items() if projector != "bits")
-    return f"{ours}; bits: {'none' if words['bits'] == '-' else words['bits']}"
+    usual = "-" if figure.name not in TARGETS else TARGETS[figure.name].words()
+    others = {name: "none" if text == "-" else text for name, text in words.items() if text != usual}
+    return "; ".join([usual, *(f"{name}: {text}" for name, text in others.items())])
 
 
 def posture(folder: Path, data: str) -> str:
-    """Table IV; empty where no form has a file."""
-    forms = by_form({"posture": columns(folder, data, "posture")})
-    if not forms:
+    """Table IV; empty where no source has a file."""
+    sources = by_source({"posture": columns(folder, data, "posture")})
+    if not sources:
         return ""
     lines = []
     for figure in POSTURE:
-        cells = [cell(figure, data, form, files) for form, files in forms.items()]
-        lines.append([figure.words, *cells, paper_words(figure, data, forms)])
-    table = markdown(["figure", *forms, "paper"], lines)
+        cells = [cell(figure, data, source, files) for source, files in sources.items()]
+        lines.append([figure.words, *cells, paper_words(figure, data, sources)])
+    table = markdown(["figure", *(source.words for source in sources), "paper"], lines)
     return f"**Posture, {DATA[data]}**, a key a person: how far photo and virtual face differ.\n\n{table}"
 
 

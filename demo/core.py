@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from kfaar_core.data.cache import ArrayCache
+from kfaar_core import methods
+from kfaar_core.data.cache import InMemoryCache
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Face, Photo, Verdict, VirtualFace
 from kfaar_core.results import Result
 from kfaar_core.scenarios import pairs, populations
 
 if TYPE_CHECKING:
-    from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer
-    from kfaar_core.stages.assemble import Stages
+    from kfaar_core.assemble import Stages
+    from kfaar_core.servers import AnonymisationServer, AuthenticationServer
 
 Progress = Callable[[str, int, int], None]  # stage name, done, of
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -104,17 +105,14 @@ class LocalCore:
             stages: from pipeline.load; its projector is the default, the others are loaded when they are asked for.
             wrap: marks a function that needs the GPU (spaces.GPU), None where there is nothing to mark.
         """
-        self._default = stages.preset.projector
+        self._default = stages.preset.method
         self._loaded = {self._default: servers(stages)}
         self._loading = threading.Lock()
         self._draw = wrap(self._drawn) if wrap else self._drawn
         self._apart = wrap is not None  # it may run in another process, and a key is never pickled
 
     def projectors(self) -> tuple[str, ...]:
-        from kfaar_core.stages.assemble import available_projectors
-
-        others = (name for name in available_projectors() if name != self._default)
-        return (self._default, *others)
+        return methods.available(self._under(self._default).stages.preset)
 
     def _under(self, projector: str) -> Servers:
         """The pipeline of a projector.
@@ -127,7 +125,7 @@ class LocalCore:
         with self._loading:
             if projector not in self._loaded:
                 first = self._loaded[self._default].stages
-                preset = replace(first.preset, projector=projector)
+                preset = methods.with_method(first.preset, projector)
                 self._loaded[projector] = servers(load(preset, device=first.device.type))
             return self._loaded[projector]
 
@@ -137,8 +135,8 @@ class LocalCore:
         return Facts(
             preset=stages.preset.name,
             device=str(stages.device),
-            projector=stages.preset.projector,
-            dimension=stages.recogniser.dimension,
+            projector=stages.method.name,
+            dimension=stages.identifier.dimension,
             threshold=stages.kvfa_threshold,
             judge_threshold=stages.judge_threshold,
             key_bits=stages.preset.key_bits,
@@ -176,7 +174,10 @@ class LocalCore:
     ) -> dict[str, Any]:
         """The fields of the virtual face, without the key: it may not travel between processes."""
         server = self._under(projector).fas
-        answer = server.anonymise(photo, UserKey(key), face=face, mode=mode, refine=refine, progress=progress)
+        from kfaar_core.pipeline import AnonymiseRequest
+
+        request = AnonymiseRequest(photo=photo, key=UserKey(key), face=face, mode=mode, refine=refine)
+        answer = server.anonymise(request, progress)
         return {name: value for name, value in vars(answer).items() if name != "key"}
 
     def authenticate(
@@ -185,7 +186,7 @@ class LocalCore:
         return self._under(projector).vfas.authenticate(virtual, original, key, client)
 
     def readout(self, virtual: Photo, original: Photo, *, projector: str) -> Reading:
-        return self._under(projector).vfas.readout(virtual, original)
+        return self._under(projector).vfas.compare(virtual, original)
 
     def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray:
         return self._under(self._default).stages.judge_cosines(photos)
@@ -199,13 +200,13 @@ class LocalCore:
             archive: a zip of person/photo.jpg. people: at most. keys: `shared` or `own`. progress: (done, of).
         """
         from kfaar_core.data.photos import open_dataset
-        from kfaar_core.evaluate import authentication, laboratory, runner
+        from kfaar_core.evaluate import authentication, context, runner
 
         used, seed = self._under(projector), secrets.randbits(32)
         preset, data = used.stages.preset, open_dataset(archive, name=OWN_DATA)
-        setup = laboratory.Setup(preset, str(archive), people, seed)
-        place = laboratory.Laboratory(
-            setup, used.stages, used.fas, data, Forgetful(), laboratory.hashes(preset), progress
+        config = context.EvaluationConfig(preset, str(archive), people, seed)
+        place = context.EvaluationContext(
+            config, used.stages, used.fas, data, InMemoryCache(), context.hashes(preset), progress
         )
         chosen = pairs.people(data.samples, limit=people, seed=seed)
         found = runner.result(place, chosen, "VI", keys, populations.TRIALS, command="")
@@ -217,28 +218,12 @@ class LocalCore:
 
 def servers(stages: Stages) -> Servers:
     """Both servers on one set of networks."""
-    from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer
+    from kfaar_core.servers import AnonymisationServer, AuthenticationServer
 
     return Servers(stages, AnonymisationServer(stages), AuthenticationServer(stages))
 
 
 OWN_DATA = "yours"
-
-
-class Forgetful(ArrayCache):
-    """Keeps what a run has seen in memory, for that run only: a visitor's features never reach the disk."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, dict[str, np.ndarray]] = {}
-
-    def get(self, key: str) -> dict[str, np.ndarray] | None:
-        return self._held.get(key)
-
-    def has(self, key: str) -> bool:
-        return key in self._held
-
-    def put(self, key: str, **arrays: np.ndarray) -> None:
-        self._held[key] = dict(arrays)
 
 
 def of(who: str, marks: Mapping[str, float]) -> dict[str, float]:

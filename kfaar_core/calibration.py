@@ -20,10 +20,6 @@ FOLDER = Path(__file__).resolve().parent.parent / "assets" / "thresholds"
 # KVFA's dev threshold is the one with the best CRR among those that accept at most this share of dev impostors. Half of
 # the 1 % that test people are held to: a threshold that just keeps a rate on some people lets more of others through.
 FAR_MAX = 0.005  # [design]
-# In `hashed` it is never below what a random direction reaches this often, whatever dev people would allow: less than
-# the 1e-4 that random keys are held to, for the same reason. (`floor`, in fewer dimensions, would refuse most of its
-# own faces there, and the keys of `bits` follow no law.)
-RANDOM_KEY_MAX = 5e-5  # [design] half of the 1e-4 that must hold, which a sample of keys then tells as well
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Calibration:
 
     judge_fmr_1: float  # judge cosine that 1 % of impostor pairs reach
     judge_fmr_01: float  # 0.1 %
-    kvfa_dev: float  # KVFA cosine of the best CRR (see FAR_MAX, RANDOM_KEY_MAX): other photo of the person, shared keys
+    kvfa_dev: float  # KVFA cosine of the best CRR, other photo of the person, shared keys (see FAR_MAX, random_key_max)
     marks: Mapping[str, float] = field(default_factory=dict)  # name -> mean cosine, for the reader of a plot
     made_by: Mapping[str, str] = field(default_factory=dict)  # command, data, hashes
 

@@ -19,21 +19,21 @@ class Descent:
     steps: int = 46  # 0 leaves faces as the posture correction made them
     side: int = 128  # px of the picture that gradients go through; 64 px tell too little
     measured: int = 9  # steps between two looks at the full picture
-    glance_turn: float = 3.0  # degrees, sd by which recognisers' looks at the whole picture are off
-    glance_growth: float = 0.04  # sd of a share
-    glance_shift: float = 0.027  # sd, shares of the crop
+    augment_turn: float = 3.0  # degrees, sd by which recognisers' looks at the whole picture are off
+    augment_growth: float = 0.04  # sd of a share
+    augment_shift: float = 0.027  # sd, shares of the crop
     rate: float = 0.15  # of Adam, sds of a natural coordinate
     colour_rate: float = 0.045  # of those of the fine layers: any quicker, colours turn garish
     turn_rate: float = 0.02  # of Adam, units of a posture vector
     betas: tuple[float, float] = (0.8, 0.95)  # of Adam
-    identity_price: float = 0.3  # of 1 - cosine of E's u with the code
-    second_price: float = 0.9  # the same of the second recogniser's u
-    near_price: float = 4.0  # of the square by which a key-less read-out comes nearer to the photo than
-    near_free: float = 0.2  # this cosine, which one stranger in twelve reaches
-    alike_price: float = 1.5  # of the squared cosine of E's view with what all virtual faces share
-    angle_price: float = 0.6  # of a squared gap of 10 degrees
-    shape_price: float = 0.05  # of a squared gap of a whole blendshape
-    move_price: float = 1.5e-4  # of a coordinate's squared move by one sd
+    identity_weight: float = 0.3  # of 1 - cosine of E's u with the code
+    auxiliary_weight: float = 0.9  # the same of the second recogniser's u
+    near_weight: float = 4.0  # of the square by which a key-less read-out comes nearer to the photo than
+    near_margin: float = 0.2  # this cosine, which one stranger in twelve reaches
+    bias_weight: float = 1.5  # of the squared cosine of E's view with what all virtual faces share
+    angle_weight: float = 0.6  # of a squared gap of 10 degrees
+    shape_weight: float = 0.05  # of a squared gap of a whole blendshape
+    move_weight: float = 1.5e-4  # of a coordinate's squared move by one sd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Preset:
     encoder: str = "sface"  # E, also R in training                                       [dev]
     judge: str = "judge"  # R of the tables, never trained against                [design]
     # project
-    projector: str = "floor"  # floor | hashed | bits                                 [design]
+    method: str = "floor"  # one of kfaar_core.methods                             [design]
     key_bits: int = 256  # default length of a new key                           [design]
     # generate
     generator: str = "mobile_stylegan"  #                                                       [design]
@@ -71,12 +71,12 @@ class Preset:
     tries_per_hour: int = 100  # per client and virtual face                           [design]
 
 
-LAB = Preset(name="lab", projector="hashed")
+LAB = Preset(name="lab", method="hashed")
 PAPER = replace(LAB, name="paper", encoder="facenet_vggface2", judge="arcface", generator="stylegan2", side=1024)
 TINY = replace(
     LAB,
     name="tiny",
-    projector="floor",
+    method="floor",
     encoder="tiny",
     judge="tiny",
     generator="tiny",
@@ -86,15 +86,14 @@ TINY = replace(
     descent=Descent(steps=0),
 )
 PRECISIONS = ("bf16", "f32")  # of the CPU runtime
-PROJECTORS = ("floor", "hashed", "bits")  # forms of P and KVFA
 PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}
 
 
-def get_preset(name: str, projector: str | None = None) -> Preset:
-    """The preset of that name, with another projector where one is given.
+def get_preset(name: str) -> Preset:
+    """The preset of that name.
 
     Raises:
-        BadSetting: an unknown name or projector, or `paper`, whose weights this version does not load yet.
+        BadSetting: an unknown name, or `paper`, whose weights this version does not load yet.
     """
     one_of("preset", name, PRESETS)
     if name == "paper":
@@ -102,17 +101,7 @@ def get_preset(name: str, projector: str | None = None) -> Preset:
             got="the preset 'paper' (FaceNet, StyleGAN2, FaceVid2Vid) is declared but its networks are not wired yet",
             mend="use the preset lab, which needs no download",
         )
-    preset = PRESETS[name]
-    return preset if projector is None else replace(preset, projector=check_projector(projector))
-
-
-def check_projector(name: str) -> str:
-    """The name itself.
-
-    Raises:
-        BadSetting: an unknown projector.
-    """
-    return one_of("projector", name, PROJECTORS)
+    return PRESETS[name]
 
 
 def one_of(what: str, name: str, known: Collection[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 
@@ -67,6 +68,15 @@ class Verdict:
     key_used: bool  # False: Condition 1
 
 
+class Rejection(StrEnum):
+    """Why a virtual face should not be used; the next key gives another one (Section VI-C-2)."""
+
+    NO_FACE = "no face"  # the detector finds none in the virtual picture
+    TOO_CLOSE = "too close"  # to the photo, for the judge or to the eye
+    NOT_READ = "not read"  # KVFA does not read the identity with the key, although the face was refined
+    READ_WITHOUT_KEY = "read without a key"
+
+
 @dataclass(frozen=True)
 class VirtualFace:
     """What the anonymisation server answers for one face."""
@@ -85,11 +95,12 @@ class VirtualFace:
     look_distance: float  # perceptual distance of x and x_v, 0 = the same picture
     detected: bool  # the detector sees a face in x_v
     key: UserKey = field(repr=False)  # the key in force: the caller's, or a later one when `rekeyed` > 0
-    rekeyed: int  # how many keys were passed over: their face was none, unread or too close to the photo
+    rekeyed: int  # how many keys were passed over, because their faces were rejected
     seconds: Mapping[str, float]  # stage -> seconds
     reading: Verdict | None = None  # KVFA's of x_v with the key, where the face was refined to be read
     keyless: Verdict | None = None  # and its verdict without one, which must not be the same person
-    warnings: tuple[str, ...] = ()
+    rejection: Rejection | None = None
+    warnings: tuple[str, ...] = ()  # sentences about what was done to the photo
 
 
 @dataclass(frozen=True)

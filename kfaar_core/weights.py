@@ -88,6 +88,7 @@ class Weight:
     licence_weights: str
     licence_data: str
     citation: str
+    limits: str = ""  # what it is not good for; stands in its model card
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,13 @@ def _mtcnn(stage: str, sha256: str, size: int) -> Weight:
     )
 
 
-def _ours(name: str, data: str) -> Weight:
-    """Weights that nobody else's work is cited for."""
+def our_weight(name: str, limits: str, data: str = "LFW (train identities) and generated faces") -> Weight:
+    """A weight that was trained here: assets/weights/<name>.safetensors.
+
+    Args:
+        limits: what it is not good for, for its model card.
+        data: what it was trained on, for the licence list.
+    """
     return Weight(
         name=name,
         file=f"{name}.safetensors",
@@ -128,17 +134,18 @@ def _ours(name: str, data: str) -> Weight:
         licence_weights=OURS,
         licence_data=data,
         citation="this project",
+        limits=limits,
     )
 
 
-KEY_LENGTHS = (8, 128, 256)  # bits, for which `bits` has networks  [paper, Table XI]
-OUR_FORMS = (  # of P and KVFA
-    "floor",
-    "identity",
-    "second",
-    "projector_hashed",
-    "kvfa",
-    *(f"{network}_bits_{length}" for length in KEY_LENGTHS for network in ("projector", "kvfa")),
+TRAINED_ON = (
+    "Read the targets that its method misses (`missed` in this card) before relying on it. It was trained on faces of "
+    "LFW and of the generator: children, dark skin and covered faces are rare in them and served worse. Whoever has "
+    "the key can use the public weights as its owner can."
+)
+POSTURE_LIMITS = (
+    "Linear in w: far from the mean face a move turns a head further or less far than asked, and strong expressions "
+    "are met in part."
 )
 WEIGHTS = {
     weight.name: weight
@@ -186,6 +193,8 @@ WEIGHTS = {
             licence_data="LFW (train identities) and generated faces; the teacher, a MobileFaceNet, saw CASIA-WebFace, "
             "for research only",
             citation="this project; Chen et al., MobileFaceNets, arXiv 1804.07573, 2018",
+            limits="A small network, distilled for the tables: that it does not recognise a virtual face does not mean "
+            "that a stronger recogniser would not. Nothing may be trained against it.",
         ),
         Weight(
             name="geometry",
@@ -195,14 +204,37 @@ WEIGHTS = {
             licence_weights=OURS,
             licence_data="LFW (train identities) and generated faces; labels by MediaPipe Face Landmarker (Apache-2.0)",
             citation="this project; Grishchenko et al., Attention Mesh, arXiv 2006.10962, 2020",
+            limits="Distilled from one teacher on LFW photos and generated faces; angles beyond 45 degrees, covered "
+            "faces and open mouths are told less well. Not a medical or biometric measurement.",
+        ),
+        # u of E's own embedding, and F: more than one method reads them.
+        our_weight(
+            "projector_hashed",
+            limits="For the committed E, M and G alone. How many faces are men's or women's depends on the key. On a "
+            "long look a generated face shows faults: backgrounds, hands, one earring. " + TRAINED_ON,
+        ),
+        our_weight(
+            "kvfa",
+            limits="For virtual faces by the committed P alone; of any other face its answer means nothing. "
+            + TRAINED_ON,
         ),
         *(
-            _ours(name, "generated faces, labelled by MediaPipe Face Landmarker (Apache-2.0)")
+            our_weight(name, POSTURE_LIMITS, "generated faces, labelled by MediaPipe Face Landmarker (Apache-2.0)")
             for name in ("posture", "posture_rows")
         ),
-        *(_ours(name, "LFW (train identities) and generated faces") for name in OUR_FORMS),
     )
 }
+
+
+def register(*more: Weight) -> None:
+    """Add the weights that a method brings along.
+
+    Raises:
+        BadSetting: another weight has that name.
+    """
+    for weight in more:
+        if WEIGHTS.setdefault(weight.name, weight) != weight:
+            raise BadSetting(got=f"two weights are called {weight.name!r}", mend="give the new one a name of its own")
 
 
 def entry(name: str) -> Weight:

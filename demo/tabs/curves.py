@@ -17,9 +17,9 @@ from demo.core import Core
 from demo.shown import Inputs, shown
 from demo.visitor import Measurement, Place, Visitor, reporter, stop_button
 from kfaar_core.errors import DataMissing, KfaarError
+from kfaar_core.methods import names
 from kfaar_core.metrics import bootstrap, verification
 from kfaar_core.metrics.bands import Band, tar_band
-from kfaar_core.presets import PROJECTORS
 from kfaar_core.records import Scores
 from kfaar_core.report import plots
 from kfaar_core.results import Result, load_result
@@ -77,7 +77,7 @@ def form_of(path: Path, result: Result) -> str:
     """
     projector = path.stem.removeprefix(f"{result.preset}-").partition("-")[0]
     length, bit, _ = path.parent.name.partition("-bit")
-    form = f"{result.preset}-{projector}" if projector in PROJECTORS else result.preset
+    form = f"{result.preset}-{projector}" if projector in names() else result.preset
     return f"{form}-{length}" if bit else form
 
 
@@ -124,7 +124,7 @@ def _near(asked: str | None, found: Sequence[str]) -> str:
 def form_order(form: str) -> tuple[str, int, int]:
     """Presets by name, their projectors in the order of the core, short keys first."""
     preset, projector, length = (*form.split("-"), "", "")[:3]
-    return preset, PROJECTORS.index(projector) if projector in PROJECTORS else -1, int(length or 10**4)
+    return preset, names().index(projector) if projector in names() else -1, int(length or 10**4)
 
 
 def menus(offer: Offer | None) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -20,22 +20,25 @@ from kfaar_core.commands.options import (
     Force,
     Json,
     Key,
+    MethodName,
     PresetName,
-    ProjectorName,
     Threads,
     key_of,
     load_stages,
     pose,
+    settings_of,
     show_json,
 )
 from kfaar_core.commands.places import Place, check_folder, key_file, make_folder, places, refuse_existing
 from kfaar_core.errors import BadSetting, BadWeights, KfaarError
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import Preset, get_preset
+from kfaar_core.presets import Preset
+from kfaar_core.records import Rejection
 
 if TYPE_CHECKING:
-    from kfaar_core.pipeline import AnonymisationServer, Progress
+    from kfaar_core.pipeline import AnonymiseRequest, Progress
     from kfaar_core.records import Photo, VirtualFace
+    from kfaar_core.servers import AnonymisationServer
 
 CHUNKS = {"Software": "kfaar", "Comment": "synthetic face"}
 
@@ -68,7 +71,7 @@ class Order:
     @cached_property
     def server(self) -> AnonymisationServer:
         """Made when the first photo turns out to be one."""
-        from kfaar_core.pipeline import AnonymisationServer
+        from kfaar_core.servers import AnonymisationServer
 
         return AnonymisationServer(load_stages(self.preset, self.device, self.threads))
 
@@ -102,7 +105,7 @@ class Answer:
             "kvfa_cosine": face.reading and round(face.reading.cosine, 6),
             "kvfa_threshold": face.reading and round(face.reading.threshold, 6),
             "seconds": {stage: round(seconds, 4) for stage, seconds in face.seconds.items()},
-            "warnings": list(face.warnings),
+            "warnings": remarks(face),
         }
 
     def line(self) -> str:
@@ -123,7 +126,7 @@ def anonymise(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="a .png; a folder for several photos")],
     key: Key = None,
     preset: PresetName = "lab",
-    projector: ProjectorName = None,
+    method: MethodName = None,
     face: Annotated[
         str, typer.Option("--face", metavar="largest|central|all|N", help="N counts from 0, the largest")
     ] = "largest",
@@ -138,7 +141,7 @@ def anonymise(
     as_json: Json = False,
 ) -> None:
     """Give every photo a virtual face. Without --key a key is made and kept beside the output as OUT.key."""
-    settings, which = get_preset(preset, projector), face_of(face)
+    settings, which = settings_of(preset, method), face_of(face)
     wanted = places(photos, output)
     check_outputs(wanted, photos, output, key is None, which, force)
     order = Order(settings, None if key is None else key_of(key), which, mode, size, force, device, threads, not quick)
@@ -221,36 +224,27 @@ def anonymise_one(place: Place, order: Order, progress: Progress) -> list[Answer
 
 def virtual_faces(photo: Photo, order: Order, progress: Progress) -> list[VirtualFace]:
     """The faces of one photo. A key that was made may be passed over for its next one, a given key never."""
+    from kfaar_core.pipeline import AnonymiseRequest
+
     server, tries = order.server, order.preset.rekey_tries if order.key is None else 0
-    key = order.key or UserKey.generate(order.preset.key_bits)
-
-    def draw_all(key: UserKey, rekey: int = 0) -> list[VirtualFace]:
-        return server.anonymise_all(
-            photo, key, mode=order.mode.value, side=order.side, rekey=rekey, refine=order.refine, progress=progress
-        )
-
+    request = AnonymiseRequest(
+        photo=photo,
+        key=order.key or UserKey.generate(order.preset.key_bits),
+        face=order.face,
+        mode=order.mode.value,
+        side=order.side,
+        refine=order.refine,
+        rekey=tries,
+    )
     if order.face == "all":
         if order.mode == Mode.portrait:
-            return draw_all(key, tries)
-        found = one_key_for_all(draw_all, key, order.preset, tries)
+            return server.anonymise_all(request, progress)
+        found = one_key_for_all(server, request, progress)
     else:
-        found = [
-            server.anonymise(
-                photo,
-                key,
-                face=order.face,
-                mode=order.mode.value,
-                side=order.side,
-                rekey=tries,
-                refine=order.refine,
-                progress=progress,
-            )
-        ]
-    return (
-        found
-        if order.mode == Mode.portrait
-        else [*found[:-1], with_rest(found[-1], len(server.faces(photo)) - len(found))]
-    )
+        found = [server.anonymise(request, progress)]
+    if order.mode == Mode.portrait:
+        return found
+    return [*found[:-1], with_rest(found[-1], len(server.faces(photo)) - len(found))]
 
 
 def with_rest(face: VirtualFace, left: int) -> VirtualFace:
@@ -261,20 +255,35 @@ def with_rest(face: VirtualFace, left: int) -> VirtualFace:
     return replace(face, warnings=(*face.warnings, words))
 
 
-def one_key_for_all(
-    draw: Callable[[UserKey], list[VirtualFace]], key: UserKey, preset: Preset, tries: int
-) -> list[VirtualFace]:
+def one_key_for_all(server: AnonymisationServer, request: AnonymiseRequest, progress: Progress) -> list[VirtualFace]:
     """All faces of one picture under one key, so that one key file belongs to it: they take the next key together."""
-    from kfaar_core.pipeline import flaw
+    request, tries, rekeyed = replace(request, rekey=0), request.rekey, 0
+    faces = server.anonymise_all(request, progress)
+    while rekeyed < tries and any(face.rejection for face in faces):
+        request, rekeyed = replace(request, key=request.key.next()), rekeyed + 1
+        faces = server.anonymise_all(request, progress)
+    return [replace(face, rekeyed=rekeyed) for face in faces]
 
-    faces, passed_over = draw(key), 0
-    while passed_over < tries and any(flaw(face, preset) for face in faces):
-        key, passed_over = key.next(), passed_over + 1
-        faces = draw(key)
-    if not passed_over:
-        return faces
-    words = f"a virtual face was no good; key number {passed_over + 1} is in force for all"
-    return [replace(face, rekeyed=passed_over, warnings=(*face.warnings, words)) for face in faces]
+
+REJECTIONS: Mapping[Rejection, str] = {
+    Rejection.NO_FACE: "no face can be made out in the virtual picture; take the next key",
+    Rejection.TOO_CLOSE: "the virtual face is close to the photo; take the next key",
+    Rejection.NOT_READ: "the key does not read the original identity from the virtual face; take the next key",
+    Rejection.READ_WITHOUT_KEY: (
+        "the original identity can be read from the virtual face without a key; take the next key"
+    ),
+}
+
+
+def remarks(face: VirtualFace) -> list[str]:
+    """Sentences about a virtual face for the user, without a full stop."""
+    said = list(face.warnings)
+    if face.rekeyed:
+        passed = "the face of one key was" if face.rekeyed == 1 else f"the faces of {face.rekeyed} keys were"
+        said.append(f"{passed} rejected; key number {face.rekeyed + 1} is in force")
+    if face.rejection:
+        said.append(REJECTIONS[face.rejection])
+    return said
 
 
 def write(answers: Sequence[Answer], force: bool) -> None:
@@ -301,7 +310,7 @@ def write(answers: Sequence[Answer], force: bool) -> None:
 def show(answers: Sequence[Answer], bar: tqdm, as_json: bool) -> None:
     """The result of one photo on standard output, what is remarkable about it on standard error."""
     for answer in answers:
-        for words in answer.face.warnings:
+        for words in remarks(answer.face):
             offer = "" if answer.key is not None or "next key" not in words else ", such as one that keygen makes"
             tell(bar, f"{answer.output}: note: {words.rstrip('.')}{offer}.")
         with bar.external_write_mode(file=sys.stdout):

@@ -12,25 +12,25 @@ from kfaar_core.commands.options import (
     Device,
     Json,
     Key,
+    MethodName,
     NeededKey,
     Original,
     PresetName,
-    ProjectorName,
     Threads,
     Virtual,
     key_of,
     load_stages,
     open_both,
+    settings_of,
     show_json,
 )
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import SCENARIOS
 
 if TYPE_CHECKING:
+    from kfaar_core.assemble import Stages
     from kfaar_core.records import Photo
-    from kfaar_core.stages.assemble import Stages
 
 
 def authenticate(
@@ -38,16 +38,16 @@ def authenticate(
     original: Original,
     key: Key = None,
     preset: PresetName = "lab",
-    projector: ProjectorName = None,
+    method: MethodName = None,
     device: Device = "auto",
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
     """Tell whether the virtual face is the person of the photo; without --key, as far as one can without it."""
-    settings = get_preset(preset, projector)
+    settings = settings_of(preset, method)
     user_key = None if key is None else key_of(key)
     photos = open_both(virtual, original)
-    from kfaar_core.pipeline import AuthenticationServer
+    from kfaar_core.servers import AuthenticationServer
 
     answer = AuthenticationServer(load_stages(settings, device, threads)).authenticate(*photos, user_key)
     if as_json:
@@ -81,13 +81,13 @@ def scenarios(
         typer.Option("--wrong-key", metavar="KEY", help=f"{KEY_FORMS}; a new one is made when none is given"),
     ] = None,
     preset: PresetName = "lab",
-    projector: ProjectorName = None,
+    method: MethodName = None,
     device: Device = "auto",
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
     """The four authentication scenarios of Table VII side by side, for one virtual face and one photo."""
-    settings = get_preset(preset, projector)
+    settings = settings_of(preset, method)
     right = key_of(key)
     wrong = different_key(right) if wrong_key is None else key_of(wrong_key)
     if wrong == right:
@@ -114,12 +114,13 @@ def different_key(key: UserKey) -> UserKey:
 def outcomes(stages: Stages, virtual: Photo, original: Photo, right: UserKey, wrong: UserKey) -> list[Outcome]:
     """Scenarios 1 to 4. The first is judged by FR at FR's own threshold, the others by KVFA at the one in force."""
     from kfaar_core.image import from_array
-    from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer
+    from kfaar_core.pipeline import AnonymiseRequest
+    from kfaar_core.servers import AnonymisationServer, AuthenticationServer
 
-    again = AnonymisationServer(stages).anonymise(virtual, right)
+    again = AnonymisationServer(stages).anonymise(AnonymiseRequest(photo=virtual, key=right))
     judged = float(stages.judge_cosines([original, from_array(again.portrait)])[0, 1])
-    readout = AuthenticationServer(stages).readout(virtual, original)
-    verdicts = [readout.without_key(), readout.with_key(wrong), readout.with_key(right)]
+    comparison = AuthenticationServer(stages).compare(virtual, original)
+    verdicts = [comparison.without_key(), comparison.with_key(wrong), comparison.with_key(right)]
     measured = [(judged, stages.judge_threshold), *((float(v.cosine), float(v.threshold)) for v in verdicts)]
     return [
         Outcome(entry.number, entry.title, entry.compared, cosine, threshold, cosine >= threshold)

@@ -13,17 +13,17 @@ from kfaar_core.commands.options import (
     Device,
     Force,
     Json,
+    MethodName,
     PresetName,
-    ProjectorName,
     Threads,
     load_stages,
+    settings_of,
     show_json,
     warn,
 )
 from kfaar_core.commands.places import check_folder, png, refuse_existing
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import get_preset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,26 +38,27 @@ def compare(
     keys: Annotated[Path, typer.Option("--keys", metavar="FILE", help=f"one HEX key a line, up to {MOST_KEYS}")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="GRID", help="a .png")],
     preset: PresetName = "lab",
-    projector: ProjectorName = None,
+    method: MethodName = None,
     device: Device = "auto",
     threads: Threads = 0,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Draw the virtual faces that several keys give one photo, the original first."""
-    settings = get_preset(preset, projector)
+    settings = settings_of(preset, method)
     check_folder(png(output).parent)
     if not force:
         refuse_existing([output])
     tried = keys_in(keys)
     from kfaar_core.image import open_photo, write_png
-    from kfaar_core.pipeline import AnonymisationServer
+    from kfaar_core.pipeline import AnonymiseRequest
+    from kfaar_core.servers import AnonymisationServer
 
     picture = open_photo(photo)
     for note in picture.notes:
         warn(note)
     server = AnonymisationServer(load_stages(settings, device, threads))
-    faces = [server.anonymise(picture, key) for key in tried]
+    faces = [server.anonymise(AnonymiseRequest(photo=picture, key=key)) for key in tried]
     names = [f"key {number}" for number in range(1, len(faces) + 1)]
     tiles = [faces[0].crop.picture, *(face.portrait for face in faces)]
     write_png(output, grid(tiles, ["original", *names]), CHUNKS, force=force)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from kfaar_core.commands.options import Json, PresetName, ProjectorName, Threads, show_json
+from kfaar_core.commands.options import Json, MethodName, PresetName, Threads, show_json
 from kfaar_core.errors import BadOutput
 from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
@@ -30,7 +30,7 @@ def evaluate(
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="PEOPLE", help="so many people only")] = None,
     shared_key: Annotated[bool, typer.Option("--shared-key/--own-key", help="one key for all, or one for each")] = True,
     preset: PresetName = "lab",
-    projector: ProjectorName = None,
+    method: MethodName = None,
     key_bits: Annotated[int | None, typer.Option("--key-bits", help="length of the keys, if not the preset's")] = None,
     precision: Annotated[str | None, typer.Option("--precision", help=PRECISION)] = None,
     trials: Annotated[int, typer.Option("--trials", min=1, metavar="KEYS", help="keys that everyone shares")] = TRIALS,
@@ -58,7 +58,7 @@ def evaluate(
             key_mode=SHARED if shared_key else OWN,
             preset=preset,
             out=output,
-            projector=projector,
+            method=method,
             key_bits=key_bits,
             precision=precision,
             trials=trials,

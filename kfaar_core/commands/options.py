@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kfaar_core import methods
 from kfaar_core.keys import UserKey, read_key, weak_passphrase
+from kfaar_core.presets import Preset, get_preset
 
 if TYPE_CHECKING:
-    from kfaar_core.presets import Preset
+    from kfaar_core.assemble import Stages
     from kfaar_core.records import Photo, Posture
-    from kfaar_core.stages.assemble import Stages
 
 KEY_FORMS = "HEX, @FILE, @- (standard input) or pass: (asks)"
 
 Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help=f"the key: {KEY_FORMS}")]
 NeededKey = Annotated[str, typer.Option("--key", metavar="KEY", help=f"the right key: {KEY_FORMS}")]
 PresetName = Annotated[str, typer.Option("--preset", help="lab, paper or tiny")]
-ProjectorName = Annotated[
-    str | None, typer.Option("--projector", help="form of P and KVFA: floor, hashed or bits; the preset's if not given")
+MethodName = Annotated[
+    str | None,
+    typer.Option("--method", "--projector", help=f"{', '.join(methods.names())}; the preset's if not given"),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="threads of the CPU; 0 lets the program choose")]
@@ -54,11 +56,20 @@ def key_of(spec: str) -> UserKey:
     return read_key(spec, ask=ask)
 
 
+def settings_of(preset: str, method: str | None) -> Preset:
+    """The preset with the method that the options name.
+
+    Raises:
+        BadSetting: an unknown preset or method.
+    """
+    return methods.with_method(get_preset(preset), method)
+
+
 def load_stages(preset: Preset, device: str, threads: int) -> Stages:
     """Every network of a preset.
 
     Raises:
-        BadSetting: unknown device or projector.
+        BadSetting: unknown device or method.
         BadWeights: a file is missing or altered.
     """
     import torch

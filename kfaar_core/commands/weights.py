@@ -9,9 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from kfaar_core.commands.options import Device, Json, PresetName, ProjectorName, Threads, load_stages, show_json
+from kfaar_core.commands.options import (
+    Device,
+    Json,
+    MethodName,
+    PresetName,
+    Threads,
+    load_stages,
+    settings_of,
+    show_json,
+)
 from kfaar_core.errors import BadWeights
-from kfaar_core.presets import get_preset
 
 PACKAGES = ("kfaar", "torch", "openvino", "facenet-pytorch", "numpy", "pillow", "gradio")
 
@@ -68,13 +76,13 @@ def as_record(status: Any) -> dict[str, Any]:
 
 def info(
     preset: PresetName = "lab",
-    projector: ProjectorName = None,
+    method: MethodName = None,
     device: Device = "auto",
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
     """Preset, device, weights, versions, thresholds; loads every network, so that what is wrong is said here."""
-    settings = get_preset(preset, projector)
+    settings = settings_of(preset, method)
     import torch
 
     from kfaar_core import runtime
@@ -95,7 +103,7 @@ def info(
     except BadWeights as error:
         record["problem"] = str(error)
     else:
-        record["dimension"] = stages.recogniser.dimension
+        record["dimension"] = stages.identifier.dimension
         record["thresholds"] = {
             "kvfa": float(stages.kvfa_threshold),
             "kvfa_in_force": settings.threshold_in_force,
@@ -116,7 +124,7 @@ def lines(record: dict[str, Any]) -> list[str]:
     thresholds = record["thresholds"] or {}
     return [
         f"preset      {record['preset']['name']}: {record['preset']['generator']}, {record['preset']['encoder']}, "
-        f"projector {record['preset']['projector']}, {record['preset']['side']} px",
+        f"method {record['preset']['method']}, {record['preset']['side']} px",
         f"device      {record['device']}, {record['threads']} threads",
         f"dimension   {record['dimension'] if record['dimension'] is not None else '-'}",
         "thresholds  "

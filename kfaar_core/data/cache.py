@@ -112,3 +112,19 @@ def npz_arrays(data: bytes) -> dict[str, np.ndarray]:
         raise ValueError("not an npz file")
     with stored:
         return {name: stored[name] for name in stored.files}
+
+
+class InMemoryCache(ArrayCache):
+    """For one run only: a visitor's features never reach the disk."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, dict[str, np.ndarray]] = {}
+
+    def get(self, key: str) -> dict[str, np.ndarray] | None:
+        return self._held.get(key)
+
+    def has(self, key: str) -> bool:
+        return key in self._held
+
+    def put(self, key: str, **arrays: np.ndarray) -> None:
+        self._held[key] = dict(arrays)

@@ -16,13 +16,12 @@ import torch
 from PIL import Image
 
 from kfaar_core import image
+from kfaar_core.assemble import Stages
 from kfaar_core.data.cache import ArrayCache, content_key
 from kfaar_core.data.photos import Dataset, Sample
 from kfaar_core.records import Posture
 from kfaar_core.runtime import stream
-from kfaar_core.stages.assemble import Stages
-from kfaar_core.stages.correct import Draft
-from kfaar_core.stages.generate import w_plus
+from kfaar_core.stages.generate import GeneratedFace, w_plus
 
 SYNTHETIC = "synthetic"  # the name of the data set
 PEOPLE = 20  # when no limit says otherwise
@@ -98,7 +97,8 @@ def portrait(stages: Stages, latent: torch.Tensor, yaw: float, pitch: float, smi
     shapes = posture.blendshapes.copy()
     shapes[44:46] = smile  # mouthSmileLeft, mouthSmileRight
     wanted: Posture = replace(posture, yaw=yaw, pitch=pitch, blendshapes=shapes)
-    return image.to_uint8(stages.corrector.correct(Draft(picture[0], latent, posture), wanted, 512).picture[None])[0]
+    face = stages.corrector.correct(GeneratedFace(picture[0], latent, posture), wanted, 512)
+    return image.to_uint8(stages.corrector.turn(face, wanted, 512).picture[None])[0]
 
 
 def write_examples(stages: Stages, folder: Path, seeds: tuple[int, ...]) -> list[Path]:

@@ -6,16 +6,16 @@ from collections.abc import Container, Iterator, Sequence
 
 import numpy as np
 
+from kfaar_core.assemble import Stages
+from kfaar_core.evaluate.context import EvaluationContext, FaceFeatures, Real, Request, Virtual
 from kfaar_core.evaluate.jobs import fill
-from kfaar_core.evaluate.laboratory import Laboratory, Look, Real, Request, Virtual
 from kfaar_core.records import Scores
 from kfaar_core.results import Thresholds
 from kfaar_core.scenarios import pairs, populations
-from kfaar_core.stages.assemble import Stages
 
 
 def authentication(
-    laboratory: Laboratory,
+    context: EvaluationContext,
     people: Sequence[pairs.Person],
     key_mode: str,
     trials: int,
@@ -34,22 +34,22 @@ def authentication(
     failures = {"no face in the virtual picture": 0, "no face in a photo": 0}
     scenario_1 = populations.scenario(1, populations.SAME) in values
     again_of = {person.number for person in people[:twice]} if scenario_1 else set()
-    fill(laboratory, requests(laboratory, people, key_mode, rounds, again_of))
+    fill(context, requests(context, people, key_mode, rounds, again_of))
     for trial in range(rounds):
-        neighbours = pairs.impostors(tuple(people), trial, seed=laboratory.seed)
+        neighbours = pairs.impostors(tuple(people), trial, seed=context.seed)
         for place, person in enumerate(people):
             purpose = purpose_of(key_mode, trial, person)
-            seen = laboratory.virtual(person.photos[0], purpose)
+            seen = context.virtual(person.photos[0], purpose)
             failures["no face in the virtual picture"] += seen is None
             # Scenario 1 anonymises twice; one trial of it keeps a run short.
             regenerates = trial == 0 and person.number in again_of
-            again = laboratory.regenerated(person.photos[0], purpose) if regenerates else None
+            again = context.regenerated(person.photos[0], purpose) if regenerates else None
             photos = zip((populations.SAME, populations.OTHER), person.photos, strict=False)
-            compared = {photo: laboratory.real(index) for photo, index in photos}
+            compared = {photo: context.real(index) for photo, index in photos}
             failures["no face in a photo"] += sum(real is None for real in compared.values())
-            compared[populations.STRANGER] = laboratory.real(int(neighbours.probes[place]))
+            compared[populations.STRANGER] = context.real(int(neighbours.probes[place]))
             for photo, real in compared.items():
-                found = keyed_scores(laboratory, seen, real, purpose, person.number)
+                found = keyed_scores(context, seen, real, purpose, person.number)
                 if regenerates:
                     found[1] = float(real.judge @ again.judge) if real is not None and again is not None else None
                 for number, cosine in found.items():
@@ -70,10 +70,10 @@ def purpose_of(key_mode: str, trial: int, person: pairs.Person) -> str:
 
 
 def requests(
-    laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, rounds: int, again_of: Container[int]
+    context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, rounds: int, again_of: Container[int]
 ) -> Iterator[Request]:
     """Every look that the populations are made from; `again_of` are the people of scenario 1."""
-    bits = laboratory.stages.preset.key_bits
+    bits = context.stages.preset.key_bits
     for person in people:
         yield from map(Real, person.photos)
         for trial in range(rounds):
@@ -84,19 +84,19 @@ def requests(
 
 
 def keyed_scores(
-    laboratory: Laboratory, seen: Look | None, real: Look | None, purpose: str, person: int
+    context: EvaluationContext, seen: FaceFeatures | None, real: FaceFeatures | None, purpose: str, person: int
 ) -> dict[int, float | None]:
     """KVFA's cosines of one virtual face with one real photo, by scenario: no key, wrong key, right key."""
     if seen is None or real is None:
         return dict.fromkeys((2, 3, 4))
-    recogniser = laboratory.stages.recogniser
-    reference = recogniser.original(real.sight)
-    right = laboratory.key(purpose)
-    wrong = laboratory.wrong_key(f"wrong, {purpose}, person {person}", right)
+    recogniser = context.stages.identifier
+    reference = recogniser.original(real.features)
+    right = context.key(purpose)
+    wrong = context.wrong_key(f"wrong, {purpose}, person {person}", right)
     return {
-        2: float(np.max(recogniser.keyless(seen.sight) @ reference)),
-        3: float(recogniser.virtual(seen.sight, wrong) @ reference),
-        4: float(recogniser.virtual(seen.sight, right) @ reference),
+        2: float(np.max(recogniser.keyless(seen.features) @ reference)),
+        3: float(recogniser.virtual(seen.features, wrong) @ reference),
+        4: float(recogniser.virtual(seen.features, right) @ reference),
     }
 
 

@@ -13,45 +13,45 @@ import torch
 
 from kfaar_core import errors
 from kfaar_core.errors import KfaarError
-from kfaar_core.evaluate.laboratory import Laboratory, Request, Setup
+from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Request
 
 CHUNK = 4  # requests that a process takes at a time
-_here: list[Laboratory] = []  # of a process of the pool, opened once
+_here: list[EvaluationContext] = []  # of a process of the pool, opened once
 
 
-def fill(laboratory: Laboratory, requests: Iterable[Request]) -> None:
+def fill(context: EvaluationContext, requests: Iterable[Request]) -> None:
     """Answer all requests that the cache lacks. A run that was stopped goes on where it was.
 
     Raises:
-        KfaarError: whatever is no lack of a face, such as a key of a length that the projector does not know.
+        KfaarError: whatever is no lack of a face, such as a key of a length that the method does not know.
     """
     asked = list(dict.fromkeys(requests))
-    missing = [request for request in asked if not laboratory.cache.has(laboratory.name_of(request))]
-    done, jobs = len(asked) - len(missing), min(laboratory.setup.jobs, len(missing))
+    missing = [request for request in asked if not context.cache.has(context.name_of(request))]
+    done, jobs = len(asked) - len(missing), min(context.config.jobs, len(missing))
 
     def report(count: int) -> None:
-        if laboratory.progress:
-            laboratory.progress(count, len(asked))
+        if context.progress:
+            context.progress(count, len(asked))
 
     report(done)
     if jobs <= 1:
         for count, request in enumerate(missing, start=done + 1):
-            laboratory.ask(request)
+            context.ask(request)
             report(count)
         return
-    setup = replace(laboratory.setup, threads=1, jobs=1)
+    config = replace(context.config, threads=1, jobs=1)
     fresh = multiprocessing.get_context("spawn")  # a fork would copy the locks of torch's threads
-    with ProcessPoolExecutor(jobs, mp_context=fresh, initializer=_open, initargs=(setup,)) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=fresh, initializer=_open, initargs=(config,)) as pool:
         for count, error in enumerate(pool.map(_answer, missing, chunksize=CHUNK), start=done + 1):
             if error:
                 raise getattr(errors, error[0])(got=error[1], mend=error[2])
             report(count)
 
 
-def _open(setup: Setup) -> None:
+def _open(config: EvaluationConfig) -> None:
     _end_with_parent()
     torch.set_num_threads(1)
-    _here.append(setup.laboratory())
+    _here.append(config.open())
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,6 @@
 """How much a key is worth: random keys tried on virtual faces (Eq. 12), and keys with wrong bits (Table XII).
 
-A verdict needs the sights of the virtual face and of the photo only, so that many keys can be tried on one face.
+A verdict needs the features of the virtual face and of the photo only, so that many keys can be tried on one face.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kfaar_core.evaluate.authentication import purpose_of, thresholds_of
+from kfaar_core.evaluate.context import EvaluationContext, Real, Virtual
 from kfaar_core.evaluate.jobs import fill
-from kfaar_core.evaluate.laboratory import Laboratory, Real, Virtual
 from kfaar_core.keys import UserKey
 from kfaar_core.metrics import random_direction
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval, upper_of_zero, zero_words
@@ -27,16 +27,16 @@ WRONG = (0, 1, 3, 5, 16)  # wrong bits  [paper, Table XII]
 DRAWS = 8  # random choices of the wrong bits for each face  [design]
 
 
-def keys_table(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+def keys_table(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
     """Random keys, then wrong bits; a key a person, whatever the key mode, and the photo itself as the probe."""
-    fill(laboratory, [Real(person.photos[0]) for person in people])
-    fill(laboratory, [virtual(person, bits) for bits in LENGTHS for person in people])
-    rows = random_key_rows(laboratory, people)
+    fill(context, [Real(person.photos[0]) for person in people])
+    fill(context, [virtual(person, bits) for bits in LENGTHS for person in people])
+    rows = random_key_rows(context, people)
     for bits in LENGTHS:
-        rows += wrong_bit_rows(laboratory, people, bits)
+        rows += wrong_bit_rows(context, people, bits)
     about = (
-        f"{laboratory.data.name}, {len(people)} test people, a key a person, compared with the photo itself, "
-        f"projector {laboratory.stages.preset.projector}, d = {laboratory.stages.recogniser.dimension}"
+        f"{context.data.name}, {len(people)} test people, a key a person, compared with the photo itself, "
+        f"projector {context.stages.preset.method}, d = {context.stages.identifier.dimension}"
     )
     return Table("XII", "Random keys, and keys with wrong bits", about, tuple(rows))
 
@@ -46,36 +46,36 @@ def virtual(person: pairs.Person, bits: int) -> Virtual:
     return Virtual(person.photos[0], purpose_of(populations.OWN, 0, person), bits)
 
 
-def sights(
-    laboratory: Laboratory, people: Sequence[pairs.Person], bits: int
+def features(
+    context: EvaluationContext, people: Sequence[pairs.Person], bits: int
 ) -> tuple[list[pairs.Person], np.ndarray, np.ndarray]:
-    """The people whose faces were found in both pictures; (F, S) sights of x_v, and (F, d) I(x)."""
-    found = [(person, laboratory.ask(virtual(person, bits)), laboratory.real(person.photos[0])) for person in people]
-    kept = [(person, seen["sight"], real.sight) for person, seen, real in found if seen and real is not None]
-    originals = laboratory.stages.recogniser.original(np.stack([real for _, _, real in kept]))
+    """The people whose faces were found in both pictures; (F, S) features of x_v, and (F, d) I(x)."""
+    found = [(person, context.ask(virtual(person, bits)), context.real(person.photos[0])) for person in people]
+    kept = [(person, seen["features"], real.features) for person, seen, real in found if seen and real is not None]
+    originals = context.stages.identifier.original(np.stack([real for _, _, real in kept]))
     return [person for person, _, _ in kept], np.stack([seen for _, seen, _ in kept]), originals
 
 
-def cosines(laboratory: Laboratory, seen: np.ndarray, originals: np.ndarray, key: UserKey) -> np.ndarray:
+def cosines(context: EvaluationContext, seen: np.ndarray, originals: np.ndarray, key: UserKey) -> np.ndarray:
     """(F,) cosines of I(x_v, k) and I(x) of F faces under one key."""
-    found: np.ndarray = (laboratory.stages.recogniser.virtual(seen, key) * originals).sum(axis=-1)
+    found: np.ndarray = (context.stages.identifier.virtual(seen, key) * originals).sum(axis=-1)
     return found
 
 
-def random_key_rows(laboratory: Laboratory, people: Sequence[pairs.Person]) -> list[Row]:
+def random_key_rows(context: EvaluationContext, people: Sequence[pairs.Person]) -> list[Row]:
     """Random keys of the preset's length: their cosines, and the share that each threshold accepts."""
-    bits = laboratory.stages.preset.key_bits
-    known, seen, originals = sights(laboratory, people, bits)
-    rng = stream(laboratory.seed, "random keys")
-    tried = np.stack([cosines(laboratory, seen, originals, UserKey(rng.bytes(bits // 8))) for _ in range(KEYS)])
+    bits = context.stages.preset.key_bits
+    known, seen, originals = features(context, people, bits)
+    rng = stream(context.seed, "random keys")
+    tried = np.stack([cosines(context, seen, originals, UserKey(rng.bytes(bits // 8))) for _ in range(KEYS)])
     owners = np.array([person.number for person in known])
     words = f"random key of {bits} bits"
     rows = [
-        row(f"{words}: cosine", mean_interval(tried.mean(axis=0), owners, rng), None, spread_words(laboratory, tried)),
+        row(f"{words}: cosine", mean_interval(tried.mean(axis=0), owners, rng), None, spread_words(context, tried)),
         single(f"{words}: largest cosine of {tried.size}", float(tried.max()), tried.size),
     ]
-    for label, threshold in kvfa_thresholds(thresholds_of(laboratory.stages)):
-        note = f"{len(known)} people; {accepted_words(laboratory, tried, threshold)}"
+    for label, threshold in kvfa_thresholds(thresholds_of(context.stages)):
+        note = f"{len(known)} people; {accepted_words(context, tried, threshold)}"
         rows.append(accepted_row(f"{words}: accepted, {label}", tried >= threshold, owners, rng, note))
     return rows
 
@@ -87,26 +87,21 @@ def accepted_row(name: str, accepted: np.ndarray, owners: np.ndarray, rng: np.ra
     return Row(name, found.value, found.low, high, accepted.size, None, note)
 
 
-def follows_law(laboratory: Laboratory) -> bool:
-    """Whether the key is a rotation, so that a wrong one leaves a random direction; `bits` promises nothing."""
-    return laboratory.stages.preset.projector != "bits"
-
-
-def spread_words(laboratory: Laboratory, tried: np.ndarray) -> str:
+def spread_words(context: EvaluationContext, tried: np.ndarray) -> str:
     """The spread of the cosines, beside the law's."""
     words = f"sd {tried.std():.4f}"
-    if follows_law(laboratory):
-        d = laboratory.stages.recogniser.dimension
+    if context.stages.method.random_directions:
+        d = context.stages.identifier.dimension
         words += f", a random direction in {d} dimensions has {random_direction.sd(d):.4f}"
     return words
 
 
-def accepted_words(laboratory: Laboratory, tried: np.ndarray, threshold: float) -> str:
+def accepted_words(context: EvaluationContext, tried: np.ndarray, threshold: float) -> str:
     """How many of how many, beside the law's probability."""
     count, keys = int((tried >= threshold).sum()), len(tried)
     words = f"{count} of {tried.size}, {keys} keys on each face" + (f": {zero_words(keys)}" if not count else "")
-    if follows_law(laboratory):
-        d = laboratory.stages.recogniser.dimension
+    if context.stages.method.random_directions:
+        d = context.stages.identifier.dimension
         words += f"; a random direction in {d} dimensions: {random_direction.tail(threshold, d):.2g}"
     return words
 
@@ -116,9 +111,9 @@ def single(name: str, value: float, n: int) -> Row:
     return Row(name, value, float("nan"), float("nan"), n)
 
 
-def wrong_bit_rows(laboratory: Laboratory, people: Sequence[pairs.Person], bits: int) -> list[Row]:
+def wrong_bit_rows(context: EvaluationContext, people: Sequence[pairs.Person], bits: int) -> list[Row]:
     """Table XII for one key length: the cosine at each number of wrong bits, and the share accepted in force."""
-    known, seen, originals = sights(laboratory, people, bits)
+    known, seen, originals = features(context, people, bits)
     owners, rows = np.array([person.number for person in known]), []
     for wrong in WRONG:
         if wrong >= bits:
@@ -126,17 +121,17 @@ def wrong_bit_rows(laboratory: Laboratory, people: Sequence[pairs.Person], bits:
         draws = DRAWS if wrong else 1
         found = np.zeros((draws, len(known)))
         for place, person in enumerate(known):
-            right = laboratory.key(purpose_of(populations.OWN, 0, person), bits)
-            rng = stream(laboratory.seed, f"{wrong} wrong bits of {bits}, person {person.number}")
+            right = context.key(purpose_of(populations.OWN, 0, person), bits)
+            rng = stream(context.seed, f"{wrong} wrong bits of {bits}, person {person.number}")
             for draw in range(draws):
                 key = right.flip_random(wrong, rng)
-                found[draw, place] = cosines(laboratory, seen[[place]], originals[[place]], key)[0]
+                found[draw, place] = cosines(context, seen[[place]], originals[[place]], key)[0]
         name = f"{bits} bits, {wrong} wrong"
-        rng = stream(laboratory.seed, f"table XII, {name}")
+        rng = stream(context.seed, f"table XII, {name}")
         repeated = np.tile(owners, draws)
         mean = mean_interval(found.ravel(), repeated, rng)
-        rows.append(row(f"{name}: cosine", mean, paper_figure("XII", name, laboratory.data.name), ""))
-        hits = found.ravel() >= laboratory.stages.kvfa_threshold
-        label = f"{name}: accepted, threshold {laboratory.stages.kvfa_threshold:.3f} (in force)"
+        rows.append(row(f"{name}: cosine", mean, paper_figure("XII", name, context.data.name), ""))
+        hits = found.ravel() >= context.stages.kvfa_threshold
+        label = f"{name}: accepted, threshold {context.stages.kvfa_threshold:.3f} (in force)"
         rows.append(row(label, rate_interval(hits, repeated, rng), None, ""))
     return rows

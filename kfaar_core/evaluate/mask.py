@@ -13,15 +13,15 @@ import numpy as np
 
 from kfaar_core import image
 from kfaar_core.evaluate.authentication import purpose_of
+from kfaar_core.evaluate.context import Arrays, EvaluationContext, Real
 from kfaar_core.evaluate.jobs import fill
-from kfaar_core.evaluate.laboratory import Arrays, Laboratory, Real
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval
 from kfaar_core.records import Photo, Row
 from kfaar_core.report.tables import PHOTO_WORDS, Table, row
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import pairs, populations
-from kfaar_core.stages.detect import five_points
-from kfaar_core.stages.show import face_mask
+from kfaar_core.stages.locate import five_points
+from kfaar_core.stages.place import face_mask
 
 
 def swapped(picture: np.ndarray, points: np.ndarray, other: np.ndarray, other_points: np.ndarray) -> np.ndarray:
@@ -49,60 +49,60 @@ class Swapped:
     other_purpose: str
     bits: int
 
-    def depends(self, laboratory: Laboratory) -> dict[str, object]:
-        return {**laboratory.makers(self.bits), "data": laboratory.data.sha256}
+    def depends(self, context: EvaluationContext) -> dict[str, object]:
+        return {**context.makers(self.bits), "data": context.data.sha256}
 
-    def arrays(self, laboratory: Laboratory) -> Arrays:
-        stages = laboratory.stages
-        own = laboratory.anonymised(laboratory.photo(self.index), self.purpose, self.bits)
-        other = laboratory.anonymised(laboratory.photo(self.other_index), self.other_purpose, self.bits)
-        points = stages.landmarks(own)
-        mixed = swapped(own.pixels, points, other.pixels, stages.landmarks(other))
+    def arrays(self, context: EvaluationContext) -> Arrays:
+        stages = context.stages
+        own = context.anonymised(context.photo(self.index), self.purpose, self.bits)
+        other = context.anonymised(context.photo(self.other_index), self.other_purpose, self.bits)
+        points = stages.locator.locate(own).landmarks
+        mixed = swapped(own.pixels, points, other.pixels, stages.locator.locate(other).landmarks)
         # The swapped picture is looked at like any other: detector and landmarks may be misled as well.
         return {
-            "whole": stages.sight(own.pixels, points),
-            "swapped": stages.sight(mixed, stages.landmarks(Photo(mixed))),
+            "whole": stages.features(own.pixels, points),
+            "swapped": stages.features(mixed, stages.locator.locate(Photo(mixed)).landmarks),
         }
 
 
-def mask_table(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+def mask_table(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
     """How far the verdict's cosine moves, right key, a key a person whatever the key mode."""
-    bits = laboratory.stages.preset.key_bits
+    bits = context.stages.preset.key_bits
     asked = []
     for person, other in zip(people, [*people[1:], people[0]], strict=True):
         names = [purpose_of(populations.OWN, 0, who) for who in (person, other)]
         asked.append(Swapped(person.photos[0], names[0], other.photos[0], names[1], bits))
-    fill(laboratory, [Real(index) for person in people for index in person.photos])
-    fill(laboratory, asked)
-    rows = [row_ for photo in populations.PHOTOS for row_ in moved_rows(laboratory, people, asked, photo)]
-    missed = sum(not laboratory.ask(request) for request in asked)
+    fill(context, [Real(index) for person in people for index in person.photos])
+    fill(context, asked)
+    rows = [row_ for photo in populations.PHOTOS for row_ in moved_rows(context, people, asked, photo)]
+    missed = sum(not context.ask(request) for request in asked)
     about = (
-        f"{laboratory.data.name}, {len(people)} test people, a key a person, projector "
-        f"{laboratory.stages.preset.projector}; outside the face mask stands another person's virtual face; no face "
+        f"{context.data.name}, {len(people)} test people, a key a person, projector "
+        f"{context.stages.preset.method}; outside the face mask stands another person's virtual face; no face "
         f"found in {missed} of {len(asked)} pairs of pictures"
     )
     return Table("mask", "Identity shows in the face", about, tuple(rows))
 
 
 def moved_rows(
-    laboratory: Laboratory, people: Sequence[pairs.Person], asked: Sequence[Swapped], photo: str
+    context: EvaluationContext, people: Sequence[pairs.Person], asked: Sequence[Swapped], photo: str
 ) -> list[Row]:
     """The rows for one probe photo."""
-    recogniser, place = laboratory.stages.recogniser, 0 if photo == populations.SAME else 1
+    recogniser, place = context.stages.identifier, 0 if photo == populations.SAME else 1
     found = []  # (cosine before, cosine after, person)
     for person, request in zip(people, asked, strict=True):
-        sights = laboratory.ask(request)
-        real = laboratory.real(person.photos[place]) if len(person.photos) > place else None
-        if not sights or real is None:
+        features = context.ask(request)
+        real = context.real(person.photos[place]) if len(person.photos) > place else None
+        if not features or real is None:
             continue
-        key, reference = laboratory.key(request.purpose, request.bits), recogniser.original(real.sight)
-        before, after = (recogniser.virtual(sights[name], key) @ reference for name in ("whole", "swapped"))
+        key, reference = context.key(request.purpose, request.bits), recogniser.original(real.features)
+        before, after = (recogniser.virtual(features[name], key) @ reference for name in ("whole", "swapped"))
         found.append((float(before), float(after), person.number))
     before, after, owners = (np.array(column) for column in zip(*found, strict=True))
-    threshold = laboratory.stages.kvfa_threshold
+    threshold = context.stages.kvfa_threshold
 
     def rng(label: str) -> np.random.Generator:
-        return stream(laboratory.seed, f"mask, {photo}, {label}")
+        return stream(context.seed, f"mask, {photo}, {label}")
 
     return [
         row(f"{PHOTO_WORDS[photo]}: cosine before", mean_interval(before, owners, rng("before")), None, ""),

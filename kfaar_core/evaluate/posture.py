@@ -11,15 +11,17 @@ import torch
 from kfaar_core import image
 from kfaar_core.data.landmarker import FaceLabels, Landmarker
 from kfaar_core.errors import KfaarError
-from kfaar_core.evaluate.laboratory import NAMED, Laboratory
+from kfaar_core.evaluate.context import NAMED, EvaluationContext
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval
 from kfaar_core.metrics.pose import angle_difference, expression_cosines
+from kfaar_core.pipeline import AnonymiseRequest
 from kfaar_core.records import Photo, Row, VirtualFace
 from kfaar_core.report.paper_figures import paper_figure
 from kfaar_core.report.tables import Table, row
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import pairs
 from kfaar_core.stages.geometry import euler_degrees
+from kfaar_core.stages.judge import judge_features
 
 # Eyes, nose tip and mouth corners of a mean head, in mm: x right of the picture, y down, z away from the camera.
 HEAD = np.array([[-31.5, -35.0, 25.0], [31.5, -35.0, 25.0], [0.0, 0.0, 0.0], [-25.0, 32.0, 20.0], [25.0, 32.0, 20.0]])
@@ -37,36 +39,39 @@ class Measured:
     kept: float  # judge cosine of the uncorrected and the corrected virtual face
 
 
-def posture_table(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+def posture_table(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
     """Table IV and what belongs to it: one photo a person, a key a person whatever the key mode."""
     landmarker, found, failed, rekeyed = Landmarker(), [], 0, 0
-    tries = laboratory.stages.preset.rekey_tries  # as the command line does when it makes the key
+    tries = context.stages.preset.rekey_tries  # as the command line does when it makes the key
     for place, person in enumerate(people):
         try:
-            photo = laboratory.photo(person.photos[0])
-            answer = laboratory.server.anonymise(photo, laboratory.key(f"own {person.number}"), face=NAMED, rekey=tries)
+            photo = context.photo(person.photos[0])
+            key = context.key(f"own {person.number}")
+            answer = context.server.anonymise(AnonymiseRequest(photo=photo, key=key, face=NAMED, rekey=tries))
             rekeyed += answer.rekeyed > 0
-            found.append(measure(laboratory, landmarker, person.number, photo, answer))
+            found.append(measure(context, landmarker, person.number, photo, answer))
         except KfaarError:
             failed += 1
-        if laboratory.progress:
-            laboratory.progress(place + 1, len(people))
+        if context.progress:
+            context.progress(place + 1, len(people))
     about = (
-        f"{laboratory.data.name}, {len(people)} test people, one photo each, a key a person; {failed} failed, "
+        f"{context.data.name}, {len(people)} test people, one photo each, a key a person; {failed} failed, "
         f"{rekeyed} took a later key"
     )
-    return Table("IV", "Head pose and expression kept", about, tuple(posture_rows(laboratory, found)))
+    return Table("IV", "Head pose and expression kept", about, tuple(posture_rows(context, found)))
 
 
-def measure(laboratory: Laboratory, landmarker: Landmarker, person: int, photo: Photo, answer: VirtualFace) -> Measured:
-    """Look at x and x_v with every ruler."""
+def measure(
+    context: EvaluationContext, landmarker: Landmarker, person: int, photo: Photo, answer: VirtualFace
+) -> Measured:
+    """Measure x and x_v in every way."""
     virtual = image.from_array(answer.portrait)
     labels = landmarker(photo.pixels), landmarker(virtual.pixels)
-    five, found = answer.crop.face.points, laboratory.server.faces(virtual)
-    stages = laboratory.stages
-    before = stages.judge.of(answer.draft, answer.posture_before.landmarks * answer.draft.shape[0])
+    five, found = answer.crop.face.points, context.server.faces(virtual)
+    stages = context.stages
+    before = stages.judge.embed_normalised(answer.draft, answer.posture_before.landmarks * answer.draft.shape[0])
     # posture_after is measured in the level frame; the portrait may be turned, so the judge finds its own landmarks.
-    after = stages.judge_features([virtual])[0] if found else np.zeros_like(before)
+    after = judge_features(stages.judge, stages.locator, [virtual])[0] if found else np.zeros_like(before)
     angles = [np.array([p.yaw, p.pitch, p.roll]) for p in (answer.posture_original, answer.posture_after)]
     return Measured(
         person=person,
@@ -95,9 +100,9 @@ def head_angles(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return angles
 
 
-def posture_rows(laboratory: Laboratory, found: Sequence[Measured]) -> list[Row]:
+def posture_rows(context: EvaluationContext, found: Sequence[Measured]) -> list[Row]:
     """The printed rows."""
-    name, seed = laboratory.data.name, laboratory.seed
+    name, seed = context.data.name, context.seed
     rows: list[Row] = []
 
     def mean(label: str, values: np.ndarray, owners: np.ndarray, paper: float | None = None, note: str = "") -> None:
@@ -135,7 +140,7 @@ def posture_rows(laboratory: Laboratory, found: Sequence[Measured]) -> list[Row]
         "virtual face detected (MTCNN)": np.array([entry.detected for entry in found]),
         "virtual face found by the Face Landmarker": np.array([entry.teacher is not None for entry in found]),
         "judge, FMR 1 %: corrected face is the uncorrected one": np.array([entry.kept for entry in found])
-        >= laboratory.stages.calibration.judge_fmr_1,
+        >= context.stages.calibration.judge_fmr_1,
     }
     for label, hits in shares.items():
         rows.append(row(label, rate_interval(hits, everyone, stream(seed, label)), None, ""))

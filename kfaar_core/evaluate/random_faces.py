@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from kfaar_core import image
+from kfaar_core.evaluate.context import Arrays, EvaluationContext, seen
 from kfaar_core.evaluate.jobs import fill
-from kfaar_core.evaluate.laboratory import Arrays, Laboratory, seen
 from kfaar_core.metrics.bootstrap import rate_interval
 from kfaar_core.records import Row
 from kfaar_core.report.tables import row
@@ -30,32 +30,32 @@ class RandomFace:
     number: int
     truncation: float
 
-    def depends(self, laboratory: Laboratory) -> dict[str, object]:
-        preset, digest = laboratory.stages.preset, laboratory.used.get("mobile_stylegan", "")
-        return {**laboratory.lookers(), "generator": [preset.generator, preset.precision, digest]}
+    def depends(self, context: EvaluationContext) -> dict[str, object]:
+        preset, digest = context.stages.preset, context.used.get("mobile_stylegan", "")
+        return {**context.lookers(), "generator": [preset.generator, preset.precision, digest]}
 
     @torch.inference_mode()
-    def arrays(self, laboratory: Laboratory) -> Arrays:
-        generator = laboratory.stages.generator
-        z = stream(laboratory.seed, f"random face {self.number}").standard_normal((1, 512))
+    def arrays(self, context: EvaluationContext) -> Arrays:
+        generator = context.stages.generator
+        z = stream(context.seed, f"random face {self.number}").standard_normal((1, 512))
         mean = generator.w_mean
         w = mean + self.truncation * (generator.map(torch.from_numpy(z).float().to(mean.device)) - mean)
-        picture = generator.render(w_plus(w[:, None].expand(1, 3, 512)), laboratory.stages.preset.side)
-        return laboratory.plain_look(image.from_array(image.to_uint8(picture)[0]))
+        picture = generator.render(w_plus(w[:, None].expand(1, 3, 512)), context.stages.preset.side)
+        return context.plain_look(image.from_array(image.to_uint8(picture)[0]))
 
 
-def ceiling_rows(laboratory: Laboratory, thresholds: Mapping[str, float]) -> list[Row]:
+def ceiling_rows(context: EvaluationContext, thresholds: Mapping[str, float]) -> list[Row]:
     """The share of pairs of random faces that the judge calls different; each face meets the next one."""
     rows = []
     for truncation in TRUNCATIONS:
         asked = [RandomFace(number, truncation) for number in range(FACES)]
-        fill(laboratory, asked)
-        looks = [seen(laboratory.ask(request)) for request in asked]
+        fill(context, asked)
+        looks = [seen(context.ask(request)) for request in asked]
         judged = [look.judge for look in looks if look is not None]
         cosines = np.array([a @ b for a, b in pairwise(judged)])
         missed = f"{FACES - len(judged)} of {FACES} faces not found" if len(judged) < FACES else ""
         for label, threshold in thresholds.items():
             name = f"ceiling: random faces, truncation {truncation}: called different, {label} ({threshold:.3f})"
-            found = rate_interval(cosines < threshold, np.arange(len(cosines)), stream(laboratory.seed, name))
+            found = rate_interval(cosines < threshold, np.arange(len(cosines)), stream(context.seed, name))
             rows.append(row(name, found, None, missed))
     return rows

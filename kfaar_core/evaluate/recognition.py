@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kfaar_core.evaluate.context import EvaluationContext, FaceFeatures, Real, Virtual
 from kfaar_core.evaluate.jobs import fill
-from kfaar_core.evaluate.laboratory import Laboratory, Look, Real, Virtual
 from kfaar_core.evaluate.random_faces import ceiling_rows
 from kfaar_core.metrics.anonymity import hit_chances
 from kfaar_core.metrics.bootstrap import curve_interval, mean_interval, rate_interval
@@ -35,24 +35,24 @@ class Verification:
         return threshold_at_fmr(self.impostor, fmr)
 
 
-def verification(laboratory: Laboratory, people: Sequence[pairs.Person]) -> dict[str, Verification]:
+def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> dict[str, Verification]:
     """Cosines on verification pairs of these people by E's own feature, by u, which KVFA compares photos by, and by the
     judge; photos without a face are left out."""
-    chosen = pairs.verification_pairs(tuple(people), seed=laboratory.seed)
-    fill(laboratory, [Real(index) for person in people for index in person.photos])
-    mean = laboratory.stages.identity.mean[:FEATURE]  # of E, whose own feature a sight begins with
+    chosen = pairs.verification_pairs(tuple(people), seed=context.seed)
+    fill(context, [Real(index) for person in people for index in person.photos])
+    mean = context.stages.identity.mean[:FEATURE]  # of E, whose own feature a features begins with
 
-    def centred(look: Look) -> np.ndarray:
-        away = look.sight[: len(mean)] - mean
+    def centred(look: FaceFeatures) -> np.ndarray:
+        away = look.features[: len(mean)] - mean
         return away / np.linalg.norm(away)
 
-    def scores(feature: Callable[[Look], np.ndarray]) -> Verification:
+    def scores(feature: Callable[[FaceFeatures], np.ndarray]) -> Verification:
         sides = []
         for couples, owners in (
             (chosen.genuine, chosen.genuine_people),
             (chosen.impostor, chosen.impostor_people),
         ):
-            looks = [(laboratory.real(int(a)), laboratory.real(int(b))) for a, b in couples]
+            looks = [(context.real(int(a)), context.real(int(b))) for a, b in couples]
             kept = [i for i, (a, b) in enumerate(looks) if a is not None and b is not None]
             cosines = [feature(looks[i][0]) @ feature(looks[i][1]) for i in kept]  # type: ignore[arg-type]
             sides += [np.array(cosines, dtype=np.float64), owners[kept]]
@@ -60,14 +60,14 @@ def verification(laboratory: Laboratory, people: Sequence[pairs.Person]) -> dict
 
     return {
         "E": scores(centred),
-        "u": scores(lambda look: laboratory.stages.identity(look.sight)),
+        "u": scores(lambda look: context.stages.identity(look.features)),
         "judge": scores(lambda look: look.judge),
     }
 
 
-def recognisers(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+def recognisers(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
     """E, u and the judge on pairs of real photos of test people, no key: AUC, EER, accuracy, TAR at two FARs."""
-    compared = verification(laboratory, people)
+    compared = verification(context, people)
     rows: list[Row] = []
     figures: dict[str, Callable[[Roc], np.ndarray]] = {
         "AUC": area,
@@ -79,11 +79,11 @@ def recognisers(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode
     for name, found in compared.items():
         sides = found.genuine, found.genuine_people, found.impostor, found.impostor_people
         for figure, statistic in figures.items():
-            rng = stream(laboratory.seed, f"recognisers, {name}, {figure}")
+            rng = stream(context.seed, f"recognisers, {name}, {figure}")
             rows.append(row(f"{name}: {figure}", curve_interval(statistic, *sides, rng), None, ""))
     judge = compared["judge"]
     about = (
-        f"{laboratory.data.name}, {len(people)} test people, real photos, {len(judge.genuine)} genuine and "
+        f"{context.data.name}, {len(people)} test people, real photos, {len(judge.genuine)} genuine and "
         f"{len(judge.impostor)} impostor pairs"
     )
     return Table("recognisers", "E, u and the judge alone", about, tuple(rows))
@@ -95,12 +95,12 @@ def best_accuracy(curve: Roc) -> np.ndarray:
     return best
 
 
-def anonymity(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+def anonymity(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
     """Tables II and III by the judge, shared keys whatever the key mode, with floor and ceiling."""
-    bits = laboratory.stages.preset.key_bits
-    fill(laboratory, [Real(index) for person in people for index in person.photos])
+    bits = context.stages.preset.key_bits
+    fill(context, [Real(index) for person in people for index in person.photos])
     fill(
-        laboratory,
+        context,
         [
             Virtual(index, f"shared {trial}", bits)
             for person in people
@@ -108,34 +108,34 @@ def anonymity(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: 
             for trial in range(trials if photo == 0 else 1)
         ],
     )
-    looks: dict[tuple[int, int, int], Look] = {}  # (person, photo, trial)
+    looks: dict[tuple[int, int, int], FaceFeatures] = {}  # (person, photo, trial)
     missed = total = 0
     for person in people:
         for photo, index in enumerate(person.photos):
             for trial in range(trials if photo == 0 else 1):
-                seen = laboratory.virtual(index, f"shared {trial}")
+                seen = context.virtual(index, f"shared {trial}")
                 total, missed = total + 1, missed + (seen is None)
                 if seen is not None:
                     looks[person.number, photo, trial] = seen
-    real = {person.number: [laboratory.real(index) for index in person.photos] for person in people}
+    real = {person.number: [context.real(index) for index in person.photos] for person in people}
     return Table(
         "II and III",
         "Anonymity, diversity, differentiation and synchronism by the judge",
-        f"{laboratory.data.name}, {len(people)} test people, projector {laboratory.stages.preset.projector}, "
+        f"{context.data.name}, {len(people)} test people, projector {context.stages.preset.method}, "
         f"{trials} keys shared by everyone in a trial; "
         f"{missed} of {total} virtual faces not found by the detector",
-        tuple(anonymity_rows(laboratory, people, looks, real)),
+        tuple(anonymity_rows(context, people, looks, real)),
     )
 
 
 def anonymity_rows(
-    laboratory: Laboratory,
+    context: EvaluationContext,
     people: Sequence[pairs.Person],
-    looks: dict[tuple[int, int, int], Look],
-    real: dict[int, list[Look | None]],
+    looks: dict[tuple[int, int, int], FaceFeatures],
+    real: dict[int, list[FaceFeatures | None]],
 ) -> list[Row]:
     """The rows of Tables II and III."""
-    calibration = laboratory.stages.calibration
+    calibration = context.stages.calibration
     couples: dict[str, list[tuple[float, int]]] = {
         "anonymity": [],
         "diversity": [],
@@ -161,21 +161,21 @@ def anonymity_rows(
     for name, found in couples.items():
         cosines, owners = (np.array(column) for column in zip(*found, strict=True))
         for label, threshold in thresholds:
-            rng = stream(laboratory.seed, f"anonymity, {name}, {label}")
-            paper = paper_figure("II", name, laboratory.data.name) if name in ("anonymity", "diversity") else None
+            rng = stream(context.seed, f"anonymity, {name}, {label}")
+            paper = paper_figure("II", name, context.data.name) if name in ("anonymity", "diversity") else None
             interval = rate_interval(cosines < threshold, owners.astype(int), rng)
             rows.append(row(f"{name}: called different, {label} ({threshold:.3f})", interval, paper, ""))
-    rows += ceiling_rows(laboratory, dict(thresholds))
-    rows += reidentified(laboratory, people, looks, real)
-    rows += synchronism(laboratory, people, looks)
+    rows += ceiling_rows(context, dict(thresholds))
+    rows += reidentified(context, people, looks, real)
+    rows += synchronism(context, people, looks)
     return rows
 
 
 def reidentified(
-    laboratory: Laboratory,
+    context: EvaluationContext,
     people: Sequence[pairs.Person],
-    looks: dict[tuple[int, int, int], Look],
-    real: dict[int, list[Look | None]],
+    looks: dict[tuple[int, int, int], FaceFeatures],
+    real: dict[int, list[FaceFeatures | None]],
 ) -> list[Row]:
     """Rank-1 and rank-10 search of x with x_v in a gallery of all test people."""
     gallery = [person.number for person in people if real[person.number][0] is not None]
@@ -189,7 +189,7 @@ def reidentified(
     rows = []
     for rank in (1, 10):
         chances, _ = hit_chances(similarity, np.array(probes), np.array(gallery), rank)
-        rng = stream(laboratory.seed, f"rank {rank}")
+        rng = stream(context.seed, f"rank {rank}")
         found = mean_interval(chances, np.array(probes), rng)
         note = f"chance {rank / len(gallery):.3f}"
         rows.append(row(f"re-identified among the first {rank} of {len(gallery)}", found, None, note))
@@ -197,7 +197,7 @@ def reidentified(
 
 
 def synchronism(
-    laboratory: Laboratory, people: Sequence[pairs.Person], looks: dict[tuple[int, int, int], Look]
+    context: EvaluationContext, people: Sequence[pairs.Person], looks: dict[tuple[int, int, int], FaceFeatures]
 ) -> list[Row]:
     """AUC and EER of G(x1, k) with G(x2, k) against other people under the same key."""
     numbers = [p.number for p in people if (p.number, 0, 0) in looks and (p.number, 1, 0) in looks]
@@ -209,7 +209,7 @@ def synchronism(
     sides = np.diag(cosines), owners, cosines[away], np.repeat(owners, len(owners) - 1)
     rows = []
     for figure, statistic in (("AUC", area), ("EER", equal_error)):
-        rng = stream(laboratory.seed, f"synchronism {figure}")
-        paper = paper_figure("III", figure.lower(), laboratory.data.name)
+        rng = stream(context.seed, f"synchronism {figure}")
+        paper = paper_figure("III", figure.lower(), context.data.name)
         rows.append(row(f"synchronism {figure}", curve_interval(statistic, *sides, rng), paper, ""))
     return rows

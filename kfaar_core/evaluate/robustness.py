@@ -16,8 +16,8 @@ from PIL import Image
 from kfaar_core import image
 from kfaar_core.errors import NoFaceFound
 from kfaar_core.evaluate.authentication import purpose_of, rounds_of
+from kfaar_core.evaluate.context import Arrays, EvaluationContext, Real
 from kfaar_core.evaluate.jobs import fill
-from kfaar_core.evaluate.laboratory import Arrays, Laboratory, Real
 from kfaar_core.metrics.bootstrap import curve_difference, curve_interval
 from kfaar_core.metrics.verification import area
 from kfaar_core.records import Photo, Row
@@ -70,19 +70,19 @@ class Damaged:
     purpose: str
     bits: int
 
-    def depends(self, laboratory: Laboratory) -> dict[str, object]:
+    def depends(self, context: EvaluationContext) -> dict[str, object]:
         numbers = {"quality": QUALITY, "side": SIDE, "cut": CUT, "names": list(DAMAGES)}
-        return {**laboratory.makers(self.bits), **numbers, "data": laboratory.data.sha256}
+        return {**context.makers(self.bits), **numbers, "data": context.data.sha256}
 
-    def arrays(self, laboratory: Laboratory) -> Arrays:
-        picture = laboratory.anonymised(laboratory.photo(self.index), self.purpose, self.bits).pixels
+    def arrays(self, context: EvaluationContext) -> Arrays:
+        picture = context.anonymised(context.photo(self.index), self.purpose, self.bits).pixels
         found = {}
         for name, steps in DAMAGES.items():
-            rng, pixels = stream(laboratory.seed, f"{name} of photo {self.index}, {self.purpose}"), picture
+            rng, pixels = stream(context.seed, f"{name} of photo {self.index}, {self.purpose}"), picture
             for step in steps:
                 pixels = step(pixels, rng)
             try:
-                found[name] = laboratory.stages.sight(pixels, laboratory.stages.landmarks(Photo(pixels)))
+                found[name] = context.stages.features(pixels, context.stages.locator.locate(Photo(pixels)).landmarks)
             except NoFaceFound:
                 continue
         return found
@@ -96,49 +96,49 @@ class Cosines:
     people: np.ndarray  # (N,)
 
 
-def robustness_table(laboratory: Laboratory, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+def robustness_table(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
     """KVFA's AUC from each picture, other and same photo of the person, and what it loses against the PNG."""
-    rounds, bits = rounds_of(key_mode, trials), laboratory.stages.preset.key_bits
+    rounds, bits = rounds_of(key_mode, trials), context.stages.preset.key_bits
     asked = {
         (trial, person.number): Damaged(person.photos[0], purpose_of(key_mode, trial, person), bits)
         for trial in range(rounds)
         for person in people
     }
-    fill(laboratory, [Real(index) for person in people for index in person.photos])
-    fill(laboratory, asked.values())
-    scores, unseen, missed = collected(laboratory, people, asked)
+    fill(context, [Real(index) for person in people for index in person.photos])
+    fill(context, asked.values())
+    scores, unseen, missed = collected(context, people, asked)
     rows = []
     for photo in populations.PHOTOS:
-        rows += damage_rows(laboratory, photo, scores[populations.genuine(photo)], scores[populations.IMPOSTOR])
+        rows += damage_rows(context, photo, scores[populations.genuine(photo)], scores[populations.IMPOSTOR])
     lost = ", ".join(f"{count} after {name}" for name, count in unseen.items() if count) or "none"
     about = (
-        f"{laboratory.data.name}, {len(people)} test people, {populations.KEY_MODES[key_mode]}, {rounds} trials, "
-        f"projector {laboratory.stages.preset.projector}; {missed} of {len(asked)} virtual faces not found in the PNG, "
+        f"{context.data.name}, {len(people)} test people, {populations.KEY_MODES[key_mode]}, {rounds} trials, "
+        f"projector {context.stages.preset.method}; {missed} of {len(asked)} virtual faces not found in the PNG, "
         f"of the others not found: {lost}"
     )
     return Table("VI, damaged", "KVFA after damage to the virtual face", about, tuple(rows))
 
 
 def collected(
-    laboratory: Laboratory, people: Sequence[pairs.Person], asked: Mapping[tuple[int, int], Damaged]
+    context: EvaluationContext, people: Sequence[pairs.Person], asked: Mapping[tuple[int, int], Damaged]
 ) -> tuple[dict[str, Cosines], dict[str, int], int]:
     """The populations, how often each damage hid the face, and how often it was not seen in the PNG either."""
-    recogniser = laboratory.stages.recogniser
-    photos = {index: laboratory.real(index) for person in people for index in person.photos}
+    recogniser = context.stages.identifier
+    photos = {index: context.real(index) for person in people for index in person.photos}
     numbered = {person.number: person for person in people}
     values: dict[str, list[list[float]]] = {}
     owners: dict[str, list[int]] = {}
     unseen, missed = dict.fromkeys(DAMAGES, 0), 0
     for (trial, number), request in asked.items():
-        found = laboratory.ask(request)
+        found = context.ask(request)
         if REFERENCE not in found:
             missed += 1
             continue
         for name in DAMAGES:
             unseen[name] += name not in found
-        key = laboratory.key(request.purpose, request.bits)
-        read = {name: recogniser.virtual(sight, key) for name, sight in found.items()}
-        ring = pairs.impostors(tuple(people), trial, seed=laboratory.seed)
+        key = context.key(request.purpose, request.bits)
+        read = {name: recogniser.virtual(features, key) for name, features in found.items()}
+        ring = pairs.impostors(tuple(people), trial, seed=context.seed)
         probes = [(populations.IMPOSTOR, int(ring.probes[list(numbered).index(number)]))]
         own = numbered[number].photos
         probes += [
@@ -148,23 +148,23 @@ def collected(
             real = photos[index]
             if real is None:
                 continue
-            reference = recogniser.original(real.sight)
+            reference = recogniser.original(real.features)
             cosines = [float(read[damage] @ reference) if damage in read else UNSEEN for damage in DAMAGES]
             values.setdefault(name, []).append(cosines)
             owners.setdefault(name, []).append(number)
     return {name: Cosines(np.array(values[name]).T, np.array(owners[name])) for name in values}, unseen, missed
 
 
-def damage_rows(laboratory: Laboratory, photo: str, genuine: Cosines, impostor: Cosines) -> list[Row]:
+def damage_rows(context: EvaluationContext, photo: str, genuine: Cosines, impostor: Cosines) -> list[Row]:
     """AUC after each damage, and its loss against the PNG."""
     rows = []
     for place, name in enumerate(DAMAGES):
         label = f"AUC, {PHOTO_WORDS[photo]}, {name}"
         sides = genuine.values[place], genuine.people, impostor.values[place], impostor.people
-        rows.append(row(label, curve_interval(area, *sides, stream(laboratory.seed, label)), None, ""))
+        rows.append(row(label, curve_interval(area, *sides, stream(context.seed, label)), None, ""))
         if place:
             both = [0, place]
             pairs_ = genuine.values[both], genuine.people, impostor.values[both], impostor.people
-            loss = curve_difference(area, *pairs_, stream(laboratory.seed, f"{label}, loss"))
+            loss = curve_difference(area, *pairs_, stream(context.seed, f"{label}, loss"))
             rows.append(row(f"{label}: loss against {REFERENCE}", loss, None, ""))
     return rows

@@ -3,7 +3,7 @@
 python -m kfaar_core evaluate --table TABLE --data PATH -o DIR
 
 What a face looks like to the networks is cached by content, so a killed run goes on where it stopped and a second table
-of the same people costs little (laboratory.py). Failures are counted, never dropped.
+of the same people costs little (context.py). Failures are counted, never dropped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from kfaar_core import methods
 from kfaar_core.calibration import save_calibration
 from kfaar_core.data.cache import content_key
 from kfaar_core.data.split import DEV, TEST
@@ -20,7 +21,7 @@ from kfaar_core.errors import BadSetting
 from kfaar_core.evaluate import keys, mask, posture, recognition, robustness
 from kfaar_core.evaluate.authentication import authentication, rounds_of, thresholds_of
 from kfaar_core.evaluate.calibrate import calibrated
-from kfaar_core.evaluate.laboratory import Laboratory, Progress, Setup
+from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Progress
 from kfaar_core.files import write_whole
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import PRECISIONS, Preset, get_preset, one_of
@@ -28,8 +29,8 @@ from kfaar_core.report.tables import Table, to_json, to_markdown
 from kfaar_core.results import Result, safe_command, save_result
 from kfaar_core.scenarios import pairs, populations
 
-# The tables that are rows alone; the arguments are the laboratory, the people, the key mode and the number of keys.
-ROWS: Mapping[str, Callable[[Laboratory, Sequence[pairs.Person], str, int], Table]] = {
+# The tables that are rows alone; the arguments are the context, the people, the key mode and the number of keys.
+ROWS: Mapping[str, Callable[[EvaluationContext, Sequence[pairs.Person], str, int], Table]] = {
     "recognisers": recognition.recognisers,
     "anonymity": recognition.anonymity,
     "posture": posture.posture_table,
@@ -48,7 +49,7 @@ def run(
     key_mode: str,
     preset: str | Preset,
     out: Path,
-    projector: str | None = None,
+    method: str | None = None,
     key_bits: int | None = None,
     precision: str | None = None,
     trials: int = populations.TRIALS,
@@ -65,13 +66,13 @@ def run(
         data: path, name in KFAAR_DATA or Hub id; None = lfw in KFAAR_DATA; `synthetic` = people who do not exist.
         limit: people at most; None takes all.
         key_mode: `shared` (`trials` keys, each shared by everyone) or `own` (a key a person).
-        projector: form of P and KVFA; None takes the preset's.
+        method: one of kfaar_core.methods; None takes the preset's.
         key_bits: length of the keys; None takes the preset's. Results of another length go to `out`/<bits>-bit.
         precision: one of PRECISIONS; None takes the preset's.
         jobs: processes that make and look at faces.
         twice: people at most in scenario 1 of Table VII, which anonymises twice; None takes all.
     Raises:
-        BadSetting: an unknown table, key mode or precision. BadKey: a length that the projector does not know.
+        BadSetting: an unknown table, key mode or precision. BadKey: a length that the method does not know.
         DataMissing: no data.
     """
     if table not in TABLES:
@@ -79,32 +80,32 @@ def run(
     if key_mode not in populations.KEY_MODES:
         raise BadSetting(got=f"the key mode {key_mode!r} is unknown", mend="choose shared or own")
     chosen = get_preset(preset) if isinstance(preset, str) else preset
-    chosen = replace(chosen, projector=projector or chosen.projector)
+    chosen = methods.with_method(chosen, method)
     if precision is not None:
         chosen = replace(chosen, precision=one_of("precision", precision, PRECISIONS))
     if key_bits is not None and key_bits != chosen.key_bits:
         chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # which refuses a length that no key has
         out = out / f"{key_bits}-bit"
-    setup = Setup(chosen, data, limit, seed, threads, calibrated=table != "thresholds", jobs=jobs)
-    laboratory = setup.laboratory(progress)
-    allowed = laboratory.data.identities_of(DEV if table == "thresholds" else TEST)
-    people = pairs.people(laboratory.data.samples, allowed, limit=limit, seed=seed)
+    config = EvaluationConfig(chosen, data, limit, seed, threads, calibrated=table != "thresholds", jobs=jobs)
+    context = config.open(progress)
+    allowed = context.data.identities_of(DEV if table == "thresholds" else TEST)
+    people = pairs.people(context.data.samples, allowed, limit=limit, seed=seed)
     command = safe_command(["python", "-m", "kfaar_core", *sys.argv[1:]])
     if table == "thresholds":
-        judged = pairs.people(laboratory.data.samples, allowed, seed=seed)
-        found = calibrated(laboratory, people, judged, trials, command)
-        return save_calibration(found, chosen.name, chosen.projector, out)
-    stem = out / f"{chosen.name}-{chosen.projector}-{laboratory.data.name}-{table.lower()}-{key_mode}"
+        judged = pairs.people(context.data.samples, allowed, seed=seed)
+        found = calibrated(context, people, judged, trials, command)
+        return save_calibration(found, chosen.name, chosen.method, out)
+    stem = out / f"{chosen.name}-{chosen.method}-{context.data.name}-{table.lower()}-{key_mode}"
     if table in ROWS:
-        return write_table(stem, ROWS[table](laboratory, people, key_mode, trials))
+        return write_table(stem, ROWS[table](context, people, key_mode, trials))
     path = stem.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_result(path, result(laboratory, people, table, key_mode, trials, command, twice), force=True)
+    save_result(path, result(context, people, table, key_mode, trials, command, twice), force=True)
     return path
 
 
 def result(
-    laboratory: Laboratory,
+    context: EvaluationContext,
     people: Sequence[pairs.Person],
     table: str,
     key_mode: str,
@@ -114,20 +115,20 @@ def result(
 ) -> Result:
     """Everything that Table VI or VII is made from."""
     names = populations.kept_for(table)
-    scores, failures = authentication(laboratory, people, key_mode, trials, names, twice)
-    stages = laboratory.stages
+    scores, failures = authentication(context, people, key_mode, trials, names, twice)
+    stages = context.stages
     return Result(
         table=table,
-        dataset=laboratory.data.name,
+        dataset=context.data.name,
         key_mode=key_mode,
         preset=stages.preset.name,
         preset_sha256=content_key(preset=stages.preset),
-        data_sha256=laboratory.data.sha256,
-        weights=laboratory.used,
-        seed=laboratory.seed,
+        data_sha256=context.data.sha256,
+        weights=context.used,
+        seed=context.seed,
         people=len(people),
         trials=rounds_of(key_mode, trials),
-        dimension=stages.recogniser.dimension,
+        dimension=stages.identifier.dimension,
         command=command,
         thresholds=thresholds_of(stages),
         populations=tuple(scores),

@@ -17,29 +17,28 @@ GROUPS = 3
 
 
 class HashedNet(nn.Module, PyTorchModelHubMixin):
-    """(code (N, d), look (N, m)), both of about unit variance -> natural coordinates (N, 3, 32).
+    """(code (N, d), noise (N, m)), both of about unit variance -> natural coordinates (N, 3, 32).
 
-    The first coordinate of every group, in which styles vary most and men and women lie apart, is the first of the look
-    and none of the network's. E tells people by little of it, so that a network of its own choice leaves it where the
-    faces are easiest to tell apart: all virtual faces were women.
+    The first coordinate of every group separates men and women, and styles vary most in it. The noise draws it, not the
+    network. A network left to choose put it where faces are easiest to tell apart, and all virtual faces were women.
     """
 
-    def __init__(self, code: int, look: int, hidden: int = 256) -> None:
+    def __init__(self, code: int, noise: int, hidden: int = 256) -> None:
         super().__init__()
-        self.code, self.look = code, look  # d, m
-        self.straight = nn.Linear(code + look, GROUPS * LEADING)
+        self.code, self.noise = code, noise  # d, m
+        self.straight = nn.Linear(code + noise, GROUPS * LEADING)
         self.bend = nn.Sequential(
-            nn.Linear(code + look, hidden),
+            nn.Linear(code + noise, hidden),
             nn.SiLU(),
             nn.Linear(hidden, hidden),
             nn.SiLU(),
             nn.Linear(hidden, GROUPS * LEADING),
         )
 
-    def forward(self, code: Tensor, look: Tensor) -> Tensor:
-        x = torch.cat((code, look), dim=-1)
+    def forward(self, code: Tensor, noise: Tensor) -> Tensor:
+        x = torch.cat((code, noise), dim=-1)
         drawn = (self.straight(x) + self.bend(x)).unflatten(-1, (GROUPS, LEADING))
-        first = look[..., None, :1].expand(*drawn.shape[:-1], 1)
+        first = noise[..., None, :1].expand(*drawn.shape[:-1], 1)
         return torch.cat((first, drawn[..., 1:]), dim=-1)
 
 

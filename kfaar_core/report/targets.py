@@ -1,86 +1,20 @@
-"""The figures that this project set itself before measuring, beside the paper's (paper_figures). Read only."""
+"""What a method is held against for a printed figure: its own bound, the project's, or the paper's figure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
+from kfaar_core import methods
 from kfaar_core.report.paper_figures import paper_figure
-
-PEOPLE = {"lfw": 327, "celeba": 150}  # data set -> how many the targets are for
-
-
-@dataclass(frozen=True)
-class Target:
-    """Bounds that a figure keeps; one that is None does not bind."""
-
-    at_least: float | None = None
-    at_most: float | None = None
-    below: float | None = None
-    of_zero: float | None = None  # the largest |figure|
-    below_threshold: bool = False  # KVFA's threshold in force, each form its own
-
-    def met(self, value: float, threshold: float = float("nan")) -> bool:
-        """Whether a figure keeps every bound; below_threshold is never kept where the threshold is not known."""
-        return (
-            (self.at_least is None or value >= self.at_least)
-            and (self.at_most is None or value <= self.at_most)
-            and (self.below is None or value < self.below)
-            and (self.of_zero is None or abs(value) <= self.of_zero)
-            and (not self.below_threshold or value < threshold)
-        )
-
-    def words(self) -> str:
-        """The bounds as they are printed, in ASCII."""
-        parts = [
-            "" if self.at_least is None else f">= {self.at_least:g}",
-            "" if self.at_most is None else f"<= {self.at_most:g}",
-            "" if self.below is None else f"< {self.below:g}",
-            "" if self.of_zero is None else f"within {self.of_zero:g} of 0",
-            "< threshold" if self.below_threshold else "",
-        ]
-        return ", ".join(part for part in parts if part)
+from kfaar_core.targets import TARGETS, Target
 
 
-NEAR_ZERO = Target(of_zero=0.05)  # of a mean: centred cosines of strangers, and of random directions, have mean 0
+def target(figure: str, dataset: str, method: str) -> Target | None:
+    """What a method is held against, or None.
 
-TARGETS: Mapping[str, Target] = {  # figure -> what `hashed` is held against, and with it the floor
-    "AUC, another photo": Target(at_least=0.985),
-    "AUC, same photo": Target(at_least=0.999),
-    "CRR, another photo": Target(at_least=0.95),
-    "CRR, same photo": Target(at_least=0.99),
-    "FAR": Target(at_most=0.01),
-    "random key accepted": Target(at_most=1e-4),
-    "d": Target(at_least=48),
-    "scenario 1": NEAR_ZERO,
-    "scenario 2": NEAR_ZERO,
-    "scenario 2, largest": Target(below_threshold=True),
-    "scenario 3": NEAR_ZERO,
-    "scenario 3, largest": Target(below_threshold=True),
-    "scenario 4, same photo": Target(at_least=0.85),
-    "1 wrong bit": NEAR_ZERO,
-    "synchronism AUC": Target(at_least=0.98),
-    "synchronism EER": Target(at_most=0.07),
-    "anonymity": Target(at_least=0.99),
-    "diversity": Target(at_least=0.97),
-    "differentiation": Target(at_least=0.97),
-    "AUC loss after saving": Target(at_most=0.005),
-    "mask": Target(below=0.05),
-}
-BITS: Mapping[str, Target | None] = {  # where the paper's form is held against something else; None: against nothing
-    "scenario 2, largest": None,
-    "scenario 3, largest": None,
-    "scenario 4, same photo": Target(at_least=0.80),
-    "1 wrong bit": Target(below=0.7),
-}
-BITS_BELOW_PAPER = ("scenario 2", "scenario 3")  # without a key, or with a wrong one: below the paper's mean
-
-
-def target(figure: str, dataset: str, projector: str) -> Target | None:
-    """What a form of P and KVFA is held against, or None."""
-    if projector != "bits":
-        return TARGETS.get(figure)
-    if figure in BITS_BELOW_PAPER:
-        paper = paper_figure("VII", figure, dataset)
-        return None if paper is None else Target(below=paper)
-    return BITS.get(figure, TARGETS.get(figure))
+    Raises:
+        BadSetting: an unknown method.
+    """
+    found = methods.get(method).targets.get(figure, TARGETS.get(figure))
+    if found is None or not found.below_paper:
+        return found
+    paper = paper_figure("VII", figure, dataset)
+    return None if paper is None else Target(below=paper)

@@ -2,22 +2,21 @@
 
 The paper animates x' with FaceVid2Vid. The `lab` preset moves the latent instead: pose and expression are nearly linear
 in w, so the gap between the two postures, times a gain fitted once, is the move that closes it and leaves the identity
-alone. The moved face is rendered, measured, and moved again; where P says what KVFA shall read, stages.refine goes on
-from there. Turn, size and place follow as a similarity of the picture.
+alone. The moved face is rendered, measured, and moved again. Refinement (stages.refine) follows, then `turn` corrects
+the head angles once more. Rotation, size and position follow as a similarity of the picture (stages.place).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kfaar_core.records import Payload, Posture
-from kfaar_core.stages.generate import Generator, w_plus
+from kfaar_core.records import Posture
+from kfaar_core.stages.generate import GeneratedFace, Generator, render_face
 from kfaar_core.stages.geometry import GeometryReader
 
 ANGLE_UNIT = 10.0  # degrees that weigh as much as a whole blendshape in a posture vector
@@ -35,103 +34,63 @@ def vector_of(posture: Posture) -> np.ndarray:
     return posture_vector(np.array([posture.yaw, posture.pitch, posture.roll]), posture.blendshapes)
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A face before correction."""
-
-    picture: Tensor  # x' (3, S, S) in [-1, 1], portrait frame
-    latent: Tensor | None  # (3, 512) w of the layer groups; None for a picture that no generator made
-    posture: Posture  # measured on the picture
-    payload: Payload | None = None  # None leaves the face as it is corrected
-
-
-@dataclass(frozen=True)
-class Corrected:
-    """A face after correction."""
-
-    picture: Tensor  # (3, S, S) in [-1, 1]
-    latent: Tensor | None
-    posture: Posture
-
-
-@dataclass(frozen=True)
-class Moved(Corrected):
-    """A face that the generator made."""
-
-    latent: Tensor  # (3, 512)
-
-
 class Corrector(Protocol):
     """G_f: what LatentCorrector is, and what a network that animates pictures will be."""
 
-    def correct(self, draft: Draft, original: Posture, side: int) -> Corrected:
-        """Give the draft the original's head pose and expression.
+    def correct(self, face: GeneratedFace, original: Posture, side: int) -> GeneratedFace:
+        """Give a generated face the original's head pose and expression.
 
         Args:
-            draft: x'.
+            face: x'.
             original: posture of x, measured in x's portrait frame.
-            side: px of the answer.
+            side: px of the answer, where it had to be rendered again.
         """
 
-
-Refinement = Callable[[Tensor, Posture, Payload], Tensor]  # w (3, 512), x's posture -> w: stages.refine
+    def turn(self, face: GeneratedFace, original: Posture, side: int) -> GeneratedFace:
+        """The same for the three head angles alone, and the picture at `side` px whatever happened before."""
 
 
 class LatentCorrector:
-    """Moves of w, priced so that identity stays; needs a draft with its latent."""
+    """Moves of w, priced so that identity stays."""
 
     def __init__(
-        self,
-        state: Mapping[str, Tensor],
-        generator: Generator,
-        geometry: GeometryReader,
-        steps: int,
-        turns: int = 0,
-        refine: Refinement | None = None,
+        self, state: Mapping[str, Tensor], generator: Generator, geometry: GeometryReader, steps: int, turns: int = 0
     ) -> None:
         """
         Args:
             state: `gain` (1536, 54), from train.posture.
-            steps: renders at most; each closes the gap that the last one measured.
-            turns: further ones at most that close the gap of the three angles alone. Angles are nearly free, where
-                each further step towards an expression costs identity.
-            refine: between the two; None leaves the face as the steps made it.
+            steps: renders of `correct` at most; each closes the gap that the last one measured.
+            turns: renders of `turn` at most. Head angles are nearly free, where each further step towards an
+                expression costs identity.
         """
         self._gain = state["gain"].double().numpy()
-        self._generator, self._geometry, self._refine = generator, geometry, refine
+        self._generator, self._geometry = generator, geometry
         self._steps, self._turns = steps, turns
 
-    def correct(self, draft: Draft, original: Posture, side: int) -> Corrected:
-        if draft.latent is None:
-            raise ValueError("the latent corrector needs the draft's latent")
-        target = vector_of(original)
-        found = self._closed(Moved(draft.picture, draft.latent, draft.posture), target, side, self._steps)
-        if self._refine is not None and draft.payload is not None:
-            found = self._rendered(self._refine(found.latent, original, draft.payload), side)
-        found = self._closed(found, target, side, self._turns, ANGLES, ANGLES_MET)
-        if found.picture.shape[-1] != side:  # no step was better than the draft
-            found = self._rendered(found.latent, side)
-        return found
+    def correct(self, face: GeneratedFace, original: Posture, side: int) -> GeneratedFace:
+        return self._closed(face, vector_of(original), side, self._steps)
+
+    def turn(self, face: GeneratedFace, original: Posture, side: int) -> GeneratedFace:
+        turned = self._closed(face, vector_of(original), side, self._turns, ANGLES, ANGLES_MET)
+        return turned if turned.picture.shape[-1] == side else self._rendered(turned.latent, side)
 
     def _closed(
-        self, found: Moved, target: np.ndarray, side: int, steps: int, entries: slice = ALL, enough: float = 0.0
-    ) -> Moved:
-        """The gap to the target (54,) closed in some entries, by so many renders at most."""
+        self, face: GeneratedFace, target: np.ndarray, side: int, steps: int, entries: slice = ALL, enough: float = 0.0
+    ) -> GeneratedFace:
+        """Close the gap to the target (54,) in some entries, by so many renders at most."""
         share = 1.0  # of the move; far from the mean face some moves turn a head twice as far as elsewhere
         for _ in range(steps):
-            gap = target - vector_of(found.posture)
+            gap = target - vector_of(face.posture)
             if np.linalg.norm(gap[entries]) <= enough:
                 break
             move = share * self._gain[:, entries] @ gap[entries]  # (1536,)
-            shifted = found.latent + torch.from_numpy(move.astype(np.float32)).to(found.latent).reshape(3, 512)
+            shifted = face.latent + torch.from_numpy(move.astype(np.float32)).to(face.latent).reshape(3, 512)
             moved = self._rendered(shifted, side)
             if np.linalg.norm((target - vector_of(moved.posture))[entries]) >= np.linalg.norm(gap[entries]):
                 share /= 2
             else:
-                found = moved
-        return found
+                face = moved
+        return face
 
-    def _rendered(self, latent: Tensor, side: int) -> Moved:
-        """The face of a latent (3, 512), measured."""
-        picture = self._generator.render(w_plus(latent[None]), side)
-        return Moved(picture[0], latent, self._geometry.postures(picture)[0])
+    def _rendered(self, latent: Tensor, side: int) -> GeneratedFace:
+        return render_face(self._generator, self._geometry, latent, side)

@@ -1,7 +1,7 @@
-"""What E, F and the geometry network see of a picture, as functions of its tensor that a gradient goes through.
+"""The geometry of refinement: crops and features of a picture as differentiable functions of its tensor.
 
-They agree with what image.warp, MeanFace.view and Recogniser.align make of a picture's levels, but for the rounding.
-Gradients also go through the landmarks that place a face: what a face moves by, its frame moves by too.
+They agree with image.warp, MeanFace.view and FaceEncoder.align up to rounding to grey levels. Gradients also go
+through the landmarks: when the face moves, its frame moves with it.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch.nn import functional
 
 from kfaar_core.nets.reader_net import TEXTURE, ReaderNet
 from kfaar_core.nets.sface import FEATURE
-from kfaar_core.stages.detect import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP
-from kfaar_core.stages.encode import GREY, Alignment, Recogniser
+from kfaar_core.stages.encode import GREY, Alignment, FaceEncoder
 from kfaar_core.stages.face_view import FRAME, UPRIGHT, MeanFace
+from kfaar_core.stages.locate import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP
 
 LEVEL = GREY / 127.5 - 1
 FINE = 128  # px: what is no larger has no detail that a crop of a face is too coarse for, and is not shrunk first
 
 
 @dataclass(frozen=True)
-class Glance:
-    """A quick look: recognisers see one side of a face, and the whole picture a little off its place.
+class Augmentation:
+    """Affine jitter and mirroring of the aligned crop (input diversity; Xie et al., arXiv 1803.06978).
 
-    What a recogniser is shown from many places the next one sees as well (input diversity; Xie et al., arXiv
-    1803.06978). KVFA's own looks, behind the mask and by F, stay in place.
+    What an encoder is shown under many small changes, other networks see as well. KVFA's own crops (the masked face,
+    and F's) are never augmented.
     """
 
     turn: float = 0.0  # radians
@@ -37,17 +37,17 @@ class Glance:
     mirrored: bool = False
 
     def template(self, alignment: Alignment) -> np.ndarray:
-        """(5, 2) px, where the five points lie in a crop that is off by so much."""
+        """(5, 2) px, where the five points lie in the augmented crop."""
         side, cos, sin = np.array(alignment.size), np.cos(self.turn), np.sin(self.turn)
         about_middle = (alignment.template - side / 2) @ np.array([[cos, sin], [-sin, cos]])
         return (1 + self.growth) * about_middle + side / 2 + self.shift * side
 
-    def seen(self, crops: Tensor) -> Tensor:
+    def mirror(self, crops: Tensor) -> Tensor:
         """(N, 3, h, w) as they are or mirrored."""
         return crops.flip(-1) if self.mirrored else crops
 
 
-IN_PLACE = Glance()
+IDENTITY = Augmentation()
 
 
 def similarity(source: np.ndarray, target: Tensor) -> Tensor:
@@ -101,15 +101,16 @@ def warp(pictures: Tensor, to_source: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat(whole)
 
 
-def crops(pictures: Tensor, landmarks: Tensor, encoder: Recogniser, glance: Glance = IN_PLACE) -> Tensor:
-    """Portraits aligned for a recogniser: (N, 3, h, w) in about [-1, 1]."""
+def crops(pictures: Tensor, landmarks: Tensor, encoder: FaceEncoder, augmentation: Augmentation = IDENTITY) -> Tensor:
+    """Portraits aligned for a face encoder: (N, 3, h, w) in about [-1, 1]."""
     alignment = encoder.alignment
-    aligned = warp(pictures, similarity(glance.template(alignment), five_points(landmarks)), alignment.size)
-    return glance.seen(aligned)
+    to_source = similarity(augmentation.template(alignment), five_points(landmarks))
+    return augmentation.mirror(warp(pictures, to_source, alignment.size))
 
 
-def face_alone(aligned: Tensor, landmarks: Tensor, encoder: Recogniser) -> Tensor:
-    """What `crops` gave for these landmarks, grey beyond the face (Recogniser.align); the mask counts as given."""
+def face_alone(aligned: Tensor, landmarks: Tensor, encoder: FaceEncoder) -> Tensor:
+    """What `crops` gave for these landmarks, grey outside the face (FaceEncoder.align); no gradient goes
+    through the mask."""
     alignment = encoder.alignment
     with torch.no_grad():
         points = in_frame(landmarks, similarity(alignment.template, five_points(landmarks))).cpu().numpy()
@@ -139,38 +140,43 @@ def view(face: MeanFace, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, T
     return texture.masked_scatter(inside, seen).unflatten(2, TEXTURE), shapes
 
 
-class Sight:
-    """What KVFA sees of portraits, in the order of stages.assemble.Stages.sight."""
+class FeatureExtractor:
+    """What KVFA reads of portraits, in the order of stages.identify.features_of, as a differentiable function."""
 
     def __init__(
         self,
-        encoder: Recogniser,
+        encoder: FaceEncoder,
         reader: ReaderNet | None,
         device: torch.device,
         masked: bool = False,
-        second: Recogniser | None = None,
+        auxiliary: FaceEncoder | None = None,
     ) -> None:
         """
         Args:
             reader: F; None leaves it out.
-            masked: E looks at the face alone as well, as it does in FaceReader; of that only its feature counts.
-            second: the other one of an EncoderPair.
+            masked: E reads the face alone as well, as in FaceReader; of that only its embedding counts.
+            auxiliary: the second encoder of an EncoderPair.
         """
-        self._encoder, self._masked, self._second = encoder, masked, second
+        self._encoder, self._masked, self._auxiliary = encoder, masked, auxiliary
         self._reader = None if reader is None else reader.to(device).eval().requires_grad_(False)
         self._face = None if reader is None else MeanFace(reader.mean_shape.cpu().numpy())
 
-    def __call__(self, pictures: Tensor, landmarks: Tensor, glance: Glance | None = None) -> Tensor:
-        """glance: None looks at both sides, in place."""
-        halved, off = glance is not None, glance or IN_PLACE
-        seen = crops(pictures, landmarks, self._encoder, off)
+    def __call__(self, pictures: Tensor, landmarks: Tensor, augmentation: Augmentation | None = None) -> Tensor:
+        """(N, 3, S, S) in [-1, 1] and (N, 478, 2) px -> (N, D) features.
+
+        Args:
+            augmentation: None averages the crop and its mirror, as at run time; otherwise the crop alone, augmented.
+        """
+        skip_flip, change = augmentation is not None, augmentation or IDENTITY
+        aligned = crops(pictures, landmarks, self._encoder, change)
         if self._masked:
-            in_place = seen if off == IN_PLACE else crops(pictures, landmarks, self._encoder)
-            seen = torch.cat((seen, face_alone(in_place, landmarks, self._encoder)))
-        parts = [*self._encoder.raw(seen, halved).split(len(pictures))]
+            in_place = aligned if change == IDENTITY else crops(pictures, landmarks, self._encoder)
+            aligned = torch.cat((aligned, face_alone(in_place, landmarks, self._encoder)))
+        parts = [*self._encoder.embed_crops(aligned, skip_flip).split(len(pictures))]
         parts[1:] = [alone[:, :FEATURE] for alone in parts[1:]]
-        if self._second is not None:
-            parts.insert(1, self._second.raw(crops(pictures, landmarks, self._second, off), halved))
+        if self._auxiliary is not None:
+            turned = crops(pictures, landmarks, self._auxiliary, change)
+            parts.insert(1, self._auxiliary.embed_crops(turned, skip_flip))
         if self._reader is not None and self._face is not None:
             parts.append(self._reader(*view(self._face, pictures, landmarks)))
         return torch.cat(parts, dim=1)

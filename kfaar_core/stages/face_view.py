@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from kfaar_core import image
 from kfaar_core.nets.reader_net import TEXTURE
-from kfaar_core.stages.detect import five_points
 from kfaar_core.stages.encode import GREY, TEMPLATE
+from kfaar_core.stages.locate import five_points
 
 FRAME = (160, 180)  # px, width x height of the upright face that texture is taken from
 UPRIGHT = (TEMPLATE + 16) * 1.25  # px, its five points

@@ -7,6 +7,7 @@ tensors of nets.mobile_stylegan.
 from __future__ import annotations
 
 from collections.abc import Mapping as StateDict
+from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
@@ -15,7 +16,9 @@ import torch
 from torch import Tensor
 
 from kfaar_core.nets.mobile_stylegan import Mapping, Synthesis
+from kfaar_core.records import Posture
 from kfaar_core.runtime import has_bfloat16
+from kfaar_core.stages.geometry import GeometryReader
 
 # Styles 0-6 act at 4-16 px (head pose and shape), 7-12 at 32-64 px (features), 13-22 above (colour and texture).
 GROUPS = (7, 6, 10)
@@ -36,6 +39,21 @@ class Generator(Protocol):
 
     def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
         """G: w+ (N, 23, 512) -> RGB (N, 3, side, side) float32 in about [-1, 1]; side 512 or 1024 px."""
+
+
+@dataclass(frozen=True)
+class GeneratedFace:
+    """A rendered face and the latent that it was rendered from."""
+
+    picture: Tensor  # (3, S, S) in [-1, 1], portrait frame
+    latent: Tensor  # (3, 512) w of the coarse, middle and fine layers
+    posture: Posture  # measured on the picture
+
+
+def render_face(generator: Generator, geometry: GeometryReader, latent: Tensor, side: int) -> GeneratedFace:
+    """Render a latent (3, 512) at `side` px and measure its posture."""
+    picture = generator.render(w_plus(latent[None]), side)
+    return GeneratedFace(picture[0], latent, geometry.postures(picture)[0])
 
 
 class TorchGenerator:

@@ -9,21 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.mobile_stylegan import STYLES
-from kfaar_core.nets.projector_net import BitsNet, HashedNet
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.presets import Preset
 from kfaar_core.records import Face, Photo, Posture
 from kfaar_core.stages.correct import ANGLE_UNIT
-from kfaar_core.stages.detect import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP, Detector
-from kfaar_core.stages.encode import Alignment, Recogniser
+from kfaar_core.stages.encode import Alignment, FaceEncoder
 from kfaar_core.stages.face_view import upright
 from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.stages.locate import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP, Detector
 
 FIVE = np.array([[0.375, 0.46], [0.625, 0.46], [0.5, 0.6], [0.41, 0.72], [0.59, 0.72]])  # in portrait sides
 FEATURES, DIMENSION = 12, 8  # of E, and d
-STYLES_READ, LOOK, HIDDEN = 4, 6, 16  # of F beside the code, of what a key draws, of the layers of P, F and KVFA
+STYLES_READ, NOISE, HIDDEN = 4, 6, 16  # of F beside the code, of what a key draws, of the layers of P, F and KVFA
 
 
 def seeded(name: int) -> torch.Generator:
@@ -96,67 +94,34 @@ class TinyEncoder(nn.Module):
         return x.flatten(1) @ self.weight
 
 
-def recogniser(seed: int, device: torch.device) -> Recogniser:
+def face_encoder(seed: int, device: torch.device) -> FaceEncoder:
     alignment = Alignment(size=(16, 16), template=FIVE * 16)
-    return Recogniser(TinyEncoder(seed), alignment, torch.zeros(1), device, flip=False)
+    return FaceEncoder(TinyEncoder(seed), alignment, torch.zeros(1), device, flip=False)
 
 
 def boxes(
     preset: Preset, device: torch.device
-) -> tuple[Detector, GeometryReader, Recogniser, Recogniser, TinyGenerator, dict[str, Tensor]]:
+) -> tuple[Detector, GeometryReader, FaceEncoder, FaceEncoder, TinyGenerator, dict[str, Tensor]]:
     """detector, geometry, encoder, judge, generator, posture state."""
     posture = {"gain": torch.randn(1536, 54, generator=seeded(4)) / 100}
     return (
         TinyDetector(preset),
         TinyGeometry(),
-        recogniser(2, device),
-        recogniser(3, device),
+        face_encoder(2, device),
+        face_encoder(3, device),
         TinyGenerator(device),
         posture,
     )
 
 
-def weights(name: str) -> dict[str, Tensor]:
-    """Random weights of P or KVFA with the names and the roles of those that the registry has under that name."""
-    if name == "floor":
-        return floor_state()
-    if name == "posture_rows":
-        return {"rows": torch.randn(54, 1536, generator=seeded(12)) / 100}
-    form, _, length = name.partition("_bits_")
-    bits = int(length or 0)
-    if name in ("identity", "second"):
-        return _identity()
-    if name == "projector_hashed":
-        return {
-            **_drawn(lambda: HashedNet(DIMENSION, LOOK, HIDDEN), 9, prefix="net."),
-            **_identity(),
-            "natural.mean": torch.zeros(512),
-            "natural.basis": torch.diag(torch.linspace(1.5, 0.5, 512)),
-            "look.size": torch.tensor(0.3),
-        }
-    if name == "kvfa":
-        sight = FEATURES + STYLES_READ + DIMENSION
-        return {
-            **_drawn(lambda: ReaderNet(STYLES_READ + DIMENSION, 6, 3, HIDDEN), 10, prefix="net."),
-            "net.mean_shape": torch.from_numpy(upright(TinyGeometry().points)[1]).float(),
-            "code.mean": torch.zeros(sight),
-            "virtual.mean": torch.ones(FEATURES),
-            "code.map": torch.randn(DIMENSION, sight, generator=seeded(11)),
-        }
-    if form == "projector":
-        scaling = {"feature.mean": torch.zeros(FEATURES), "feature.scale": torch.ones(()), "truncation": torch.ones(())}
-        return _drawn(lambda: BitsNet(FEATURES, bits, HIDDEN), bits, prefix="net.") | scaling
-    return _drawn(lambda: KeyedNet(FEATURES + STYLES_READ + DIMENSION, bits, DIMENSION, HIDDEN), bits + 1)
-
-
-def _drawn(build: Callable[[], nn.Module], seed: int, prefix: str = "") -> dict[str, Tensor]:
+def drawn_state(build: Callable[[], nn.Module], seed: int, prefix: str = "") -> dict[str, Tensor]:
     """The state of a network as it is before training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return {prefix + name: tensor for name, tensor in build().state_dict().items()}
 
 
-def _identity() -> dict[str, Tensor]:
+def identity_state() -> dict[str, Tensor]:
     """State of IdentityMap."""
     return {
         "identity.mean": torch.zeros(FEATURES),
@@ -164,17 +129,13 @@ def _identity() -> dict[str, Tensor]:
     }
 
 
-def floor_state() -> dict[str, Tensor]:
-    """Random maps with the names of train.floor's."""
-
-    def random(seed: int, *shape: int) -> Tensor:
-        return torch.randn(*shape, generator=seeded(seed))
-
+def reader_state() -> dict[str, Tensor]:
+    """State of F and h."""
+    width = FEATURES + STYLES_READ + DIMENSION
     return {
-        **_identity(),
-        "latent.mean": torch.zeros(1536),
-        "payload": random(6, 1536, DIMENSION),
-        "nuisance": random(7, 1536, 4),
-        "reader.mean": torch.zeros(FEATURES),
-        "reader.map": random(8, DIMENSION, FEATURES),
+        **drawn_state(lambda: ReaderNet(STYLES_READ + DIMENSION, 6, 3, HIDDEN), 10, prefix="net."),
+        "net.mean_shape": torch.from_numpy(upright(TinyGeometry().points)[1]).float(),
+        "code.mean": torch.zeros(width),
+        "virtual.mean": torch.ones(FEATURES),
+        "code.map": torch.randn(DIMENSION, width, generator=seeded(11)),
     }

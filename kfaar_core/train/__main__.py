@@ -28,15 +28,16 @@ from kfaar_core.data.photos import locate
 from kfaar_core.data.split import TEST
 from kfaar_core.data.synthetic import write_examples
 from kfaar_core.errors import BadSetting, KfaarError
-from kfaar_core.evaluate.laboratory import Setup
+from kfaar_core.evaluate.context import EvaluationConfig
 from kfaar_core.evaluate.runner import write_table
 from kfaar_core.files import cache_folder
+from kfaar_core.methods.bits import KEY_LENGTHS, bits_net
+from kfaar_core.methods.hashed import hashed_net
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB, get_preset
 from kfaar_core.quantised import quantised
 from kfaar_core.results import safe_command
 from kfaar_core.scenarios import pairs
-from kfaar_core.stages.project import bits_net, hashed_net
 from kfaar_core.train import ablate_kvfa, ablate_projector
 from kfaar_core.train import floor as floor_fit
 from kfaar_core.train import geometry as geometry_fit
@@ -44,7 +45,6 @@ from kfaar_core.train import posture as posture_fit
 from kfaar_core.train import projector as projector_fit
 from kfaar_core.train import recogniser as recogniser_fit
 from kfaar_core.train.identity import identity_report
-from kfaar_core.train.limits import limits_of
 from kfaar_core.train.live import LiveRoad
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.photos import LabelledPhotos, load_photos
@@ -331,10 +331,10 @@ def ablation(
     if part == "projector":
         bench = ablate_projector.bench_of(road)
         del road  # and all the pictures that it holds
-        laboratory = Setup(replace(LAB, projector="floor"), data, limit, threads=1, jobs=jobs).laboratory()
-        people = pairs.people(laboratory.data.samples, laboratory.data.identities_of(TEST), limit=limit)
-        table = ablate_projector.table_ix(bench, laboratory, people, training, seeds=seeds, keys=keys, resume=resume)
-        stem = f"{LAB.name}-hashed-{laboratory.data.name}-ix-shared"
+        context = EvaluationConfig(replace(LAB, method="floor"), data, limit, threads=1, jobs=jobs).open()
+        people = pairs.people(context.data.samples, context.data.identities_of(TEST), limit=limit)
+        table = ablate_projector.table_ix(bench, context, people, training, seeds=seeds, keys=keys, resume=resume)
+        stem = f"{LAB.name}-hashed-{context.data.name}-ix-shared"
     else:
         sights, payload = road.keyed_sights(road.reader(weights_folder), bits)
         held, triplets = ablate_kvfa.split(ablate_kvfa.triplets_of(sights, payload, road.people), training.seed)
@@ -376,7 +376,7 @@ def _check_form(form: str, *others: str) -> None:
     Raises:
         BadSetting: neither one of the others nor `bits` for a key length that has networks.
     """
-    known = (*others, *(f"bits-{length}" for length in weights.KEY_LENGTHS))
+    known = (*others, *(f"bits-{length}" for length in KEY_LENGTHS))
     if form not in known:
         raise BadSetting(got=f"the form {form!r} is unknown", mend=f"choose one of {', '.join(known)}")
 
@@ -417,7 +417,7 @@ def _save(
         "data": "LFW-train identities (split by sha256 of the name) and generated faces; see NOTICE",
         "training": asdict(training),
         "metrics": metrics,
-        "limits": limits_of(path.stem),
+        "limits": weights.entry(path.stem).limits,
     }
     path.with_suffix(".card.json").write_text(json.dumps(card, indent=2) + "\n")
     typer.echo(json.dumps(metrics, indent=2))

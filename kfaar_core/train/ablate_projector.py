@@ -14,14 +14,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from kfaar_core.evaluate.context import Arrays, EvaluationContext, FaceFeatures, Real, seen
 from kfaar_core.evaluate.jobs import fill
-from kfaar_core.evaluate.laboratory import Arrays, Laboratory, Look, Real, seen
 from kfaar_core.files import cache_folder
+from kfaar_core.methods.hashed import HashedProjector
 from kfaar_core.metrics.verification import area, equal_error
-from kfaar_core.pipeline import AnonymisationServer
 from kfaar_core.report.tables import Table
 from kfaar_core.scenarios import pairs
-from kfaar_core.stages.project import HashedProjector, IdentityMap
+from kfaar_core.servers import AnonymisationServer
+from kfaar_core.stages.identify import IdentityMap
 from kfaar_core.train.ablation import PROJECTOR, Curve, Figure, Mean, Share, rows, runs
 from kfaar_core.train.projector import People, payload_axes, start, train_hashed
 from kfaar_core.train.proxy import Reading
@@ -67,21 +68,22 @@ def teach(bench: Bench, training: Training, folder: Path, resume: bool) -> None:
 class VirtualBy:
     """The virtual face that P of one training makes of a photo of the data, as the judge sees it.
 
-    The laboratory is that of the floor: KVFA takes no part here.
+    The context is that of the floor: KVFA takes no part here.
     """
 
     run: str  # its folder of the cache
     index: int
     purpose: str  # of the key
 
-    def depends(self, laboratory: Laboratory) -> dict[str, object]:
-        found = laboratory.makers(laboratory.stages.preset.key_bits)
-        return {**found, "data": laboratory.data.sha256, "projector": _sha256(_file(self.run))}
+    def depends(self, context: EvaluationContext) -> dict[str, object]:
+        found = context.makers(context.stages.preset.key_bits)
+        return {**found, "data": context.data.sha256, "projector": _sha256(_file(self.run))}
 
-    def arrays(self, laboratory: Laboratory) -> Arrays:
+    def arrays(self, context: EvaluationContext) -> Arrays:
         path = _file(self.run)
-        stages = replace(laboratory.stages, projector=_projector(path, _sha256(path)))
-        made = replace(laboratory, server=AnonymisationServer(stages))
+        networks = replace(context.stages.networks, projector=_projector(path, _sha256(path)))
+        stages = replace(context.stages, networks=networks)
+        made = replace(context, server=AnonymisationServer(stages))
         return made.plain_look(made.anonymised(made.photo(self.index), self.purpose))
 
 
@@ -100,31 +102,33 @@ def _projector(path: Path, sha256: str) -> HashedProjector:
     return HashedProjector(state, IdentityMap(state))
 
 
-def judged(looks: Iterable[Look | None], width: int) -> np.ndarray:
+def judged(looks: Iterable[FaceFeatures | None], width: int) -> np.ndarray:
     """(n, D) features of the judge; NaN where the detector found no face."""
     return np.stack([np.full(width, np.nan) if look is None else look.judge for look in looks])
 
 
-def photos_of(laboratory: Laboratory, people: Sequence[pairs.Person]) -> np.ndarray:
+def photos_of(context: EvaluationContext, people: Sequence[pairs.Person]) -> np.ndarray:
     """(P, 2, D) what the judge sees in two photos of each person.
 
     Raises:
         NoFaceFound: in none of them.
     """
     asked = [Real(index) for person in people for index in person.photos]
-    fill(laboratory, asked)
-    looks = [seen(laboratory.ask(request)) for request in asked]
+    fill(context, asked)
+    looks = [seen(context.ask(request)) for request in asked]
     width = max(len(look.judge) for look in looks if look is not None)
     return judged(looks, width).reshape(len(people), 2, width)
 
 
-def virtual_by(laboratory: Laboratory, people: Sequence[pairs.Person], run: str, keys: int, width: int) -> np.ndarray:
+def virtual_by(
+    context: EvaluationContext, people: Sequence[pairs.Person], run: str, keys: int, width: int
+) -> np.ndarray:
     """(P, 2, K, D) what the judge sees in the virtual faces of two photos under K keys that everyone shares."""
     asked = [
         VirtualBy(run, index, f"shared {key}") for person in people for index in person.photos for key in range(keys)
     ]
-    fill(laboratory, asked)
-    return judged((seen(laboratory.ask(request)) for request in asked), width).reshape(len(people), 2, keys, width)
+    fill(context, asked)
+    return judged((seen(context.ask(request)) for request in asked), width).reshape(len(people), 2, keys, width)
 
 
 def different(cosines: np.ndarray, threshold: float) -> np.ndarray:
@@ -170,7 +174,7 @@ def figures(real: np.ndarray, virtual: np.ndarray, threshold: float) -> dict[str
 
 def table_ix(
     bench: Bench,
-    laboratory: Laboratory,
+    context: EvaluationContext,
     people: Sequence[pairs.Person],
     training: Training,
     *,
@@ -181,23 +185,23 @@ def table_ix(
     """Table IX: train every variant with every seed, make its faces, and compare.
 
     Args:
-        laboratory: of the floor, see VirtualBy.
+        context: of the floor, see VirtualBy.
         people: of the test part, each with two photos.
         training: the budget of every variant; its seed is the first one.
         resume: go on from checkpoints; faces that were made are kept in any case.
     """
-    real = photos_of(laboratory, people)
+    real = photos_of(context, people)
     found: dict[str, list[np.ndarray]] = {variant.name: [] for variant in PROJECTOR}
     for variant, chosen, folder in runs(PROJECTOR, training, seeds, "projector"):
         teach(bench, chosen, folder, resume)
         run = f"ablation/projector/{folder.name}"
-        found[variant.name].append(virtual_by(laboratory, people, run, keys, real.shape[-1]))
-    threshold = laboratory.stages.calibration.judge_fmr_1
+        found[variant.name].append(virtual_by(context, people, run, keys, real.shape[-1]))
+    threshold = context.stages.calibration.judge_fmr_1
     named = {name: figures(real, np.stack(virtual), threshold) for name, virtual in found.items()}
     about = (
-        f"{laboratory.data.name}, {len(people)} test people, 2 photos each, {keys} keys shared by all, {seeds} seeds; "
+        f"{context.data.name}, {len(people)} test people, 2 photos each, {keys} keys shared by all, {seeds} seeds; "
         f"projector hashed, taught by {len(bench.people.pairs)} training people with two photos or more in "
         f"{training.projector_steps} steps a variant; our own terms `read`, `seen` and `natural` stay in all of them; "
         f"different: judge's cosine below {threshold:.3f} (FMR 1 %)"
     )
-    return Table("IX", "Each loss of HPVFG left out", about, rows("IX", named, laboratory.data.name, training.seed))
+    return Table("IX", "Each loss of HPVFG left out", about, rows("IX", named, context.data.name, training.seed))

@@ -9,7 +9,7 @@ import torch
 
 from kfaar_core import image
 from kfaar_core.files import cache_folder
-from kfaar_core.stages.encode import Recogniser
+from kfaar_core.stages.encode import FaceEncoder
 from kfaar_core.train.photos import SIDE, LabelledPhotos
 from kfaar_core.train.renders import Renders
 
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 
 @torch.inference_mode()
-def features(recogniser: Recogniser, faces: LabelledPhotos | Renders, name: str, masked: bool = False) -> np.ndarray:
+def features(encoder: FaceEncoder, faces: LabelledPhotos | Renders, name: str, masked: bool = False) -> np.ndarray:
     """(N, D) float32 raw features of the faces, aligned by the teacher's landmarks; cached under `name`.
 
     Args:
-        masked: of the faces alone (Recogniser.align).
+        masked: of the faces alone (FaceEncoder.align).
     """
     path = cache_folder("features") / f"{name}.npy"
     if path.exists():
@@ -29,8 +29,8 @@ def features(recogniser: Recogniser, faces: LabelledPhotos | Renders, name: str,
     answers = []
     for start in range(0, len(faces.pictures), 32):
         pairs = zip(faces.pictures[start : start + 32], faces.landmarks[start : start + 32], strict=True)
-        crops = np.stack([recogniser.align(picture, landmarks * SIDE, masked) for picture, landmarks in pairs])
-        answers.append(recogniser.raw(image.to_float(crops)).numpy())
+        crops = np.stack([encoder.align(picture, landmarks * SIDE, masked) for picture, landmarks in pairs])
+        answers.append(encoder.embed_crops(image.to_float(crops)).numpy())
         if start % 3200 == 0:
             log.info("%s: %d of %d", name, start, len(faces.pictures))
     found = np.concatenate(answers)

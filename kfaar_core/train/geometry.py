@@ -15,8 +15,8 @@ from torch import Tensor
 
 from kfaar_core.nets.geometry_net import Geometry, GeometryNet
 from kfaar_core.runtime import stream
-from kfaar_core.stages.detect import EYE_CORNERS
 from kfaar_core.stages.geometry import BLENDSHAPE_NAMES, VIEW_CENTRE, VIEW_SIDE, euler_degrees, view
+from kfaar_core.stages.locate import EYE_CORNERS
 from kfaar_core.train.augment import degrade
 from kfaar_core.train.loop import Plan, train
 from kfaar_core.train.photos import LabelledPhotos

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kfaar_core.metrics.verification import auc
-from kfaar_core.stages.project import IdentityMap
+from kfaar_core.stages.identify import IdentityMap
 
 
 def identity_map(

@@ -16,9 +16,8 @@ from torch import Tensor
 from kfaar_core import weights
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.runtime import stream
-from kfaar_core.stages import assemble
-from kfaar_core.stages.differentiable import Sight
-from kfaar_core.stages.encode import Recogniser
+from kfaar_core.stages.differentiable import FeatureExtractor
+from kfaar_core.stages.encode import FaceEncoder, load_encoder
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.proxy import Reading
@@ -44,9 +43,9 @@ class LiveRoad(Road):
         return Camera(self.generator, GeometryReader(weights.load("geometry"), self.device))
 
     @cached_property
-    def encoder(self) -> Recogniser:
+    def encoder(self) -> FaceEncoder:
         """E, centred as people are."""
-        return assemble.encoder(self.device, self.people.feature_mean)
+        return load_encoder(self.device, self.people.feature_mean)
 
     def proxy(self, drafted: bool) -> LiveFeatures:
         return LiveFeatures(self.camera, self.encoder, self.space)
@@ -58,7 +57,7 @@ class LiveRoad(Road):
             reader: F; None leaves E alone.
             kind: of the renders that the CPU road fits its channel on; nothing is fitted here.
         """
-        sight = Sight(self.encoder, reader, self.device)
+        sight = FeatureExtractor(self.encoder, reader, self.device)
         return live_channel(self.space, self.fitted.step, self.camera, sight, self._mixed_styles(SCALING))
 
     def _keyed_channel(self, sights: np.ndarray, bits: int, folder: Path) -> Reading:

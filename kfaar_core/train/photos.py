@@ -16,7 +16,7 @@ from kfaar_core import image
 from kfaar_core.data.landmarker import Landmarker
 from kfaar_core.data.split import part_of
 from kfaar_core.files import cache_folder
-from kfaar_core.stages.detect import five_points, portrait_frame
+from kfaar_core.stages.locate import five_points, portrait_frame
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from kfaar_core import image
 from kfaar_core.files import cache_folder
 from kfaar_core.nets.judge_net import INPUT, JudgeNet
 from kfaar_core.runtime import stream
-from kfaar_core.stages.detect import five_points
 from kfaar_core.stages.encode import JUDGE
+from kfaar_core.stages.locate import five_points
 from kfaar_core.train.augment import degrade
 from kfaar_core.train.loop import Plan, train
 from kfaar_core.train.photos import SIDE, load_photos

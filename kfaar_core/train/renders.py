@@ -89,7 +89,7 @@ def code_styles(
     torch.manual_seed(int(rng.integers(2**62)))
     code = functional.normalize(torch.randn(count // 2, net.code), dim=1).repeat_interleave(2, dim=0)
     with torch.inference_mode():
-        v = net(net.code**0.5 * code, torch.randn(count, net.look))
+        v = net(net.code**0.5 * code, torch.randn(count, net.noise))
         w = space.to_w(padded(v, look_size * torch.randn(count, GROUPS, 512 - LEADING)))
         w = step.moved(w)
     return Samples(w.numpy(), code.numpy(), group=2)

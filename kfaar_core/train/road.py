@@ -17,18 +17,18 @@ from torch.nn import functional
 from kfaar_core import weights
 from kfaar_core.files import cache_folder
 from kfaar_core.losses.recogniser import recogniser_total
+from kfaar_core.methods.bits import bits_net
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import LEADING
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.nets.sface import FEATURE, WIDE
 from kfaar_core.quantised import dequantised
-from kfaar_core.stages.assemble import encoder, second, widened
+from kfaar_core.stages.encode import load_auxiliary_encoder, load_encoder, widened
 from kfaar_core.stages.face_view import FaceView
 from kfaar_core.stages.generate import OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.stages.identify import IdentityMap, reader_net
 from kfaar_core.stages.latent import NaturalSpace, natural_state
-from kfaar_core.stages.project import IdentityMap, bits_net
-from kfaar_core.stages.recognise import reader_net
 from kfaar_core.train import floor, kvfa, views
 from kfaar_core.train.appearance import fit_appearance
 from kfaar_core.train.directions import PostureFit
@@ -83,13 +83,13 @@ class Road:
         Args:
             masked: as in Recogniser.align. wide: what E's last layer is fed behind them.
         """
-        e = encoder(torch.device("cpu"))
+        e = load_encoder(torch.device("cpu"))
         return features(widened(e) if wide else e, faces, name, masked)
 
     @staticmethod
     def second_features(photos: LabelledPhotos, name: str) -> np.ndarray:
-        """(N, D) float32 raw features of the second recogniser; cached under `name`."""
-        return features(second(torch.device("cpu")), photos, f"{name}-second")
+        """(N, D) float32 raw features of the auxiliary encoder; cached under `name`."""
+        return features(load_auxiliary_encoder(torch.device("cpu")), photos, f"{name}-second")
 
     @cached_property
     def _photo_features(self) -> np.ndarray:
@@ -108,7 +108,7 @@ class Road:
         )
 
     def pair_features(self, photos: LabelledPhotos, name: str) -> np.ndarray:
-        """(N, D) float32 what EncoderPair sees of photos: E, what its last layer is fed, the second recogniser."""
+        """(N, D) float32 what EncoderPair sees of photos: E, its penultimate activations, the auxiliary encoder."""
         wide = self.features(photos, f"{name}-wide", wide=True)
         return np.concatenate([wide, self.second_features(photos, name)], axis=1)
 
@@ -142,7 +142,7 @@ class Road:
 
     @cached_property
     def second_identity(self) -> dict[str, Tensor]:
-        """State of IdentityMap of the second recogniser, turned towards u: a code asks the same person of both."""
+        """State of IdentityMap of the auxiliary encoder, turned towards u: a code asks the same person of both."""
         seen, training = self.second_features(self._photos, "lfw-train"), self.training
         found = identity_map(seen, self._photos.people, training.code_dimension, training.second_shrink, reliable=1.0)
         return turned_towards(found, seen, IdentityMap(self.identity)(self._photo_features))

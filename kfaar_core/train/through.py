@@ -15,8 +15,8 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from kfaar_core.presets import Descent
-from kfaar_core.stages.differentiable import Sight, crops
-from kfaar_core.stages.encode import Recogniser
+from kfaar_core.stages.differentiable import FeatureExtractor, crops
+from kfaar_core.stages.encode import FaceEncoder
 from kfaar_core.stages.generate import TorchGenerator, w_plus
 from kfaar_core.stages.geometry import GeometryReader, to_pixels
 from kfaar_core.stages.latent import NaturalSpace
@@ -71,7 +71,7 @@ class LiveFeatures:
     R is E, centred with its mean over photos. Coordinates that are not given are those of the mean face.
     """
 
-    def __init__(self, camera: Camera, encoder: Recogniser, space: NaturalSpace) -> None:
+    def __init__(self, camera: Camera, encoder: FaceEncoder, space: NaturalSpace) -> None:
         self._camera, self._encoder, self._space = camera, encoder, space
 
     def __call__(self, v: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class LiveFeatures:
         return self._camera.look(w, self._look)
 
     def _look(self, pictures: Tensor, landmarks: Tensor) -> Tensor:
-        return self._encoder.features(crops(pictures, landmarks, self._encoder))
+        return self._encoder.embed_crops_normalised(crops(pictures, landmarks, self._encoder))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class LiveChannel:
     space: NaturalSpace
     step: PostureStep
     camera: Camera
-    sight: Sight
+    sight: FeatureExtractor
     mean: Tensor  # (S,) of readings
     scale: Tensor  # (S,) sd of readings
 
@@ -99,7 +99,9 @@ class LiveChannel:
 
 
 @torch.no_grad()
-def live_channel(space: NaturalSpace, step: PostureStep, camera: Camera, sight: Sight, w: Tensor) -> LiveChannel:
+def live_channel(
+    space: NaturalSpace, step: PostureStep, camera: Camera, sight: FeatureExtractor, w: Tensor
+) -> LiveChannel:
     """w: (N, 3, 512) of faces over which readings are centred and scaled."""
     readings = camera.look(w, sight)
     return LiveChannel(space, step, camera, sight, readings.mean(dim=0), readings.std(dim=0).clamp(min=1e-6))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kfaar_core import pipeline
+from kfaar_core.assemble import Stages
 from kfaar_core.records import Photo
-from kfaar_core.stages.assemble import Stages
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def test_the_right_key_reads_the_identity_and_wrong_ones_do_not(stages, photo, a
     for answer in answers.values():
         path = tmp_path / f"{len(right)}.png"
         image.write_png(path, answer.portrait, {})
-        readout = server.readout(image.open_photo(path), photo)
+        readout = server.compare(image.open_photo(path), photo)
         right.append(readout.with_key(answer.key).cosine)
         wrong.append(readout.with_keys([answer.key.flip([bit]) for bit in range(32)]))
     assert min(right) >= stages.kvfa_threshold
@@ -49,7 +49,7 @@ def test_another_photo_of_the_person_is_recognised_better_than_a_stranger(stages
     server, answer = pipeline.AuthenticationServer(stages), answers[1]
     virtual = image.from_array(answer.portrait)
     cosines = {
-        name: server.readout(virtual, image.open_photo(EXAMPLES / f"{name}.png")).with_key(answer.key).cosine
+        name: server.compare(virtual, image.open_photo(EXAMPLES / f"{name}.png")).with_key(answer.key).cosine
         for name in ("person-1-again", "person-4", "person-5")
     }
     assert cosines["person-1-again"] > max(cosines["person-4"], cosines["person-5"])

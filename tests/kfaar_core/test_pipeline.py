@@ -11,13 +11,15 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from kfaar_core import image, pipeline
+from kfaar_core.assemble import Stages
 from kfaar_core.errors import BadKey, BadSetting, NoFaceFound, TooManyTries
 from kfaar_core.keys import UserKey
-from kfaar_core.pipeline import STEPS, AnonymisationServer, AuthenticationServer, User, look
-from kfaar_core.presets import PROJECTORS, TINY, Descent
+from kfaar_core.methods import names
+from kfaar_core.pipeline import STEPS, look
+from kfaar_core.presets import TINY, Descent
 from kfaar_core.records import Face, Photo, VirtualFace
-from kfaar_core.stages.assemble import Stages
-from kfaar_core.stages.detect import Detector
+from kfaar_core.servers import AnonymisationServer, AuthenticationServer, User
+from kfaar_core.stages.locate import Detector
 from kfaar_core.stages.tiny import TinyDetector
 
 KEY = UserKey.parse("c3" * 32)
@@ -28,7 +30,7 @@ def server(tiny) -> AnonymisationServer:
     return AnonymisationServer(tiny)
 
 
-@pytest.fixture(scope="module", params=PROJECTORS)
+@pytest.fixture(scope="module", params=names)
 def form(request) -> Stages:
     """Every stage of the tiny preset with each form of P and KVFA."""
     return pipeline.load(replace(TINY, projector=request.param), "cpu")
@@ -86,7 +88,7 @@ def test_the_same_photo_and_key_give_the_same_face(form, photo):
 def test_each_form_draws_a_face_of_its_own(photo):
     portraits = [
         AnonymisationServer(pipeline.load(replace(TINY, projector=name), "cpu")).anonymise(photo, KEY).portrait
-        for name in PROJECTORS
+        for name in names
     ]
     for i, one in enumerate(portraits):
         assert all((one != other).mean() > 0.5 for other in portraits[:i])
@@ -191,7 +193,7 @@ def test_a_leaning_head_leans_in_the_answer(tiny, wide):
 
 def test_landmarks_of_a_look_and_of_the_stages_agree(tiny, photo):
     seen = look(tiny, photo, tiny.detector.pick(photo))
-    np.testing.assert_allclose(tiny.landmarks(photo), seen.landmarks[:, :2], atol=1e-9)
+    np.testing.assert_allclose(tiny.locator.locate(photo).landmarks, seen.landmarks[:, :2], atol=1e-9)
 
 
 def test_all_faces_and_one_by_number(form, wide):
@@ -338,10 +340,10 @@ def test_what_the_server_reads_is_what_kvfa_reads(tiny, photo):
     refined = replace(tiny.preset, projector="hashed", descent=Descent(steps=1))
     stages = replace(pipeline.load(replace(refined, descent=Descent(steps=0))), preset=refined)
     answer = AnonymisationServer(stages).anonymise(photo, KEY)
-    verdict = AuthenticationServer(stages).readout(Photo(answer.portrait), photo).with_key(KEY)
+    verdict = AuthenticationServer(stages).compare(Photo(answer.portrait), photo).with_key(KEY)
     assert answer.reading.cosine == pytest.approx(verdict.cosine, abs=1e-6)
     assert answer.reading.threshold == verdict.threshold
-    without = AuthenticationServer(stages).readout(Photo(answer.portrait), photo).without_key()
+    without = AuthenticationServer(stages).compare(Photo(answer.portrait), photo).without_key()
     assert (
         answer.keyless.cosine == pytest.approx(without.cosine, abs=1e-6) and without.compared in answer.keyless.compared
     )
@@ -405,7 +407,7 @@ def virtual(server, photo) -> Photo:
 def test_both_conditions(form, photo, virtual):
     server = AuthenticationServer(form)
     with_key, without = server.authenticate(virtual, photo, KEY), server.authenticate(virtual, photo, None)
-    readout = server.readout(virtual, photo)
+    readout = server.compare(virtual, photo)
     assert with_key == readout.with_key(KEY) and with_key.key_used and "k)" in with_key.compared
     assert without == readout.without_key() and not without.key_used and "no key" in without.compared
     for answer in (with_key, without):
@@ -421,7 +423,7 @@ def test_the_preset_names_the_threshold_in_force(tiny, photo, virtual):
 
 
 def test_many_keys_on_one_look(form, photo, virtual):
-    readout = AuthenticationServer(form).readout(virtual, photo)
+    readout = AuthenticationServer(form).compare(virtual, photo)
     keys = [KEY.flip([bit]) for bit in range(5)]
     found = readout.with_keys(keys)
     assert found.shape == (5,) and found.tolist() == [readout.with_key(key).cosine for key in keys]
@@ -537,5 +539,5 @@ def test_a_face_is_refined_unless_that_is_declined(tiny, photo, monkeypatch):
         server.anonymise_all(photo, key, refine=refine)
     assert all(np.linalg.norm(payload.code) == pytest.approx(1) for payload in payloads[:2])
     assert payloads[2:] == [None, None]
-    u = stages.identity(stages.encoder.raw_of(photo.pixels, stages.landmarks(photo)))
+    u = stages.identity(stages.encoder.embed(photo.pixels, stages.locator.locate(photo).landmarks))
     np.testing.assert_allclose(payloads[0].identity, u, atol=1e-6)

@@ -14,8 +14,9 @@ from PIL import Image
 
 from kfaar_core.calibration import Calibration
 from kfaar_core.keys import UserKey
-from kfaar_core.pipeline import AnonymisationServer, load
+from kfaar_core.pipeline import load
 from kfaar_core.records import Photo
+from kfaar_core.servers import AnonymisationServer
 from kfaar_core.stages import assemble
 from kfaar_core.stages.tiny import TinyDetector
 

@@ -8,8 +8,9 @@ from PIL import Image
 
 from kfaar_core.commands.authenticate import different_key
 from kfaar_core.keys import UserKey
-from kfaar_core.pipeline import AuthenticationServer, load
+from kfaar_core.pipeline import load
 from kfaar_core.records import Photo
+from kfaar_core.servers import AuthenticationServer
 
 KEY = "00112233445566778899aabbccddeeff"
 WRONG = "ff" * 16

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from kfaar_core.evaluate import runner
+from kfaar_core.methods import available
 from kfaar_core.results import load_result
-from kfaar_core.stages.assemble import available_projectors
 
 SCORES = Path(__file__).resolve().parents[3] / "assets" / "scores"
 # In float32, since each CPU rounds bfloat16 in its own way: there two machines differed by 0.16 at most and by 0.031 on
@@ -35,7 +35,7 @@ def cache(tmp_path_factory):
         yield
 
 
-@pytest.mark.parametrize("form", available_projectors())
+@pytest.mark.parametrize("form", available())
 def test_the_scores_come_again(form, tmp_path):
     path = SCORES / f"lab-{form}-synthetic-vi-shared.json"
     committed = load_result(path)

@@ -13,38 +13,38 @@ import pytest
 from kfaar_core.data.cache import ArrayCache
 from kfaar_core.errors import BadKey
 from kfaar_core.evaluate import jobs
-from kfaar_core.evaluate.laboratory import Real, Virtual
+from kfaar_core.evaluate.context import Real, Virtual
 
 
-def test_only_what_the_cache_lacks_is_asked_for(laboratory, monkeypatch):
-    reports, fresh = [], replace(laboratory, progress=lambda done, of: reports.append((done, of)))
+def test_only_what_the_cache_lacks_is_asked_for(context, monkeypatch):
+    reports, fresh = [], replace(context, progress=lambda done, of: reports.append((done, of)))
     jobs.fill(fresh, [Real(0)])
     reports.clear()
     jobs.fill(fresh, [Real(0), Real(1), Real(1)])
     assert reports == [(1, 2), (2, 2)]
-    monkeypatch.setattr(laboratory.server, "anonymise", None)  # nothing is made any more
+    monkeypatch.setattr(context.server, "anonymise", None)  # nothing is made any more
     jobs.fill(fresh, [Real(0), Real(1)])
     assert reports[2:] == [(2, 2)]
 
 
-def test_an_error_of_another_process_is_told_by_its_kind_and_sentences(laboratory, monkeypatch):
+def test_an_error_of_another_process_is_told_by_its_kind_and_sentences(context, monkeypatch):
     def refused(request):
         raise BadKey(got="a key", mend="take another one")
 
-    monkeypatch.setattr(jobs, "_here", [laboratory])
-    monkeypatch.setattr(type(laboratory), "ask", lambda self, request: refused(request))
+    monkeypatch.setattr(jobs, "_here", [context])
+    monkeypatch.setattr(type(context), "ask", lambda self, request: refused(request))
     assert jobs._answer(Real(0)) == ("BadKey", "a key", "take another one")
 
 
 @pytest.mark.slow
-def test_two_processes_see_what_one_sees(laboratory, tmp_path, monkeypatch):
+def test_two_processes_see_what_one_sees(context, tmp_path, monkeypatch):
     asked = [Real(0), Real(3), Virtual(0, "shared 0", 256), Virtual(2, "shared 1", 8)]
     monkeypatch.setenv("KFAAR_CACHE", str(tmp_path))
-    apart = replace(laboratory, setup=replace(laboratory.setup, jobs=2), cache=ArrayCache(tmp_path / "evaluate"))
+    apart = replace(context, setup=replace(context.config, jobs=2), cache=ArrayCache(tmp_path / "evaluate"))
     jobs.fill(apart, asked)
     for request in asked:
         assert apart.cache.has(apart.name_of(request))
-        for name, values in laboratory.ask(request).items():
+        for name, values in context.ask(request).items():
             np.testing.assert_allclose(apart.ask(request)[name], values, atol=1e-5)
 
 

@@ -30,8 +30,8 @@ def test_the_other_picture_is_brought_into_the_frame():
     assert (mixed[:, 78:] == 255).all() and (mixed[:10, :70, 0] == 0).all()
 
 
-def test_the_table_tells_how_far_the_cosine_moves(laboratory, people):
-    table = mask_table(laboratory, people, populations.OWN, 1)
+def test_the_table_tells_how_far_the_cosine_moves(context, people):
+    table = mask_table(context, people, populations.OWN, 1)
     rows = {row.name: row for row in table.rows}
     assert rows["another photo: |difference| of the cosine"].value > 0  # the tiny networks look at everything
     assert rows["same photo: cosine before"].n == len(people)

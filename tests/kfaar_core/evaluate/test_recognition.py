@@ -6,18 +6,18 @@ import pytest
 from kfaar_core.evaluate.recognition import recognisers, verification
 
 
-def test_u_of_two_photos_is_compared_as_kvfa_compares_it(laboratory, people):
-    compared = verification(laboratory, people)
-    two = [[laboratory.real(index) for index in person.photos] for person in people]
-    u = [[laboratory.stages.recogniser.original(look.sight) for look in looks] for looks in two]
+def test_u_of_two_photos_is_compared_as_kvfa_compares_it(context, people):
+    compared = verification(context, people)
+    two = [[context.real(index) for index in person.photos] for person in people]
+    u = [[context.stages.identifier.original(look.features) for look in looks] for looks in two]
     judged = [[look.judge for look in looks] for looks in two]
     for name, seen in (("u", u), ("judge", judged)):
         expected = sorted(float(first @ second) for first, second in seen)
         np.testing.assert_allclose(np.sort(compared[name].genuine), expected, atol=1e-6)
 
 
-def test_every_recogniser_has_every_figure(laboratory, people):
-    rows = {row.name: row for row in recognisers(laboratory, people, "shared", 1).rows}
+def test_every_recogniser_has_every_figure(context, people):
+    rows = {row.name: row for row in recognisers(context, people, "shared", 1).rows}
     assert {name.partition(": ")[0] for name in rows} == {"E", "u", "judge"} and len(rows) == 15
-    u = verification(laboratory, people)["u"]
+    u = verification(context, people)["u"]
     assert rows["u: AUC"].value == pytest.approx(np.mean(u.genuine[:, None] > u.impostor))

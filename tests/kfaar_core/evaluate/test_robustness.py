@@ -22,13 +22,11 @@ def test_what_each_damage_does_to_a_picture(rng):
     assert len(corners) > 20 and max(max(corner) for corner in corners) <= 26  # 40 px of 400
 
 
-def test_the_loss_is_that_of_the_same_trials(laboratory):
+def test_the_loss_is_that_of_the_same_trials(context):
     count, people = len(robustness.DAMAGES), np.arange(6)
     genuine, impostor = np.tile(np.linspace(0.5, 1, 6), (count, 1)), np.tile(np.linspace(-0.5, 0.4, 6), (count, 1))
     genuine[2] = robustness.UNSEEN
-    rows = {
-        row.name: row for row in damage_rows(laboratory, "same", Cosines(genuine, people), Cosines(impostor, people))
-    }
+    rows = {row.name: row for row in damage_rows(context, "same", Cosines(genuine, people), Cosines(impostor, people))}
     assert rows["AUC, same photo, PNG"].value == rows["AUC, same photo, JPEG 75"].value == 1
     unharmed = rows["AUC, same photo, JPEG 75: loss against PNG"]
     assert (unharmed.value, unharmed.low, unharmed.high) == (0, 0, 0)
@@ -36,10 +34,10 @@ def test_the_loss_is_that_of_the_same_trials(laboratory):
     assert rows["AUC, same photo, 256 px: loss against PNG"].value == 1
 
 
-def test_a_face_that_is_lost_is_refused_and_counted(laboratory, people, monkeypatch):
+def test_a_face_that_is_lost_is_refused_and_counted(context, people, monkeypatch):
     flat = {"PNG": (), "black": (lambda pixels, rng: np.zeros_like(pixels),)}
     monkeypatch.setattr(robustness, "DAMAGES", flat)
-    table = robustness.robustness_table(laboratory, people, populations.SHARED, 2)
+    table = robustness.robustness_table(context, people, populations.SHARED, 2)
     rows = {row.name: row for row in table.rows}
     assert "0 of 10 virtual faces not found in the PNG, of the others not found: 10 after black" in table.about
     assert rows["AUC, another photo, black"].value == pytest.approx(0.5)  # everybody is refused alike

@@ -12,10 +12,10 @@ from kfaar_core.evaluate import keys, random_faces, runner
 from kfaar_core.evaluate.authentication import authentication
 from kfaar_core.evaluate.calibrate import calibrated, strangers
 from kfaar_core.metrics.random_direction import reached
-from kfaar_core.pipeline import AnonymisationServer
 from kfaar_core.presets import TINY
 from kfaar_core.results import load_result
 from kfaar_core.scenarios import populations
+from kfaar_core.servers import AnonymisationServer
 
 
 @pytest.fixture
@@ -84,40 +84,40 @@ def test_what_is_refused(run):
         run("thresholds")
 
 
-def test_kvfas_threshold_keeps_the_false_acceptances_of_dev_people(laboratory, people):
-    found = calibrated(laboratory, people, people, 4, "evaluate")
-    everyone = strangers(laboratory, people, 4)
+def test_kvfas_threshold_keeps_the_false_acceptances_of_dev_people(context, people):
+    found = calibrated(context, people, people, 4, "evaluate")
+    everyone = strangers(context, people, 4)
     photos = sum(len(person.photos) for person in people)
     assert len(everyone) == 4 * sum(photos - len(person.photos) for person in people)
     assert np.mean(everyone >= found.kvfa_dev) <= FAR_MAX and f"n {len(everyone)}" in found.made_by["rule"]
-    scores, _ = authentication(laboratory, people, populations.SHARED, 4, populations.names_for("VI"))
+    scores, _ = authentication(context, people, populations.SHARED, 4, populations.names_for("VI"))
     drawn = {entry.name: entry.values for entry in scores}[populations.IMPOSTOR]
     assert np.isin(drawn.round(9), everyone.round(9)).all()  # the tables' impostors are some of them
     assert found.judge_fmr_1 <= found.judge_fmr_01
     assert found.made_by["command"] == "evaluate" and "0.5%" in found.made_by["rule"]
 
 
-def test_the_threshold_of_hashed_is_never_below_what_random_keys_reach(laboratory, people):
-    preset = replace(laboratory.stages.preset, projector="hashed")
-    bounded = replace(laboratory, stages=replace(laboratory.stages, preset=preset))
-    free, held = (calibrated(each, people, people, 4, "evaluate") for each in (laboratory, bounded))
-    law = reached(RANDOM_KEY_MAX, laboratory.stages.recogniser.dimension)
+def test_the_threshold_of_hashed_is_never_below_what_random_keys_reach(context, people):
+    preset = replace(context.stages.preset, projector="hashed")
+    bounded = replace(context, stages=replace(context.stages, preset=preset))
+    free, held = (calibrated(each, people, people, 4, "evaluate") for each in (context, bounded))
+    law = reached(RANDOM_KEY_MAX, context.stages.identifier.dimension)
     assert held.kvfa_dev == max(free.kvfa_dev, law) and "random keys" in held.made_by["rule"]
     assert "random keys" not in free.made_by["rule"]
 
 
-def test_a_face_that_is_not_found_counts_as_failed(laboratory, people):
-    blind = replace(laboratory, progress=None)
+def test_a_face_that_is_not_found_counts_as_failed(context, people):
+    blind = replace(context, progress=None)
     object.__setattr__(blind, "virtual", lambda index, purpose: None)
     scores, failures = authentication(blind, people, populations.OWN, 8, populations.names_for("VI"))
     assert failures["no face in the virtual picture"] == len(people)
     assert [(len(entry.values), entry.failed) for entry in scores] == [(0, len(people))] * 3
 
 
-def test_scenario_1_can_be_of_fewer_people_and_all_else_stays(laboratory, people):
+def test_scenario_1_can_be_of_fewer_people_and_all_else_stays(context, people):
     names = populations.names_for("VII")
     whole, some = (
-        {entry.name: entry for entry in authentication(laboratory, people, populations.SHARED, 2, names, twice)[0]}
+        {entry.name: entry for entry in authentication(context, people, populations.SHARED, 2, names, twice)[0]}
         for twice in (None, 2)
     )
     for name, entry in whole.items():

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from kfaar_core.records import Payload, Posture
-from kfaar_core.stages.correct import Corrected, Draft, LatentCorrector, posture_vector, vector_of
+from kfaar_core.stages.correct import LatentCorrector, posture_vector, vector_of
+from kfaar_core.stages.generate import GeneratedFace
 from tests.kfaar_core.stages.stand_ins import as_posture
 
 ROWS = np.random.default_rng(0).standard_normal((54, 1536)) / 40  # a face whose posture is linear in w
@@ -33,12 +34,12 @@ class World:
 
 def corrected(
     world: World, gain: torch.Tensor, target: np.ndarray, steps: int, turns: int = 0, side: int = 8
-) -> Corrected:
-    draft = Draft(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)))
+) -> GeneratedFace:
+    draft = GeneratedFace(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)))
     return LatentCorrector({"gain": gain}, world, world, steps, turns).correct(draft, as_posture(target), side)
 
 
-def away(found: Corrected, target: np.ndarray) -> np.ndarray:
+def away(found: GeneratedFace, target: np.ndarray) -> np.ndarray:
     """(2,) what is left of the gap, in the angles and in the shapes."""
     gap = vector_of(found.posture) - target
     return np.array([np.linalg.norm(gap[:3]), np.linalg.norm(gap[3:])])
@@ -109,7 +110,7 @@ def test_it_renders_no_more_than_its_steps(target):
 PAYLOAD = Payload(code=np.array([0.6, -0.8]), identity=np.array([0.0, 1.0]))
 
 
-def refined(world: World, target: np.ndarray, payload: Payload | None) -> tuple[Corrected, list[tuple]]:
+def refined(world: World, target: np.ndarray, payload: Payload | None) -> tuple[GeneratedFace, list[tuple]]:
     """One exact step, a refinement that moves along the first coordinate, up to four turns; what it was asked."""
     asked = []
 
@@ -119,7 +120,7 @@ def refined(world: World, target: np.ndarray, payload: Payload | None) -> tuple[
         moved[0, 0] += 1
         return moved
 
-    draft = Draft(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)), payload)
+    draft = GeneratedFace(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)), payload)
     corrector = LatentCorrector({"gain": EXACT}, world, world, 1, 4, refine)
     return corrector.correct(draft, as_posture(target), 8), asked
 
@@ -144,6 +145,6 @@ def test_a_face_without_a_payload_is_not_refined(target):
 
 
 def test_a_draft_without_a_latent_is_refused():
-    draft = Draft(torch.zeros(3, 8, 8), None, as_posture(np.zeros(54)))
+    draft = GeneratedFace(torch.zeros(3, 8, 8), None, as_posture(np.zeros(54)))
     with pytest.raises(ValueError, match="latent"):
         LatentCorrector({"gain": EXACT}, World(), World(), 1).correct(draft, as_posture(np.ones(54)), 8)

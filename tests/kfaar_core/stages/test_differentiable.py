@@ -12,9 +12,9 @@ from kfaar_core.nets.sface import FEATURE, SFace, WideSFace
 from kfaar_core.stages import detect
 from kfaar_core.stages.differentiable import (
     FINE,
-    IN_PLACE,
-    Glance,
-    Sight,
+    IDENTITY,
+    Augmentation,
+    FeatureExtractor,
     crops,
     face_alone,
     five_points,
@@ -22,7 +22,7 @@ from kfaar_core.stages.differentiable import (
     view,
     warp,
 )
-from kfaar_core.stages.encode import DLIB, GREY, JUDGE, SFACE, Recogniser
+from kfaar_core.stages.encode import DLIB, GREY, JUDGE, SFACE, FaceEncoder
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.tiny import TinyGeometry
 
@@ -42,8 +42,8 @@ def scene(shift: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
     return 0.5 * torch.stack(colours)[None], moved
 
 
-def encoder(alignment) -> Recogniser:
-    return Recogniser(torch.nn.Identity(), alignment, torch.zeros(1), torch.device("cpu"), flip=False)
+def encoder(alignment) -> FaceEncoder:
+    return FaceEncoder(torch.nn.Identity(), alignment, torch.zeros(1), torch.device("cpu"), flip=False)
 
 
 LOOKS = {
@@ -125,8 +125,8 @@ def test_e_sees_the_whole_picture_and_then_the_face_alone():
     rows = torch.randn(3 * 112 * 112, 4, generator=torch.Generator().manual_seed(0))
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(len(rows), 4, bias=False))
     net[1].weight.data = rows.T
-    reader = Recogniser(net, SFACE, torch.zeros(1), torch.device("cpu"), flip=False)
-    found = Sight(reader, None, torch.device("cpu"), masked=True)(picture, landmarks)
+    reader = FaceEncoder(net, SFACE, torch.zeros(1), torch.device("cpu"), flip=False)
+    found = FeatureExtractor(reader, None, torch.device("cpu"), masked=True)(picture, landmarks)
     aligned = crops(picture, landmarks, reader)
     expected = [each.flatten(1) @ rows for each in (aligned, face_alone(aligned, landmarks, reader))]
     torch.testing.assert_close(found, torch.cat(expected, dim=1))
@@ -135,10 +135,10 @@ def test_e_sees_the_whole_picture_and_then_the_face_alone():
 
 def test_of_the_face_alone_only_the_feature_of_a_wide_e_counts():
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
-    wide = Recogniser(WideSFace(SFace().eval()), SFACE, torch.zeros(1), torch.device("cpu"), flip=True)
+    wide = FaceEncoder(WideSFace(SFace().eval()), SFACE, torch.zeros(1), torch.device("cpu"), flip=True)
     aligned = crops(picture, landmarks, wide)
     whole, alone = (wide.raw(each) for each in (aligned, face_alone(aligned, landmarks, wide)))
-    found = Sight(wide, None, torch.device("cpu"), masked=True)(picture, landmarks)
+    found = FeatureExtractor(wide, None, torch.device("cpu"), masked=True)(picture, landmarks)
     torch.testing.assert_close(found, torch.cat((whole, alone[:, :FEATURE]), dim=1))
     assert whole.shape[1] > FEATURE
 
@@ -147,9 +147,9 @@ def test_a_second_recogniser_looks_behind_e_with_a_frame_of_its_own():
     """Where an EncoderPair has it: before what is seen of the face alone."""
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
     device, flat = torch.device("cpu"), torch.nn.Flatten()
-    first, second = (Recogniser(flat, frame, torch.zeros(1), device, flip=True) for frame in (SFACE, DLIB))
-    alone = Sight(first, None, device, masked=True)(picture, landmarks, IN_PLACE)
-    both = Sight(first, None, device, masked=True, second=second)(picture, landmarks, IN_PLACE)
+    first, second = (FaceEncoder(flat, frame, torch.zeros(1), device, flip=True) for frame in (SFACE, DLIB))
+    alone = FeatureExtractor(first, None, device, masked=True)(picture, landmarks, IDENTITY)
+    both = FeatureExtractor(first, None, device, masked=True, second=second)(picture, landmarks, IDENTITY)
     expected = 2 * crops(picture, landmarks, second).flatten(1)  # one side stands for both
     whole, masked = alone.split((3 * SFACE.size[0] * SFACE.size[1], FEATURE), dim=1)
     torch.testing.assert_close(both, torch.cat((whole, expected, masked), dim=1))
@@ -158,33 +158,33 @@ def test_a_second_recogniser_looks_behind_e_with_a_frame_of_its_own():
 @pytest.mark.parametrize("frame", [SFACE, DLIB], ids=["E", "the second"])
 def test_a_glance_places_the_face_by_shares_of_the_crop(frame):
     side = np.array(frame.size)
-    corner = Glance(shift=(0.1, -0.2)).template(frame) - frame.template
+    corner = Augmentation(shift=(0.1, -0.2)).template(frame) - frame.template
     np.testing.assert_allclose(corner, np.broadcast_to((0.1 * side[0], -0.2 * side[1]), (5, 2)))
-    about_middle = [each - side / 2 for each in (frame.template, Glance(growth=0.5).template(frame))]
+    about_middle = [each - side / 2 for each in (frame.template, Augmentation(growth=0.5).template(frame))]
     np.testing.assert_allclose(about_middle[1], 1.5 * about_middle[0])
-    quarter = Glance(turn=np.pi / 2).template(frame) - side / 2
+    quarter = Augmentation(turn=np.pi / 2).template(frame) - side / 2
     np.testing.assert_allclose(quarter, about_middle[0][:, ::-1] * (-1, 1), atol=1e-9)
-    np.testing.assert_array_equal(IN_PLACE.template(frame), frame.template)
+    np.testing.assert_array_equal(IDENTITY.template(frame), frame.template)
 
 
 def test_a_shifted_glance_shows_what_stands_beside_and_a_mirrored_one_the_other_side():
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
     reader, step = encoder(SFACE), 7
     still = crops(picture, landmarks, reader)
-    shifted = crops(picture, landmarks, reader, Glance(shift=(step / SFACE.size[0], 0.0)))
+    shifted = crops(picture, landmarks, reader, Augmentation(shift=(step / SFACE.size[0], 0.0)))
     torch.testing.assert_close(shifted[..., step:], still[..., :-step], atol=1e-3, rtol=0)
-    assert torch.equal(crops(picture, landmarks, reader, Glance(mirrored=True)), still.flip(-1))
+    assert torch.equal(crops(picture, landmarks, reader, Augmentation(mirrored=True)), still.flip(-1))
 
 
 def test_kvfas_own_look_behind_the_mask_stays_in_place():
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
     device, flat = torch.device("cpu"), torch.nn.Flatten()
-    first, second = (Recogniser(flat, frame, torch.zeros(1), device, flip=True) for frame in (SFACE, DLIB))
-    sight = Sight(first, None, device, masked=True, second=second)
+    first, second = (FaceEncoder(flat, frame, torch.zeros(1), device, flip=True) for frame in (SFACE, DLIB))
+    sight = FeatureExtractor(first, None, device, masked=True, second=second)
     length = 3 * SFACE.size[0] * SFACE.size[1]
     parts = [
         sight(picture, landmarks, glance).split((length, 3 * DLIB.size[0] * DLIB.size[1], FEATURE), dim=1)
-        for glance in (IN_PLACE, Glance(growth=0.05), Glance(mirrored=True))
+        for glance in (IDENTITY, Augmentation(growth=0.05), Augmentation(mirrored=True))
     ]
     for other in parts[1:]:
         assert torch.equal(other[2], parts[0][2])

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from kfaar_core import image
-from kfaar_core.stages.encode import DLIB, GREY, JUDGE, SFACE, Alignment, EncoderPair, Recogniser
+from kfaar_core.stages.encode import DLIB, GREY, JUDGE, SFACE, Alignment, EncoderPair, FaceEncoder
 
 CPU = torch.device("cpu")
 
@@ -42,9 +42,9 @@ def test_the_templates_show_an_upright_face_in_the_middle(alignment):
 
 
 @pytest.fixture
-def recogniser() -> Recogniser:
+def recogniser() -> FaceEncoder:
     alignment = Alignment(size=(4, 6), template=np.array([[0.0, 0], [4, 0], [2, 3], [0, 6], [4, 6]]))
-    return Recogniser(Flat(), alignment, torch.full((72,), 0.25), CPU, flip=False)
+    return FaceEncoder(Flat(), alignment, torch.full((72,), 0.25), CPU, flip=False)
 
 
 def test_features_are_centred_and_of_unit_length(recogniser):
@@ -58,7 +58,7 @@ def test_features_are_centred_and_of_unit_length(recogniser):
 
 
 def test_a_flipped_crop_is_added(recogniser):
-    both = Recogniser(Flat(), recogniser.alignment, torch.zeros(1), CPU, flip=True)
+    both = FaceEncoder(Flat(), recogniser.alignment, torch.zeros(1), CPU, flip=True)
     crop = torch.zeros(1, 3, 6, 4)
     crop[0, 0, 0, 0] = 1.0
     assert both.raw(crop).flatten().nonzero().flatten().tolist() == [0, 3]
@@ -71,7 +71,7 @@ def test_a_picture_and_its_aligned_crop_have_the_same_feature(recogniser):
     picture = np.random.default_rng(0).integers(0, 256, (6, 4, 3), dtype=np.uint8)
     placed = landmarks(recogniser.alignment.template)
     np.testing.assert_array_equal(recogniser.align(picture, placed), picture)
-    raw = recogniser.raw_of(picture, placed)
+    raw = recogniser.embed(picture, placed)
     np.testing.assert_allclose(raw, (picture.transpose(2, 0, 1) / 127.5 - 1).ravel(), atol=1e-6)
     unit = recogniser.of(picture, placed)
     assert np.linalg.norm(unit) == pytest.approx(1) and unit.dtype == np.float32
@@ -81,7 +81,7 @@ def test_a_picture_and_its_aligned_crop_have_the_same_feature(recogniser):
 def test_beyond_a_masked_face_all_is_grey(rng):
     """The five points of a face whose hull is known by hand: a rectangle of the crop."""
     alignment = Alignment(size=(16, 12), template=np.array([[4.0, 3], [12, 3], [8, 6], [4, 9], [12, 9]]))
-    recogniser = Recogniser(Flat(), alignment, torch.zeros(1), CPU, flip=False)
+    recogniser = FaceEncoder(Flat(), alignment, torch.zeros(1), CPU, flip=False)
     points = landmarks(alignment.template)
     points[(points[:, :2] == 0).all(axis=1), :2] = (8, 6)  # the other landmarks within
     picture = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
@@ -92,22 +92,22 @@ def test_beyond_a_masked_face_all_is_grey(rng):
     assert (seen[:3] == GREY).all() and (seen[10:] == GREY).all()
     assert (seen[:, :4] == GREY).all() and (seen[:, 13:] == GREY).all()
     np.testing.assert_array_equal(recogniser.align(around, points, masked=True), seen)
-    raw = [recogniser.raw_of(each, points, masked=True) for each in (picture, around)]
+    raw = [recogniser.embed(each, points, masked=True) for each in (picture, around)]
     np.testing.assert_array_equal(*raw)
-    assert (recogniser.raw_of(around, points) != recogniser.raw_of(picture, points)).any()
+    assert (recogniser.embed(around, points) != recogniser.embed(picture, points)).any()
 
 
 def test_a_pair_sees_one_behind_the_other_each_in_its_own_frame(recogniser, rng):
-    other = Recogniser(Flat(), JUDGE, torch.zeros(1), CPU, flip=True)
+    other = FaceEncoder(Flat(), JUDGE, torch.zeros(1), CPU, flip=True)
     picture, points = rng.integers(0, 256, (6, 4, 3), dtype=np.uint8), landmarks(recogniser.alignment.template)
-    found = EncoderPair(recogniser, other).raw_of(picture, points)
-    width = recogniser.raw_of(picture, points).size
-    np.testing.assert_array_equal(found[:width], recogniser.raw_of(picture, points))
-    np.testing.assert_array_equal(found[width:], other.raw_of(picture, points))
+    found = EncoderPair(recogniser, other).embed(picture, points)
+    width = recogniser.embed(picture, points).size
+    np.testing.assert_array_equal(found[:width], recogniser.embed(picture, points))
+    np.testing.assert_array_equal(found[width:], other.embed(picture, points))
     assert found.dtype == np.float32
 
 
 def test_a_recogniser_is_frozen_and_in_evaluation_mode():
     net = nn.Sequential(nn.BatchNorm2d(3), Flat())
-    Recogniser(net, JUDGE, torch.zeros(1), CPU, flip=False)
+    FaceEncoder(net, JUDGE, torch.zeros(1), CPU, flip=False)
     assert not net.training and not any(parameter.requires_grad for parameter in net.parameters())

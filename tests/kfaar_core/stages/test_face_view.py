@@ -5,8 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE
-from kfaar_core.stages.detect import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP, five_points
 from kfaar_core.stages.face_view import FRAME, GREY, UPRIGHT, FaceView, MeanFace, upright
+from kfaar_core.stages.locate import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP, five_points
 from kfaar_core.stages.tiny import FIVE
 
 SIDE = 200

@@ -14,13 +14,14 @@ from torch import Tensor
 from kfaar_core import weights
 from kfaar_core.image import open_photo
 from kfaar_core.keys import UserKey
-from kfaar_core.pipeline import AnonymisationServer, AuthenticationServer, load
+from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB, Descent
 from kfaar_core.records import Payload, Photo
-from kfaar_core.stages.differentiable import IN_PLACE, Glance
+from kfaar_core.servers import AnonymisationServer, AuthenticationServer
+from kfaar_core.stages.differentiable import IDENTITY, Augmentation
+from kfaar_core.stages.identify import IdentityMap, rotation_of
 from kfaar_core.stages.latent import NaturalSpace
-from kfaar_core.stages.project import IdentityMap, rotation_of
-from kfaar_core.stages.refine import Aims, Likeness, Refiner, glances_of
+from kfaar_core.stages.refine import GeneratorBiasPenalty, RefinementTargets, Refiner, augmentations_of
 from tests.kfaar_core.stages.stand_ins import as_posture
 
 D = 8
@@ -53,7 +54,7 @@ class World:
         self.second = Shown(torch.randn(D, 1536, generator=draw) / 40, 55 + 3 * D)
         self.bias = bias  # by which the full picture is read differently
         self.small, self.full = 0, 0
-        self.glances: list[Glance | None] = []
+        self.glances: list[Augmentation | None] = []
 
     def render(self, w_plus: Tensor, side: int) -> Tensor:
         w = w_plus[:, [0, 7, 13]].flatten(1)
@@ -66,7 +67,7 @@ class World:
         shown = torch.cat((w @ self.posture.T, code, *others), dim=1)
         return torch.nn.functional.pad(0.05 * shown, (0, 3 * 36 - shown.shape[1])).unflatten(1, (3, 6, 6))
 
-    def sight(self, picture: Tensor, landmarks: Tensor, glance: Glance | None = None) -> Tensor:
+    def sight(self, picture: Tensor, landmarks: Tensor, glance: Augmentation | None = None) -> Tensor:
         self.glances.append(glance)
         return self.numbers(picture)
 
@@ -92,7 +93,7 @@ class World:
 
     def refiner(self, steps: int, **prices: float) -> Refiner:
         descent = Descent(steps=steps, **prices)
-        aims = Aims(self, self.person, self.second, self.identity, self.shared, SPACE, self.posture)
+        aims = RefinementTargets(self, self.person, self.second, self.identity, self.shared, SPACE, self.posture)
         return Refiner(aims, torch.linalg.pinv(self.posture), self.render, self, self, self.sight, descent, CPU)
 
 
@@ -186,7 +187,7 @@ def test_what_all_faces_share_goes(start, code):
 def test_likeness_is_one_along_what_virtual_faces_share_and_nothing_across():
     photos, virtual = np.array([1.0, 2.0, 0.0]), np.array([1.0, 4.0, 0.0])
     sights = torch.tensor([[1.0, 7.0, 0.0, 9.0], [1.0, -1.0, 0.0, 9.0], [5.0, 2.0, 3.0, 9.0], [2.0, 3.0, 0.0, 9.0]])
-    found = Likeness(photos, virtual).tensor(sights)
+    found = GeneratorBiasPenalty(photos, virtual).tensor(sights)
     torch.testing.assert_close(found, torch.tensor([[1.0], [-1.0], [0.0], [0.5**0.5]]))
 
 
@@ -219,14 +220,14 @@ def test_the_full_picture_is_compared_with_a_look_from_its_own_place(start, code
     """Else what a glance is off by would count as what the small picture misleads by."""
     world, measured = World(), LAB.descent.measured
     world.refiner(measured + 2)(start, as_posture(held(world, start)), Payload(code, OWN))
-    off = glances_of(Descent(steps=measured + 2))
-    assert world.glances == [IN_PLACE, None, *off[1:measured], IN_PLACE, None, off[measured + 1]]
+    off = augmentations_of(Descent(steps=measured + 2))
+    assert world.glances == [IDENTITY, None, *off[1:measured], IDENTITY, None, off[measured + 1]]
 
 
 def test_glances_are_the_same_for_every_face_and_spread_as_they_should():
     how = Descent(steps=400, glance_turn=2.0, glance_growth=0.03, glance_shift=0.02)
-    found = glances_of(how)
-    assert found == glances_of(how)
+    found = augmentations_of(how)
+    assert found == augmentations_of(how)
     assert [glance.mirrored for glance in found[:4]] == [False, True, False, True]
     columns = np.array([(np.degrees(glance.turn), glance.growth, *glance.shift) for glance in found])
     np.testing.assert_allclose(columns.std(axis=0), (2.0, 0.03, 0.02, 0.02), rtol=0.15)
@@ -260,7 +261,7 @@ def test_e_sees_another_person_under_another_key():
         stages = load(replace(LAB, descent=Descent(steps=steps)))
         for key in (UserKey(bytes([number]) * 32) for number in (4, 16)):
             face = Photo(AnonymisationServer(stages).anonymise(photo, key).portrait)
-            readout = AuthenticationServer(stages).readout(face, photo)
+            readout = AuthenticationServer(stages).compare(face, photo)
             u = readout.recogniser.original(readout.original)
             seen.append(learned(readout.virtual) @ rotation_of(key, len(u)) @ u)
     before, refined = np.array(seen).reshape(2, 2)
@@ -274,6 +275,6 @@ def test_kvfa_reads_a_refined_face_better():
     for steps in (0, LAB.descent.steps):
         stages = load(replace(LAB, descent=Descent(steps=steps)))
         answer = AnonymisationServer(stages).anonymise(photo, key)
-        readout = AuthenticationServer(stages).readout(Photo(answer.portrait), photo)
+        readout = AuthenticationServer(stages).compare(Photo(answer.portrait), photo)
         cosines.append(readout.with_key(key).cosine)
     assert cosines[1] > cosines[0] + 0.05

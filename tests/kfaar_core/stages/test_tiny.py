@@ -7,7 +7,7 @@ import torch
 from kfaar_core.records import Photo
 from kfaar_core.stages import tiny as tiny_stages
 from kfaar_core.stages.assemble import FORM_WEIGHTS
-from kfaar_core.stages.detect import five_points
+from kfaar_core.stages.locate import five_points
 
 
 def test_one_face_in_every_picture_that_is_not_one_colour(tiny, photo):

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from kfaar_core.data.split import TEST
-from kfaar_core.evaluate.laboratory import Setup
-from kfaar_core.pipeline import AnonymisationServer
+from kfaar_core.evaluate.context import EvaluationConfig
 from kfaar_core.presets import TINY
 from kfaar_core.scenarios import pairs
+from kfaar_core.servers import AnonymisationServer
 from kfaar_core.stages import tiny
 from kfaar_core.train.ablate_projector import Bench, VirtualBy, figures, table_ix, teach
 from kfaar_core.train.ablation import PROJECTOR
@@ -37,14 +37,14 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def laboratory(tmp_path, monkeypatch):
+def context(tmp_path, monkeypatch):
     monkeypatch.setenv("KFAAR_CACHE", str(tmp_path / "cache"))
-    return Setup(replace(TINY, projector="floor"), "synthetic", limit=8).laboratory()
+    return EvaluationConfig(replace(TINY, projector="floor"), "synthetic", limit=8).open()
 
 
 @pytest.fixture
-def people(laboratory):
-    return pairs.people(laboratory.data.samples, laboratory.data.identities_of(TEST), limit=3)
+def people(context):
+    return pairs.people(context.data.samples, context.data.identities_of(TEST), limit=3)
 
 
 def faces(*places: int) -> np.ndarray:
@@ -113,25 +113,25 @@ def test_a_face_that_is_not_found_counts_in_detection_alone():
     assert found["diversity"].interval(np.random.default_rng(0)).n == 5
 
 
-def test_a_table_comes_again_without_a_step_or_a_face(bench, laboratory, people, monkeypatch):
+def test_a_table_comes_again_without_a_step_or_a_face(bench, context, people, monkeypatch):
     ask = {"seeds": 2, "keys": 2, "resume": True}
-    table = table_ix(bench, laboratory, people, QUICK, **ask)
+    table = table_ix(bench, context, people, QUICK, **ask)
     assert table.number == "IX" and len(table.rows) == 10 * len(PROJECTOR)
     assert "3 test people" in table.about and "4 training people" in table.about and "2 steps" in table.about
     assert all(row.n > 0 and np.isfinite(row.value) for row in table.rows)
     monkeypatch.setattr(AnonymisationServer, "anonymise", None)
-    assert table_ix(bench, laboratory, people, QUICK, **ask) == table
+    assert table_ix(bench, context, people, QUICK, **ask) == table
 
 
-def test_a_face_is_that_of_the_p_in_its_folder(bench, laboratory, tmp_path):
+def test_a_face_is_that_of_the_p_in_its_folder(bench, context, tmp_path):
     """Made through the pipeline; another P in the same folder is another entry, and another face."""
     request, folder = VirtualBy("ablation/some", 0, "shared 0"), tmp_path / "cache" / "ablation" / "some"
     folder.mkdir(parents=True)
     names, seen = [], []
     for seed in (0, 1, 0):
         teach(bench, replace(QUICK, seed=seed), folder, resume=False)
-        names.append(laboratory.name_of(request))
-        seen.append(request.arrays(laboratory)["judge"])
+        names.append(context.name_of(request))
+        seen.append(request.arrays(context)["judge"])
     assert names[0] == names[2] != names[1]
     np.testing.assert_array_equal(seen[0], seen[2])
     assert not np.allclose(seen[0], seen[1])

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from kfaar_core.keys import UserKey
+from kfaar_core.methods.floor import FloorProjector
+from kfaar_core.stages.identify import IdentityMap
 from kfaar_core.stages.linear import LinearReader
-from kfaar_core.stages.project import FloorProjector, IdentityMap
 from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.floor import (
     directions,

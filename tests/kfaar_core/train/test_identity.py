@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from kfaar_core.stages.project import IdentityMap
+from kfaar_core.stages.identify import IdentityMap
 from kfaar_core.train.identity import (
     balanced_map,
     beyond_the_middle,

@@ -17,8 +17,8 @@ from kfaar_core.errors import KfaarError
 from kfaar_core.nets.projector_net import LEADING, HashedNet
 from kfaar_core.quantised import dequantised
 from kfaar_core.train import __main__ as command
-from kfaar_core.train.limits import limits_of
 from kfaar_core.train.settings import LAB_TRAINING, with_settings
+from kfaar_core.weights import limits_of
 from tests.kfaar_core.train.stand_ins import SPACE, still
 
 

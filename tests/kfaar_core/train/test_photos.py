@@ -12,8 +12,8 @@ from PIL import Image
 from kfaar_core import image
 from kfaar_core.data.landmarker import FaceLabels
 from kfaar_core.data.split import part_of
-from kfaar_core.stages.detect import portrait_frame
 from kfaar_core.stages.geometry import euler_degrees
+from kfaar_core.stages.locate import portrait_frame
 from kfaar_core.train import photos
 from kfaar_core.train.photos import SIDE, load_photos, turn_back
 

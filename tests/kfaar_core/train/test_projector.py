@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from kfaar_core.keys import UserKey
+from kfaar_core.methods.bits import BitsProjector
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
-from kfaar_core.stages.project import BitsProjector
 from kfaar_core.train.directions import PostureFit
 from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.projector import (

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from kfaar_core.runtime import stream
-from kfaar_core.stages.encode import JUDGE, Recogniser
+from kfaar_core.stages.encode import JUDGE, FaceEncoder
 from kfaar_core.stages.tiny import FIVE
 from kfaar_core.train import recogniser
 from kfaar_core.train.loop import Plan
@@ -53,7 +53,7 @@ def test_without_its_margin_a_crop_is_what_the_judge_sees(rng):
     pictures, landmarks = faces(rng, 2)
     wide = aligned(pictures, landmarks)
     assert wide.shape == (2, 128, 112, 3)
-    judge = Recogniser(Sums(), JUDGE, torch.zeros(1), torch.device("cpu"), flip=True)
+    judge = FaceEncoder(Sums(), JUDGE, torch.zeros(1), torch.device("cpu"), flip=True)
     for one, picture, points in zip(wide, pictures, landmarks, strict=True):
         inner = one[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(int)
         assert np.abs(inner - judge.align(picture, points * 256)).mean() < 1
@@ -70,7 +70,7 @@ def test_a_face_and_its_mirror_image_have_one_feature(rng):
 
 def test_the_mean_feature_is_that_of_the_judge(rng):
     some = crops(rng, 130)
-    judge = Recogniser(Sums(), JUDGE, torch.zeros(1), torch.device("cpu"), flip=True)
+    judge = FaceEncoder(Sums(), JUDGE, torch.zeros(1), torch.device("cpu"), flip=True)
     expected = judge.raw(centre(some).float() / 127.5 - 1).mean(dim=0)
     torch.testing.assert_close(mean_feature(Sums(), some), expected, atol=1e-4, rtol=1e-4)
 

@@ -12,8 +12,7 @@ from safetensors.torch import load_file
 from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE, ReaderNet
 from kfaar_core.nets.sface import FEATURE
 from kfaar_core.stages.face_view import FaceView
-from kfaar_core.stages.project import IdentityMap
-from kfaar_core.stages.recognise import reader_net
+from kfaar_core.stages.identify import IdentityMap, reader_net
 from kfaar_core.train import kvfa, road
 from kfaar_core.train.road import Road, joined
 from kfaar_core.train.settings import LAB_TRAINING

@@ -19,13 +19,13 @@ from kfaar_core.nets.geometry_net import Geometry
 from kfaar_core.nets.projector_net import BitsNet
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.stages import assemble
-from kfaar_core.stages.differentiable import Sight, crops, five_points, similarity, view
-from kfaar_core.stages.encode import SFACE, Recogniser
+from kfaar_core.stages.differentiable import FeatureExtractor, crops, five_points, similarity, view
+from kfaar_core.stages.encode import SFACE, FaceEncoder
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.generate import part
 from kfaar_core.stages.geometry import GeometryReader, to_pixels
+from kfaar_core.stages.identify import FaceReader, reader_net
 from kfaar_core.stages.latent import NaturalSpace
-from kfaar_core.stages.recognise import FaceReader, reader_net
 from kfaar_core.stages.tiny import TinyGeometry
 from kfaar_core.train import __main__ as command
 from kfaar_core.train import projector
@@ -98,13 +98,13 @@ class World:
 
     def __init__(self, part: int = 4) -> None:
         generator = SmallGenerator()
-        self.encoder = Recogniser(SmallEncoder(), SFACE, torch.zeros(1), CPU, flip=True)
+        self.encoder = FaceEncoder(SmallEncoder(), SFACE, torch.zeros(1), CPU, flip=True)
         self.reader = ReaderNet(5, textures=6, shapes=4, hidden=8)
         self.reader.mean_shape.copy_(torch.from_numpy(upright(TinyGeometry().points.astype(np.float64) * 64)[1]))
         self.camera = Camera(generator, SmallGeometry(), part)
         self.features = LiveFeatures(self.camera, self.encoder, SPACE)
         self.channel: LiveChannel = live_channel(
-            SPACE, still(), self.camera, Sight(self.encoder, self.reader, CPU), torch.randn(12, 3, 512)
+            SPACE, still(), self.camera, FeatureExtractor(self.encoder, self.reader, CPU), torch.randn(12, 3, 512)
         )
 
     def frozen(self) -> Iterator[nn.Parameter]:
@@ -241,7 +241,7 @@ def portrait(camera: Camera) -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def encoder() -> Recogniser:
+def encoder() -> FaceEncoder:
     return assemble.encoder(CPU)
 
 
@@ -249,7 +249,7 @@ def encoder() -> Recogniser:
 def test_e_sees_what_it_sees_at_run_time(portrait, encoder):
     pictures, landmarks = portrait
     ours = encoder.raw(crops(pictures, landmarks, encoder))[0]
-    theirs = torch.from_numpy(encoder.raw_of(image.to_uint8(pictures)[0], landmarks[0].numpy()))
+    theirs = torch.from_numpy(encoder.embed(image.to_uint8(pictures)[0], landmarks[0].numpy()))
     off = torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs)
     assert torch.cosine_similarity(ours, theirs, dim=0) > 0.99 and off < 0.1
 

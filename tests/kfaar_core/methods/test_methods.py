@@ -7,20 +7,15 @@ from scipy import stats
 
 from kfaar_core.errors import BadKey, BadSetting
 from kfaar_core.keys import UserKey
+from kfaar_core.methods import names
+from kfaar_core.methods.bits import BitsProjector, bits_net, checked_bits
+from kfaar_core.methods.floor import FloorProjector
+from kfaar_core.methods.hashed import HashedProjector, hashed_net
 from kfaar_core.metrics.random_direction import law_test
 from kfaar_core.nets.projector_net import LEADING, BitsNet, HashedNet
-from kfaar_core.presets import PROJECTORS, check_projector
+from kfaar_core.presets import check_projector
+from kfaar_core.stages.identify import IdentityMap, rotation_of
 from kfaar_core.stages.latent import NaturalSpace
-from kfaar_core.stages.project import (
-    BitsProjector,
-    FloorProjector,
-    HashedProjector,
-    IdentityMap,
-    bits_net,
-    checked_bits,
-    hashed_net,
-    rotation_of,
-)
 
 KEY = UserKey.parse("00" * 31 + "01")
 
@@ -254,7 +249,7 @@ def test_bits_are_signs_the_first_bit_first():
 
 
 def test_projectors_by_name():
-    assert [check_projector(name) for name in ("floor", "hashed", "bits")] == list(PROJECTORS)
+    assert [check_projector(name) for name in ("floor", "hashed", "bits")] == list(names)
     with pytest.raises(BadSetting, match="floor, hashed, bits"):
         check_projector("mlp")
 

@@ -7,14 +7,16 @@ import pytest
 import torch
 from torch import nn
 
+from kfaar_core.assemble import assemble
 from kfaar_core.calibration import Calibration
 from kfaar_core.errors import BadSetting, BadWeights
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import LAB, PROJECTORS, TINY, Descent
+from kfaar_core.methods import available, names
+from kfaar_core.presets import LAB, TINY, Descent
 from kfaar_core.stages import assemble as assembling
 from kfaar_core.stages import tiny as tiny_stages
-from kfaar_core.stages.assemble import FORM_WEIGHTS, assemble, available_projectors, form_of, recogniser
-from kfaar_core.stages.encode import JUDGE
+from kfaar_core.stages.assemble import FORM_WEIGHTS, form_of
+from kfaar_core.stages.encode import JUDGE, encoder_of
 
 
 class Affine(nn.Module):
@@ -32,7 +34,7 @@ def test_a_state_with_and_without_a_mean(prefix):
     net, other = Affine(), Affine()
     mean = torch.tensor([1.0, 2, 3])
     state = {f"{prefix}{name}": tensor.half() for name, tensor in net.state_dict().items()}
-    found = recogniser(other, JUDGE, {**state, "mean": mean} if prefix else state, torch.device("cpu"), flip=False)
+    found = encoder_of(other, JUDGE, {**state, "mean": mean} if prefix else state, torch.device("cpu"), flip=False)
     crop = torch.ones(1, 3, 112, 96)
     torch.testing.assert_close(found.raw(crop), net(crop).detach(), atol=2e-3, rtol=2e-3)
     centred = found.raw(crop) - (mean if prefix else 0)
@@ -71,21 +73,21 @@ def test_the_judge_compares_photos(tiny, photo, other_photo):
 
 def test_kvfa_sees_the_face_of_a_photo(tiny, photo):
     feature = tiny.sight_of(photo)
-    np.testing.assert_array_equal(feature, tiny.encoder.raw_of(photo.pixels, tiny.landmarks(photo)))
+    np.testing.assert_array_equal(feature, tiny.encoder.embed(photo.pixels, tiny.locator.locate(photo).landmarks))
 
 
 @pytest.mark.parametrize("projector", ["hashed", "bits"])
 def test_where_f_is_trained_its_reading_stands_behind_the_encoder_s(photo, projector):
     stages = assemble(replace(TINY, projector=projector), "cpu")
     assert stages.reader is not None
-    sight, landmarks = stages.sight_of(photo), stages.landmarks(photo)
+    sight, landmarks = stages.sight_of(photo), stages.locator.locate(photo).landmarks
     width = stages.identity.width
-    np.testing.assert_array_equal(sight[:width], stages.encoder.raw_of(photo.pixels, landmarks))
+    np.testing.assert_array_equal(sight[:width], stages.encoder.embed(photo.pixels, landmarks))
     np.testing.assert_array_equal(sight[width:], stages.reader(photo.pixels, landmarks))
     assert sight.dtype == np.float32
 
 
-@pytest.mark.parametrize("projector", PROJECTORS)
+@pytest.mark.parametrize("projector", names)
 def test_a_form_loads_the_weights_that_are_named_for_it_and_no_others(tiny, projector):
     asked: list[str] = []
 
@@ -102,7 +104,7 @@ def test_a_form_loads_the_weights_that_are_named_for_it_and_no_others(tiny, proj
 def test_faces_of_hashed_alone_are_refined():
     """And with no steps nothing is made ready for it."""
     refined = {}
-    for name in PROJECTORS:
+    for name in names:
         for steps in (0, 1):
             stages = assemble(replace(LAB, projector=name, descent=Descent(steps=steps)), "cpu")
             refined[name, steps] = stages.corrector._refine is not None
@@ -116,13 +118,13 @@ def test_forms_on_offer_are_those_whose_weights_and_thresholds_are_all_there(mon
     )
     monkeypatch.setattr(assembling.weights, "WEIGHTS", {name for form in FORM_WEIGHTS.values() for name in form})
     monkeypatch.setattr(assembling, "has_calibration", lambda preset, name: preset == "lab" and name in calibrated)
-    assert available_projectors() == ("floor",)
+    assert available() == ("floor",)
     present.update(("kvfa", "identity", "posture_rows", "dlib_resnet", "second"))
-    assert sorted(available_projectors()) == ["floor", "hashed"]
+    assert sorted(available()) == ["floor", "hashed"]
     present.update(FORM_WEIGHTS["bits"])
-    assert sorted(available_projectors()) == ["floor", "hashed"]  # no thresholds yet
+    assert sorted(available()) == ["floor", "hashed"]  # no thresholds yet
     calibrated.add("bits")
-    assert sorted(available_projectors()) == sorted(PROJECTORS) and available_projectors()[0] == LAB.projector
+    assert sorted(available()) == sorted(names) and available()[0] == LAB.projector
 
 
 def test_wrong_settings_are_told_before_anything_is_loaded(monkeypatch):

@@ -1,9 +1,9 @@
-"""Laboratory: stages, data and cache of one evaluation run, and what its pictures look like to the networks.
+"""EvaluationContext: stages, data and cache of one evaluation run, and what its pictures look like to the networks.
 
 A picture is made, looked at and forgotten; what the networks saw in it stays in the cache. What is to be seen is asked
 for by a request, a small frozen record, so that several processes can fill the cache before a table is computed from
 it (jobs.py). The name of an entry holds what it depends on and nothing else: a real photo does not depend on the
-projector, and no look depends on a threshold.
+method, and no features depend on a threshold.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Protocol
 
 import numpy as np
 
-from kfaar_core import image, weights
+from kfaar_core import image, methods, weights
+from kfaar_core.assemble import Stages, assemble
 from kfaar_core.calibration import Calibration
 from kfaar_core.data.cache import ArrayCache, content_key
 from kfaar_core.data.photos import Dataset, open_dataset
@@ -23,11 +24,11 @@ from kfaar_core.data.synthetic import SYNTHETIC, synthetic_people
 from kfaar_core.errors import BadPicture, NoFaceFound
 from kfaar_core.files import cache_folder
 from kfaar_core.keys import UserKey
-from kfaar_core.pipeline import AnonymisationServer
+from kfaar_core.pipeline import AnonymiseRequest
 from kfaar_core.presets import Preset
 from kfaar_core.records import Photo
 from kfaar_core.runtime import stream
-from kfaar_core.stages.assemble import FORM_WEIGHTS, Stages, assemble
+from kfaar_core.servers import AnonymisationServer
 
 log = logging.getLogger(__name__)
 
@@ -45,20 +46,20 @@ UNRELATED = ("match_threshold", "threshold_in_force", "whole_share", "rekey_trie
 
 
 @dataclass(frozen=True)
-class Look:
+class FaceFeatures:
     """What the networks see in one picture."""
 
-    sight: np.ndarray  # (S,) what KVFA reads; of a photo what u is made of alone, with which every sight begins
+    features: np.ndarray  # (S,) what KVFA reads; of a photo what u is made of alone, with which every features begins
     judge: np.ndarray  # (D',) centred unit feature of the judge
 
 
 class Request(Protocol):
     """Something to be seen once: a frozen record of plain fields, which may travel to another process."""
 
-    def depends(self, laboratory: Laboratory) -> dict[str, object]:
+    def depends(self, context: EvaluationContext) -> dict[str, object]:
         """All that the answer depends on besides the fields of the request."""
 
-    def arrays(self, laboratory: Laboratory) -> Arrays:
+    def arrays(self, context: EvaluationContext) -> Arrays:
         """What is seen.
 
         Raises:
@@ -67,10 +68,10 @@ class Request(Protocol):
 
 
 @dataclass(frozen=True)
-class Setup:
-    """What a laboratory is opened from, in every process alike."""
+class EvaluationConfig:
+    """What a context is opened from, in every process alike."""
 
-    preset: Preset  # the projector and the length of keys among the rest
+    preset: Preset  # the method and the length of keys among the rest
     data: str | None  # see evaluate.data; `synthetic` for people who do not exist
     limit: int | None = None  # people at most
     seed: int = 0
@@ -78,7 +79,7 @@ class Setup:
     calibrated: bool = True  # False: the thresholds are what the run is for
     jobs: int = 1  # processes that fill the cache
 
-    def laboratory(self, progress: Progress | None = None) -> Laboratory:
+    def open(self, progress: Progress | None = None) -> EvaluationContext:
         """
         Raises:
             DataMissing: no such data. BadSetting, BadWeights: see stages.assemble.
@@ -91,14 +92,14 @@ class Setup:
             data = synthetic_people(stages, cache, self.seed, self.limit, used.get("mobile_stylegan", ""))
         else:
             data = open_dataset(self.data)
-        return Laboratory(self, stages, AnonymisationServer(stages), data, cache, used, progress)
+        return EvaluationContext(self, stages, AnonymisationServer(stages), data, cache, used, progress)
 
 
 @dataclass(frozen=True)
-class Laboratory:
+class EvaluationContext:
     """Stages, data and cache of one run."""
 
-    setup: Setup
+    config: EvaluationConfig
     stages: Stages
     server: AnonymisationServer
     data: Dataset
@@ -108,7 +109,7 @@ class Laboratory:
 
     @property
     def seed(self) -> int:
-        return self.setup.seed
+        return self.config.seed
 
     def key(self, purpose: str, bits: int | None = None) -> UserKey:
         """An evaluation key: it follows from the seed and a name, and is never a user's.
@@ -129,31 +130,32 @@ class Laboratory:
 
     def anonymised(self, photo: Photo, purpose: str, bits: int | None = None, face: str = NAMED) -> Photo:
         """The virtual face of a photo under an evaluation key, as a picture that was saved and opened again."""
-        return image.from_array(self.server.anonymise(photo, self.key(purpose, bits), face=face).portrait)
+        request = AnonymiseRequest(photo=photo, key=self.key(purpose, bits), face=face)
+        return image.from_array(self.server.anonymise(request).portrait)
 
-    def real(self, index: int) -> Look | None:
+    def real(self, index: int) -> FaceFeatures | None:
         """The look of a real photo; None when no usable face is found."""
         return seen(self.ask(Real(index)))
 
-    def virtual(self, index: int, purpose: str, bits: int | None = None) -> Look | None:
+    def virtual(self, index: int, purpose: str, bits: int | None = None) -> FaceFeatures | None:
         """The look of the virtual face of a photo under an evaluation key, read back from the picture alone."""
         return seen(self.ask(Virtual(index, purpose, bits or self.stages.preset.key_bits)))
 
-    def regenerated(self, index: int, purpose: str) -> Look | None:
+    def regenerated(self, index: int, purpose: str) -> FaceFeatures | None:
         """Scenario 1: the virtual face and its right key through HPVFG once more."""
         return seen(self.ask(Virtual(index, purpose, self.stages.preset.key_bits, rounds=2)))
 
     def plain_look(self, photo: Photo, face: str = "largest") -> Arrays:
-        """What E and the judge see in any picture, whatever the projector."""
-        points = self.stages.landmarks(photo, self.stages.detector.pick(photo, face))
-        sight = self.stages.encoder.raw_of(photo.pixels, points)
-        return {"sight": sight, "judge": self.stages.judge.of(photo.pixels, points)}
+        """What E and the judge see in any picture, whatever the method."""
+        points = self.stages.locator.locate(photo, face).landmarks
+        features = self.stages.encoder.embed(photo.pixels, points)
+        return {"features": features, "judge": self.stages.judge.embed_normalised(photo.pixels, points)}
 
     def keyed_look(self, photo: Photo) -> Arrays:
         """What KVFA and the judge see in a virtual face."""
-        points = self.stages.landmarks(photo)
-        sight = self.stages.sight(photo.pixels, points)
-        return {"sight": sight, "judge": self.stages.judge.of(photo.pixels, points)}
+        points = self.stages.locator.locate(photo).landmarks
+        features = self.stages.features(photo.pixels, points)
+        return {"features": features, "judge": self.stages.judge.embed_normalised(photo.pixels, points)}
 
     def lookers(self) -> dict[str, object]:
         """What plain_look depends on."""
@@ -168,7 +170,7 @@ class Laboratory:
         preset = replace(self.stages.preset, key_bits=bits)
         return {
             "preset": {name: value for name, value in vars(preset).items() if name not in UNRELATED},
-            "weights": {name: digest for name, digest in self.used.items() if length_of(name) in (None, bits)},
+            "weights": hashes(preset, bits),
             "seed": self.seed,
         }
 
@@ -196,11 +198,11 @@ class Real:
 
     index: int
 
-    def depends(self, laboratory: Laboratory) -> dict[str, object]:
-        return {**laboratory.lookers(), "data": laboratory.data.sha256}
+    def depends(self, context: EvaluationContext) -> dict[str, object]:
+        return {**context.lookers(), "data": context.data.sha256}
 
-    def arrays(self, laboratory: Laboratory) -> Arrays:
-        return laboratory.plain_look(laboratory.photo(self.index), NAMED)
+    def arrays(self, context: EvaluationContext) -> Arrays:
+        return context.plain_look(context.photo(self.index), NAMED)
 
 
 @dataclass(frozen=True)
@@ -212,35 +214,34 @@ class Virtual:
     bits: int  # of the key
     rounds: int = 1  # how often it goes through HPVFG with that key
 
-    def depends(self, laboratory: Laboratory) -> dict[str, object]:
-        return {**laboratory.makers(self.bits), "data": laboratory.data.sha256}
+    def depends(self, context: EvaluationContext) -> dict[str, object]:
+        return {**context.makers(self.bits), "data": context.data.sha256}
 
-    def arrays(self, laboratory: Laboratory) -> Arrays:
-        photo = laboratory.anonymised(laboratory.photo(self.index), self.purpose, self.bits)
+    def arrays(self, context: EvaluationContext) -> Arrays:
+        photo = context.anonymised(context.photo(self.index), self.purpose, self.bits)
         for _ in range(1, self.rounds):
-            photo = laboratory.anonymised(photo, self.purpose, self.bits, face="largest")
-        return laboratory.keyed_look(photo)
+            photo = context.anonymised(photo, self.purpose, self.bits, face="largest")
+        return context.keyed_look(photo)
 
 
-def seen(found: Arrays) -> Look | None:
+def seen(found: Arrays) -> FaceFeatures | None:
     """The look that arrays hold, or None where nothing was seen."""
-    return Look(found["sight"], found["judge"]) if found else None
+    return FaceFeatures(found["features"], found["judge"]) if found else None
 
 
-def hashes(preset: Preset) -> dict[str, str]:
-    """The weights that a form of the preset uses, with their pinned sha256; the tiny preset has none."""
+def hashes(preset: Preset, bits: int | None = None) -> dict[str, str]:
+    """The pinned sha256 of the weights that a preset's method uses; the tiny preset has none.
+
+    Args:
+        bits: for keys of that length alone; None: for every length.
+    """
     if preset.name == "tiny":
         return {}
-    return {name: weights.pin_of(weight).sha256 for name, weight in weights.WEIGHTS.items() if uses(preset, name)}
-
-
-def uses(preset: Preset, name: str) -> bool:
-    """Whether a form may use the weight of that name: it does not if the weight belongs to other forms only."""
-    owners = [form for form, names in FORM_WEIGHTS.items() if name in names]
-    return not owners or preset.projector in owners
-
-
-def length_of(name: str) -> int | None:
-    """The key length that a weight is for, for example 8 of `projector_bits_8`; None: for all."""
-    last = name.rsplit("_", 1)[-1]
-    return int(last) if last.isdigit() else None
+    method = methods.get(preset.method)
+    others = {name for other in methods.registered() for name in other.all_weights()}
+    own = set(method.all_weights() if bits is None else method.weights(bits))
+    return {
+        name: weights.pin_of(weight).sha256
+        for name, weight in weights.WEIGHTS.items()
+        if name in own or name not in others
+    }

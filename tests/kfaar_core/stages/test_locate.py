@@ -11,7 +11,7 @@ from kfaar_core import image
 from kfaar_core.errors import BadSetting, NoFaceFound
 from kfaar_core.presets import LAB, TINY
 from kfaar_core.records import Face, Photo
-from kfaar_core.stages.detect import Detector, MtcnnDetector, check_usable, crop, five_points, portrait_frame
+from kfaar_core.stages.locate import Detector, MtcnnDetector, check_usable, crop, five_points, portrait_frame
 
 ASSETS = Path(__file__).parents[3] / "assets"
 PHOTO = Photo(np.zeros((100, 120, 3), dtype=np.uint8))

@@ -6,40 +6,34 @@ import torch
 
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey
+from kfaar_core.methods.bits import BitsIdentifier
+from kfaar_core.methods.hashed import TwoViewReader
 from kfaar_core.metrics.random_direction import law_test
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.stages import tiny as tiny_stages
+from kfaar_core.stages.identify import FaceReader, IdentityMap, RotationIdentifier, compare, reader_net, rotation_of
 from kfaar_core.stages.linear import LinearReader, unit
-from kfaar_core.stages.project import IdentityMap, rotation_of
-from kfaar_core.stages.recognise import (
-    BitsRecogniser,
-    BothViews,
-    FaceReader,
-    KeyedRecogniser,
-    reader_net,
-    verdict,
-)
 
 WIDE, D = 48, 32
 RIGHT, WRONG = UserKey.parse("0f" * 32), UserKey.parse("f0" * 32)
 
 
 @pytest.fixture
-def recogniser(rng) -> KeyedRecogniser:
+def recogniser(rng) -> RotationIdentifier:
     def random(*shape: int) -> torch.Tensor:
         return torch.from_numpy(rng.standard_normal(shape))
 
     identity = IdentityMap({"identity.mean": random(WIDE), "identity.map": random(D, WIDE)})
-    return KeyedRecogniser(
+    return RotationIdentifier(
         identity, LinearReader({"reader.mean": random(WIDE), "reader.map": random(D, WIDE)}, "reader")
     )
 
 
 @pytest.fixture
-def exact() -> KeyedRecogniser:
+def exact() -> RotationIdentifier:
     """Reader and identity map pass their feature through: the feature of x_v is what the projector wrote."""
     eye, zero = torch.eye(D), torch.zeros(D)
-    return KeyedRecogniser(
+    return RotationIdentifier(
         IdentityMap({"identity.mean": zero, "identity.map": eye}),
         LinearReader({"reader.mean": zero, "reader.map": eye}, "reader"),
     )
@@ -83,7 +77,7 @@ def test_one_pair_of_faces_under_many_keys_follows_it_too(recogniser, rng):
 def test_condition_2_compares_under_the_key(exact, rng):
     u = unit(rng.standard_normal(D))
     written = rotation_of(RIGHT, D) @ u
-    right, wrong = (verdict(exact, written, u, key, threshold=0.7) for key in (RIGHT, WRONG))
+    right, wrong = (compare(exact, written, u, key, threshold=0.7) for key in (RIGHT, WRONG))
     assert right.cosine == pytest.approx(1) and right.same_person and right.key_used
     assert not wrong.same_person and wrong.dimension == D and wrong.threshold == 0.7
     assert "k)" in right.compared
@@ -91,18 +85,18 @@ def test_condition_2_compares_under_the_key(exact, rng):
 
 def test_condition_1_takes_the_most_similar_read_out(recogniser, rng):
     virtual, original = rng.standard_normal((2, WIDE))
-    found = verdict(recogniser, virtual, original, None, threshold=0.7)
+    found = compare(recogniser, virtual, original, None, threshold=0.7)
     each = [float(read @ recogniser.original(original)) for read in recogniser.keyless(virtual)]
     assert found.cosine == pytest.approx(max(each)) and min(each) < max(each)
     assert not found.key_used and "no key" in found.compared
-    itself = verdict(recogniser, original, original, None, threshold=0.7)
+    itself = compare(recogniser, original, original, None, threshold=0.7)
     assert itself.cosine == pytest.approx(1) and itself.same_person  # a face that was never anonymised
 
 
 def test_a_cosine_at_the_threshold_is_accepted(exact):
     feature = np.eye(D)[0]
-    assert verdict(exact, feature, feature, None, threshold=1.0).same_person
-    assert not verdict(exact, feature, feature, None, threshold=np.nextafter(1.0, 2)).same_person
+    assert compare(exact, feature, feature, None, threshold=1.0).same_person
+    assert not compare(exact, feature, feature, None, threshold=np.nextafter(1.0, 2)).same_person
 
 
 # ---- hashed: F's reading stands behind E's feature
@@ -116,12 +110,12 @@ def sights(feature: np.ndarray, code: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def hashed(rng) -> KeyedRecogniser:
+def hashed(rng) -> RotationIdentifier:
     """h takes the code as F has read it, and nothing of E's feature, which says who a photo shows."""
     rows = np.concatenate([np.zeros((CODE, STYLES)), np.eye(CODE)], axis=1)
     state = {"code.mean": torch.zeros(rows.shape[1]), "code.map": torch.from_numpy(rows)}
     random = [torch.from_numpy(rng.standard_normal(shape)) for shape in ((WIDE,), (CODE, WIDE))]
-    return KeyedRecogniser(
+    return RotationIdentifier(
         IdentityMap({"identity.mean": random[0], "identity.map": random[1]}), LinearReader(state, "code", first=WIDE)
     )
 
@@ -137,8 +131,8 @@ def test_what_e_sees_of_the_whole_picture_counts_by_its_share(hashed, rng):
     views = [unit(code + 0.1 * rng.standard_normal(code.shape)) for _ in range(2)]
     seen, cosines = sights(*views), {}
     for share in (0.0, 0.5, 1.0, 100.0):
-        reader = BothViews(LinearReader(h, "code", first=CODE), eye, share)
-        found = KeyedRecogniser(identity, reader).virtual(seen, RIGHT)
+        reader = TwoViewReader(LinearReader(h, "code", first=CODE), eye, share)
+        found = RotationIdentifier(identity, reader).virtual(seen, RIGHT)
         np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
         cosines[share] = float(np.mean(np.sum(found * u, axis=1)))
     alone = [float(np.mean(np.sum(view * code, axis=1))) for view in views]
@@ -217,9 +211,9 @@ def keyed_states(mean: float = 0.0, scale: float = 1.0) -> dict[int, dict[str, t
     return states
 
 
-def bits_form(**changes: float) -> BitsRecogniser:
+def bits_form(**changes: float) -> BitsIdentifier:
     identity = IdentityMap({"identity.mean": torch.zeros(6), "identity.map": torch.eye(6)[:SMALL]})
-    return BitsRecogniser(identity, keyed_states(**changes))
+    return BitsIdentifier(identity, keyed_states(**changes))
 
 
 def test_h_of_a_tensor_is_h_before_it_is_made_unit(rng):
@@ -274,7 +268,7 @@ def test_without_a_key_bits_tries_each_network_with_none(rng):
 def test_a_face_is_read_and_nothing_beside_it(photo, tiny, with_e):
     reader = FaceReader(tiny_stages.weights("kvfa"), torch.device("cpu"), tiny.encoder if with_e else None)
     pixels = np.pad(np.kron(photo.pixels, np.ones((4, 4, 1), np.uint8)), ((80, 80), (80, 80), (0, 0)), mode="edge")
-    landmarks = 4 * tiny.landmarks(photo) + 80
+    landmarks = 4 * tiny.locator.locate(photo).landmarks + 80
     found = reader(pixels, landmarks)
     width = with_e * tiny_stages.FEATURES + tiny_stages.STYLES_READ + tiny_stages.DIMENSION
     assert found.dtype == np.float32 and found.shape == (width,)
@@ -293,7 +287,10 @@ def test_a_face_is_read_and_nothing_beside_it(photo, tiny, with_e):
 
 def test_f_reads_the_texture_and_the_shape(photo, tiny):
     """A net that is deaf to one of the two shows that the other arrives."""
-    landmarks, plain = tiny.landmarks(photo), np.full_like(photo.pixels, 180)  # whose texture no shape changes
+    landmarks, plain = (
+        tiny.locator.locate(photo).landmarks,
+        np.full_like(photo.pixels, 180),
+    )  # whose texture no shape changes
     bent = landmarks.copy()
     bent[5] += 3  # px: one point of the rim
     for deaf in ("texture", "shape"):

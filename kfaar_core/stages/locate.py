@@ -1,12 +1,14 @@
-"""Detector: photo -> faces, and the portrait frame in which every later stage works.
+"""Locate: photo -> the face, in the portrait frame in which every later stage works. First step of HPVFG (Alg. 1).
 
-MTCNN (facenet-pytorch, weights inside the package) finds boxes and five points; the portrait frame is FFHQ's alignment,
-so that a photo's face and a generated face stand at the same place and size.
+MTCNN (facenet-pytorch, weights inside the package) finds boxes and five points. The geometry network then measures 478
+landmarks and the posture. The portrait frame is FFHQ's alignment: a photo's face and a generated face have the same
+place and size in it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from kfaar_core import image, weights
 from kfaar_core.errors import BadSetting, NoFaceFound
 from kfaar_core.presets import Preset
 from kfaar_core.records import Face, FaceCrop, Photo, Posture
+from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.torchvision_shim import prepare
 
 # Five points out of the 478 landmarks: eye corners (both eyes' means), nose tip, mouth corners.
@@ -190,9 +193,47 @@ def crop(photo: Photo, face: Face, side: int, points: np.ndarray | None = None) 
     return FaceCrop(picture=image.warp(photo.pixels, to_photo, (side, side)), to_photo=to_photo, face=face)
 
 
-def in_photo(framed: FaceCrop, posture: Posture) -> np.ndarray:
+def landmarks_in_photo(framed: FaceCrop, posture: Posture) -> np.ndarray:
     """(478, 3) float64 landmarks of a posture measured in a frame, in photo px (z on the same scale)."""
     side = framed.picture.shape[0]
     points = image.apply(framed.to_photo, posture.landmarks[:, :2] * side)
     depth = posture.landmarks[:, 2:] * side * np.hypot(*framed.to_photo[:, 0])
     return np.concatenate([points, depth], axis=1)
+
+
+@dataclass(frozen=True)
+class LocatedFace:
+    """One face of a photo as every later stage needs it."""
+
+    crop: FaceCrop  # in the level portrait frame
+    posture: Posture  # measured in that frame; the frame's own rotation is not in it
+    landmarks: np.ndarray  # (478, 3) float64, photo px (z on the same scale)
+    rotation: float  # degrees, clockwise: how far the frame is rotated in the photo
+
+
+class FaceLocator:
+    """Find one face, frame it by its own landmarks, and measure its posture."""
+
+    def __init__(self, detector: Detector, geometry: GeometryReader, side: int, device: torch.device) -> None:
+        """side: px of the portrait frame that is measured."""
+        self.detector, self._geometry, self._side, self._device = detector, geometry, side, device
+
+    def locate(self, photo: Photo, which: Face | str | int = "largest") -> LocatedFace:
+        """The face in the frame that its own landmarks define; MTCNN's five points only give the first frame.
+
+        Args:
+            which: a detected face, or as in Detector.pick.
+        Raises:
+            NoFaceFound: no usable face.
+            BadSetting: an unknown `which`.
+        """
+        face = which if isinstance(which, Face) else self.detector.pick(photo, which)
+        first = crop(photo, face, self._side)
+        points = landmarks_in_photo(first, self._posture(first))
+        framed = crop(photo, face, self._side, five_points(points))
+        posture = self._posture(framed)
+        rotation = np.degrees(np.arctan2(framed.to_photo[1, 0], framed.to_photo[0, 0]))
+        return LocatedFace(framed, posture, landmarks_in_photo(framed, posture), float(rotation))
+
+    def _posture(self, framed: FaceCrop) -> Posture:
+        return self._geometry.postures(image.to_float(framed.picture).to(self._device))[0]

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kfaar_core.stages.show import face_mask, look_distance, place
+from kfaar_core.stages.judge import look_distance
+from kfaar_core.stages.place import face_mask, place
 
 LEVEL = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 

@@ -1,0 +1,202 @@
+"""Assemble: a preset -> every stage with its weights; what a method adds is built in its own file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from kfaar_core import methods, runtime, weights
+from kfaar_core.calibration import Calibration, load_calibration
+from kfaar_core.keys import UserKey
+from kfaar_core.methods.base import Method, MethodNetworks, Projector, SharedStages
+from kfaar_core.nets.judge_net import JudgeNet
+from kfaar_core.presets import Preset, get_preset
+from kfaar_core.records import Photo
+from kfaar_core.stages import tiny
+from kfaar_core.stages.correct import Corrector, LatentCorrector
+from kfaar_core.stages.encode import JUDGE, Encoder, FaceEncoder, encoder_of, load_auxiliary_encoder, load_encoder
+from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, synthesis_of
+from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.stages.identify import FaceReader, Identifier, IdentityMap, features_of
+from kfaar_core.stages.judge import judge_features
+from kfaar_core.stages.locate import Detector, FaceLocator, MtcnnDetector
+from kfaar_core.stages.refine import Refiner
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Every box of the paper's Fig. 3, loaded and frozen; shared by all callers."""
+
+    preset: Preset
+    method: Method
+    device: torch.device
+    locator: FaceLocator
+    geometry: GeometryReader
+    generator: Generator  # M and G
+    corrector: Corrector  # G_f
+    judge: FaceEncoder  # R
+    networks: MethodNetworks  # what the method adds
+    calibration: Calibration
+    own_thresholds: Mapping[int, float]  # dev's by key length, where each length has networks of its own
+
+    @property
+    def detector(self) -> Detector:
+        return self.locator.detector
+
+    @property
+    def encoder(self) -> Encoder:
+        """E, as the method reads photos."""
+        return self.networks.encoder
+
+    @property
+    def identity(self) -> IdentityMap:
+        """u."""
+        return self.networks.identity
+
+    @property
+    def projector(self) -> Projector:
+        """P."""
+        return self.networks.projector
+
+    @property
+    def identifier(self) -> Identifier:
+        """I."""
+        return self.networks.identifier
+
+    @property
+    def reader(self) -> FaceReader | None:
+        """F, where the method has one."""
+        return self.networks.reader
+
+    @property
+    def refiner(self) -> Refiner | None:
+        """What refines faces, where the method does."""
+        return self.networks.refiner
+
+    @property
+    def judge_threshold(self) -> float:
+        """Cosine from which the judge calls two faces the same person: FMR 1 % on dev."""
+        return self.calibration.judge_fmr_1
+
+    @property
+    def kvfa_threshold(self) -> float:
+        """Cosine from which KVFA does; the preset says whether the paper's or dev's is in force."""
+        return self.kvfa_threshold_for(None)
+
+    def kvfa_threshold_for(self, key: UserKey | None) -> float:
+        """The same for one key; None is a key of the preset's length."""
+        if self.preset.threshold_in_force == "paper":
+            return self.preset.match_threshold
+        return self.own_thresholds.get(key.bits if key else self.preset.key_bits, self.calibration.kvfa_dev)
+
+    @property
+    def marks(self) -> dict[str, float]:
+        """Reference marks for a picture of cosines: what strangers and two real photos of one person reach on dev."""
+        return dict(self.calibration.marks)
+
+    def features(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """What KVFA reads from a face: (S,) float32, see stages.identify.features_of."""
+        return features_of(self.encoder, self.reader, picture, landmarks)
+
+    def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray:
+        """(N, N) cosines between the largest faces of N pictures, by the judge.
+
+        Raises:
+            NoFaceFound: a picture without a usable face.
+        """
+        features = judge_features(self.judge, self.locator, photos)
+        cosines: np.ndarray = features @ features.T
+        return cosines
+
+
+def load(preset: Preset | str = "lab", device: str = "auto", threads: int = 0) -> Stages:
+    """Load every network of a preset, verified; read-only afterwards, so that all visitors may share it.
+
+    Args:
+        preset: a Preset or the name of one.
+        device: auto, cpu or cuda.
+        threads: of the CPU runtime; 0 lets it choose.
+    Raises:
+        BadSetting: unknown preset, method or device.
+        BadWeights: a file is missing or altered.
+    """
+    return assemble(get_preset(preset) if isinstance(preset, str) else preset, device, threads)
+
+
+def assemble(
+    preset: Preset, device_name: str = "auto", threads: int = 0, calibration: Calibration | None = None
+) -> Stages:
+    """Load a preset's networks.
+
+    Args:
+        calibration: None takes the committed one; the run that sets the thresholds gives Calibration.unset().
+    Raises:
+        BadSetting: an unknown method or device.
+        BadWeights: a file is missing or altered.
+    """
+    device = runtime.device(device_name)
+    method = methods.get(preset.method)
+    if preset.name == "tiny":
+        detector, geometry, encoder, judge, generator, posture = tiny.boxes(preset, device)
+        shared = SharedStages(
+            preset=preset,
+            device=device,
+            load=method.tiny_weights or weights.load,
+            encoder=encoder,
+            generator=generator,
+            geometry=geometry,
+            posture_gain=posture["gain"],
+        )
+        return _joined(method, shared, detector, judge, Calibration.tiny(), {})
+    state = weights.load("mobile_stylegan")
+    shared = SharedStages(
+        preset=preset,
+        device=device,
+        load=weights.load,
+        encoder=load_encoder(device),
+        generator=TorchGenerator(state, device)
+        if device.type == "cuda"
+        else OpenVinoGenerator(state, preset.precision, threads),
+        geometry=GeometryReader(weights.load("geometry"), device),
+        posture_gain=weights.load("posture")["gain"],
+        auxiliary=lambda: load_auxiliary_encoder(device),
+        low_band=lambda dtype: synthesis_of(state, device, dtype),
+    )
+    judge = encoder_of(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True)
+    thresholds = calibration or load_calibration(preset.name, method.name, preset.key_bits)
+    own = {} if calibration else own_thresholds(preset, method)
+    return _joined(method, shared, MtcnnDetector(preset, device), judge, thresholds, own)
+
+
+def own_thresholds(preset: Preset, method: Method) -> dict[int, float]:
+    """Dev's threshold by key length, where each length has networks of its own."""
+    return {bits: load_calibration(preset.name, method.name, bits).kvfa_dev for bits in method.key_lengths}
+
+
+def _joined(
+    method: Method,
+    shared: SharedStages,
+    detector: Detector,
+    judge: FaceEncoder,
+    calibration: Calibration,
+    own: Mapping[int, float],
+) -> Stages:
+    preset = shared.preset
+    return Stages(
+        preset=preset,
+        method=method,
+        device=shared.device,
+        locator=FaceLocator(detector, shared.geometry, preset.side, shared.device),
+        geometry=shared.geometry,
+        generator=shared.generator,
+        corrector=LatentCorrector(
+            {"gain": shared.posture_gain}, shared.generator, shared.geometry, preset.correct_steps, preset.turn_steps
+        ),
+        judge=judge,
+        networks=method.build(shared),
+        calibration=calibration,
+        own_thresholds=own,
+    )

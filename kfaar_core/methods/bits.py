@@ -1,0 +1,184 @@
+"""`bits`, the paper's own: the bits of the key beside z, an MLP, then M; KVFA is a keyed MLP behind F (Alg. 1 and 2).
+
+One pair of networks for each key length. Both must learn what a key means, so a key that shares most bits with the
+right one reads nearly what the right one does: wrong keys follow no law here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kfaar_core.errors import BadKey
+from kfaar_core.keys import UserKey
+from kfaar_core.methods.base import Method, MethodNetworks, Projected, SharedStages, State
+from kfaar_core.nets.keyed_net import KeyedNet
+from kfaar_core.nets.projector_net import GROUPS, BitsNet
+from kfaar_core.stages import tiny
+from kfaar_core.stages.generate import Generator, part
+from kfaar_core.stages.identify import FaceReader, IdentityMap
+from kfaar_core.stages.linear import unit
+from kfaar_core.targets import Target
+from kfaar_core.weights import our_weight
+
+KEY_LENGTHS = (8, 128, 256)  # bits  [paper, Table XI]
+
+
+class BitsProjector:
+    """P: one network for each key length."""
+
+    def __init__(self, states: Mapping[int, State], generator: Generator) -> None:
+        """
+        Args:
+            states: by key bits; each `net.*` of BitsNet, `feature.mean` (D,), `feature.scale` (), `truncation` ().
+            generator: its M and the mean style.
+        """
+        self._states, self._generator = states, generator
+        self._nets = {bits: bits_net(state, bits) for bits, state in states.items()}
+
+    @torch.inference_mode()
+    def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
+        """(D,) raw feature of E and a key of 8, 128 or 256 bits.
+
+        Raises:
+            BadKey: another length.
+        """
+        bits = checked_bits(key, self._states)  # (b,) of +-1
+        state, mean = self._states[len(bits)], self._generator.w_mean.cpu()
+        z = (torch.from_numpy(feature).float() - state["feature.mean"].float()) / float(state["feature.scale"])
+        w = self._generator.map(self._nets[len(bits)](z[None], bits[None]).to(self._generator.w_mean.device)).cpu()
+        w = mean + float(state["truncation"]) * (w - mean)  # (1, 512)
+        return Projected(latent=w.expand(GROUPS, -1).clone())
+
+
+def bits_net(state: State, bits: int) -> BitsNet:
+    """The network of P for keys of so many bits from its state, `net.*` of BitsNet, in evaluation mode."""
+    hidden, width = state["net.layers.0.weight"].shape
+    net = BitsNet(width - bits, bits, hidden).eval().requires_grad_(False)
+    net.load_state_dict(part(state, "net."))
+    return net
+
+
+def checked_bits(key: UserKey, lengths: Iterable[int]) -> Tensor:
+    """The bits of a key as +-1, (b,) float32.
+
+    Raises:
+        BadKey: no network for that length.
+    """
+    if key.bits not in lengths:
+        known = ", ".join(map(str, sorted(lengths)))
+        raise BadKey(
+            got=f"a key of {key.bits} bits, and the method `bits` has networks for {known} bits only",
+            mend="take a key of such a length, or the method hashed",
+        )
+    return torch.from_numpy(key.signs())
+
+
+class BitsIdentifier:
+    """I: an MLP takes the features of x_v and the bits of the key (Alg. 2, Condition 2)."""
+
+    def __init__(self, identity: IdentityMap, states: Mapping[int, State]) -> None:
+        """
+        Args:
+            states: by key bits; of KeyedNet.
+        """
+        self._identity = identity
+        self._nets = {}
+        for bits, state in states.items():
+            hidden, width = state["layers.0.weight"].shape
+            net = KeyedNet(width - bits, bits, identity.dimension, hidden).eval().requires_grad_(False)
+            net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+            self._nets[bits] = net
+
+    @property
+    def dimension(self) -> int:
+        return self._identity.dimension
+
+    def original(self, features: np.ndarray) -> np.ndarray:
+        return self._identity(features)
+
+    def virtual(self, features: np.ndarray, key: UserKey) -> np.ndarray:
+        return self._answer(features, checked_bits(key, self._nets))
+
+    def keyless(self, features: np.ndarray) -> np.ndarray:
+        """As a photo, and through each network with a key of zeros, which is neither of +-1."""
+        blank = [self._answer(features, torch.zeros(bits)) for bits in self._nets]
+        return np.stack([self.original(features), *blank])
+
+    @torch.inference_mode()
+    def _answer(self, features: np.ndarray, bits: Tensor) -> np.ndarray:
+        read = torch.from_numpy(np.atleast_2d(features)).float()
+        identities = self._nets[len(bits)](read, bits.expand(len(read), -1)).double().numpy()
+        return unit(identities.reshape(*features.shape[:-1], -1))
+
+
+def build(shared: SharedStages) -> MethodNetworks:
+    """P, I and F; u is that of E's own embedding."""
+    identity = IdentityMap(shared.load("projector_hashed"))
+    projectors = {length: shared.load(f"projector_bits_{length}") for length in KEY_LENGTHS}
+    keyed = {length: shared.load(f"kvfa_bits_{length}") for length in KEY_LENGTHS}
+    return MethodNetworks(
+        encoder=shared.encoder,
+        identity=identity,
+        projector=BitsProjector(projectors, shared.generator),
+        identifier=BitsIdentifier(identity, keyed),
+        reader=FaceReader(shared.load("kvfa"), shared.device),
+    )
+
+
+def networks(bits: int) -> tuple[str, ...]:
+    """P and KVFA for one key length."""
+    return f"projector_bits_{bits}", f"kvfa_bits_{bits}"
+
+
+def tiny_weights(name: str) -> State:
+    """Random weights with the names and shapes of the committed ones."""
+    if name == "kvfa":
+        return tiny.reader_state()
+    if name == "projector_hashed":
+        return tiny.identity_state()
+    for bits in KEY_LENGTHS:
+        projector, keyed = networks(bits)
+        if name == projector:
+            scaling = {
+                "feature.mean": torch.zeros(tiny.FEATURES),
+                "feature.scale": torch.ones(()),
+                "truncation": torch.ones(()),
+            }
+            return tiny.drawn_state(partial(BitsNet, tiny.FEATURES, bits, tiny.HIDDEN), bits, prefix="net.") | scaling
+        if name == keyed:
+            width = tiny.FEATURES + tiny.STYLES_READ + tiny.DIMENSION
+            return tiny.drawn_state(partial(KeyedNet, width, bits, tiny.DIMENSION, tiny.HIDDEN), bits + 1)
+    raise KeyError(name)
+
+
+LIMITS = (
+    "One network for one key length. A key that shares most bits with the right one reads nearly what the right one "
+    "does. Read the targets that its method misses (`missed` in this card) before relying on it. It was trained on "
+    "faces of LFW and of the generator: children, dark skin and covered faces are rare in them and served worse."
+)
+METHOD = Method(
+    name="bits",
+    label="trained, key bits (bits)",
+    about="the paper's own: an MLP over the bits of the key, one pair of networks each for 8, 128 and 256 bits",
+    limits=LIMITS,
+    order=3,
+    build=build,
+    tiny_weights=tiny_weights,
+    registers=tuple(our_weight(name, limits=LIMITS) for bits in KEY_LENGTHS for name in networks(bits)),
+    weights=lambda bits: ("projector_hashed", "kvfa", *networks(bits)),
+    networks=networks,
+    key_lengths=KEY_LENGTHS,
+    targets={
+        "scenario 2": Target(below_paper=True),  # without a key, or with a wrong one: below the paper's mean
+        "scenario 3": Target(below_paper=True),
+        "scenario 2, largest": None,
+        "scenario 3, largest": None,
+        "scenario 4, same photo": Target(at_least=0.80),
+        "1 wrong bit": Target(below=0.7),
+    },
+)

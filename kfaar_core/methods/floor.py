@@ -1,0 +1,80 @@
+"""`floor`: linear, fitted in closed form, d = 32. The method that everything trained must beat.
+
+The best-read directions of W carry O_k u, the key draws the rest. Its latent is a w, so that M is the identity for it:
+a deviation from the paper, whose P answers a z (listed in paper.py).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from kfaar_core.keys import UserKey
+from kfaar_core.methods.base import Method, MethodNetworks, Projected, SharedStages, State
+from kfaar_core.stages import tiny
+from kfaar_core.stages.identify import IdentityMap, RotationIdentifier, rotation_of
+from kfaar_core.stages.linear import LinearReader
+from kfaar_core.weights import our_weight
+
+
+class FloorProjector:
+    """P: a linear map of O_k u and of noise that the key draws."""
+
+    def __init__(self, state: State, identity: IdentityMap) -> None:
+        """state: `latent.mean` (1536,), `payload` (1536, d), `nuisance` (1536, m); both in units of w."""
+        self._identity = identity
+        self._mean = state["latent.mean"].double().numpy()
+        self._payload = state["payload"].double().numpy()
+        self._nuisance = state["nuisance"].double().numpy()
+
+    def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
+        """(D,) raw feature of E and a key of any length."""
+        d = self._payload.shape[1]
+        code = rotation_of(key, d) @ self._identity(feature)  # (d,)
+        noise = key.rng("nuisance").standard_normal(self._nuisance.shape[1])
+        w = self._mean + self._payload @ (np.sqrt(d) * code) + self._nuisance @ noise  # (1536,)
+        return Projected(latent=torch.from_numpy(w.astype(np.float32)).reshape(3, 512))
+
+
+def build(shared: SharedStages) -> MethodNetworks:
+    """P, I and u from one file of matrices."""
+    state = shared.load("floor")
+    identity = IdentityMap(state)
+    return MethodNetworks(
+        encoder=shared.encoder,
+        identity=identity,
+        projector=FloorProjector(state, identity),
+        identifier=RotationIdentifier(identity, LinearReader(state, "reader")),
+    )
+
+
+def tiny_weights(_name: str) -> State:
+    """Random maps with the names of train.floor's."""
+
+    def random(seed: int, *shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=tiny.seeded(seed))
+
+    return {
+        **tiny.identity_state(),
+        "latent.mean": torch.zeros(1536),
+        "payload": random(6, 1536, tiny.DIMENSION),
+        "nuisance": random(7, 1536, 4),
+        "reader.mean": torch.zeros(tiny.FEATURES),
+        "reader.map": random(8, tiny.DIMENSION, tiny.FEATURES),
+    }
+
+
+LIMITS = "Linear, in 32 dimensions: the method to be beaten, not one to protect anybody with."
+METHOD = Method(
+    name="floor",
+    label="linear (floor)",
+    about="linear maps fitted in closed form, d = 32: the baseline that trained methods must beat",
+    limits=LIMITS,
+    order=1,
+    build=build,
+    tiny_weights=tiny_weights,
+    registers=(our_weight("floor", limits=LIMITS),),
+    weights=lambda _bits: ("floor",),
+    networks=lambda _bits: ("floor",),
+    random_directions=True,
+)

@@ -1,0 +1,42 @@
+"""Judge: what an independent recogniser and the eye make of a virtual face beside its photo (Section VI-C-2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+from kfaar_core.records import Photo
+from kfaar_core.stages.encode import FaceEncoder
+from kfaar_core.stages.locate import FaceLocator
+
+
+def judge_features(judge: FaceEncoder, locator: FaceLocator, photos: Sequence[Photo]) -> np.ndarray:
+    """(N, D) centred features of unit length of the largest face of each picture.
+
+    Raises:
+        NoFaceFound: a picture without a usable face.
+    """
+    return np.stack([judge.embed_normalised(photo.pixels, locator.locate(photo).landmarks) for photo in photos])
+
+
+def look_distance(original: np.ndarray, virtual: np.ndarray) -> float:
+    """1 - SSIM (Wang et al., 2004) of the inner faces at 64 px, grey: 0 for the same picture, about 1 for strangers.
+
+    The look in the picture that Section VI-C-2 asks for beside the distance of the features.
+
+    Args:
+        original, virtual: (S, S, 3) uint8 in the same level portrait frame.
+    """
+    small = [
+        np.asarray(Image.fromarray(picture).convert("L").resize((64, 64), Image.Resampling.BOX, _inner(picture)))
+        for picture in (original, virtual)
+    ]
+    return float(1 - structural_similarity(*small, data_range=255))
+
+
+def _inner(picture: np.ndarray) -> tuple[float, float, float, float]:
+    side = picture.shape[0]
+    return (0.25 * side, 0.3 * side, 0.75 * side, 0.9 * side)

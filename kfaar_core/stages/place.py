@@ -1,0 +1,83 @@
+"""Place: the corrected face in its frame, rotated as in the photo, and pasted back where that is asked for.
+
+The similarity part of the posture correction G_f: rotation, size and position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kfaar_core import image
+from kfaar_core.records import FaceCrop, Photo
+from kfaar_core.stages.generate import GeneratedFace
+from kfaar_core.stages.locate import LocatedFace, five_points, portrait_frame
+
+BORDER = 0.25  # share of the side that is mirrored outwards, so that a turned portrait has no empty corner
+GROW = 1.04  # the mask reaches a little past the outermost landmarks
+
+
+def place(render: np.ndarray, frame: np.ndarray, side: int, turn: float) -> np.ndarray:
+    """A render in the portrait frame, turned by `turn` degrees clockwise about the centre.
+
+    Args:
+        render: (S, S, 3) uint8.
+        frame: (2, 3), portrait px -> render px.
+        side: px of the answer.
+        turn: degrees.
+    """
+    border = round(BORDER * render.shape[0])
+    wide = np.pad(render, ((border, border), (border, border), (0, 0)), mode="reflect")
+    angle, middle = np.deg2rad(turn), np.full(2, side / 2)
+    back = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])  # answer -> level portrait
+    level = np.column_stack([back, middle - back @ middle])
+    outwards = np.array([[1.0, 0, border], [0, 1.0, border]])
+    return image.warp(wide, image.compose(outwards, image.compose(frame, level)), (side, side))
+
+
+def face_mask(faces: list[np.ndarray], side: int) -> np.ndarray:
+    """(side, side) float32, 1 inside the hull of all given landmarks.
+
+    Args:
+        faces: (478, 2) landmarks in portrait sides, of each face that must lie inside.
+    """
+    return image.hull_mask(np.concatenate(faces) * side, (side, side), GROW)
+
+
+@dataclass(frozen=True)
+class PlacedFace:
+    """A virtual face where the photo's face was."""
+
+    level: np.ndarray  # (S, S, 3) uint8, in the level portrait frame
+    portrait: np.ndarray  # (S, S, 3) uint8, rotated as in the photo
+    picture: np.ndarray  # what is answered: the portrait, or the photo with the face exchanged
+
+
+def placed(face: GeneratedFace, located: LocatedFace, side: int, canvas: Photo | None) -> PlacedFace:
+    """The corrected face in the frame of the photo's face.
+
+    Args:
+        face: at `side` px.
+        side: px of the portrait.
+        canvas: the picture to paste the face into; None answers the portrait alone.
+    """
+    render = image.to_uint8(face.picture[None])[0]
+    frame = portrait_frame(five_points(face.posture.landmarks * render.shape[0]), side)
+    level = place(render, frame, side, 0.0)
+    portrait = place(render, frame, side, located.rotation) if abs(located.rotation) > 0.05 else level
+    if canvas is None:
+        return PlacedFace(level, portrait, portrait)
+    points = image.apply(image.invert(frame), face.posture.landmarks[:, :2] * render.shape[0]) / side
+    mask = face_mask([points, located.posture.landmarks[:, :2]], side)
+    shrink = located.crop.picture.shape[0] / side  # the answer's px are smaller than those of the located crop
+    to_photo = located.crop.to_photo @ np.diag([shrink, shrink, 1.0])
+    return PlacedFace(level, portrait, image.paste_back(canvas.pixels, level, to_photo, mask))
+
+
+def rotated_crop(photo: Photo, located: LocatedFace, side: int) -> FaceCrop:
+    """x in the frame of the portrait: size and position of the level frame, rotation of the photo."""
+    centre = image.apply(located.crop.to_photo, np.full(2, located.crop.picture.shape[0] / 2))
+    scale = np.hypot(*located.crop.to_photo[:, 0]) * located.crop.picture.shape[0] / side
+    matrix = np.array([[scale, 0, centre[0] - scale * side / 2], [0, scale, centre[1] - scale * side / 2]])
+    return FaceCrop(image.warp(photo.pixels, matrix, (side, side)), matrix, located.crop.face)
