@@ -50,6 +50,7 @@ class Result:
     dataset: str  # for example "lfw"
     key_mode: str  # "shared" or "own"
     preset: str  # its name
+    method: str  # one of kfaar_core.methods
     preset_sha256: str  # cache.content_key(preset=preset)
     data_sha256: str
     weights: Mapping[str, str]  # name -> sha256
@@ -134,6 +135,7 @@ PLAIN: Mapping[str, type] = {
     "dataset": str,
     "key_mode": str,
     "preset": str,
+    "method": str,
     "preset_sha256": str,
     "data_sha256": str,
     "seed": int,
@@ -158,6 +160,8 @@ def load_result(path: Path) -> Result:
             Scores(str(p["name"]), frozen(arrays[f"values_{i}"]), frozen(arrays[f"people_{i}"]), int(p["failed"]))
             for i, p in enumerate(record["populations"])
         )
+        # Files of before methods were recorded say it in their name alone: <preset>-<method>-<data>-<table>-<keys>.
+        record.setdefault("method", path.stem.removeprefix(f"{record['preset']}-").partition("-")[0])
         plain = {name: typed(record[name], kind) for name, kind in PLAIN.items()}
         counts = {str(name): typed(count, int) for name, count in record["failures"].items()}
         weights = {str(name): typed(digest, str) for name, digest in record["weights"].items()}

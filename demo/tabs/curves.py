@@ -19,7 +19,8 @@ from demo.visitor import Measurement, Place, Visitor, reporter, stop_button
 from kfaar_core.errors import DataMissing, KfaarError
 from kfaar_core.methods import names
 from kfaar_core.metrics import bootstrap, verification
-from kfaar_core.metrics.bands import Band, tar_band
+from kfaar_core.metrics.roc_interval import ConfidenceBand, roc_interval
+from kfaar_core.metrics.score_pair import ScorePair
 from kfaar_core.records import Scores
 from kfaar_core.report import plots
 from kfaar_core.results import Result, load_result
@@ -228,7 +229,7 @@ class Measured:
     """Everything that does not depend on the movable threshold."""
 
     curve: verification.Roc
-    band: Band
+    band: ConfidenceBand
     best: float
     rows: tuple[tuple[str, str, str], ...]
 
@@ -245,18 +246,18 @@ def measured(key: tuple[Place, str], genuine: Scores, impostor: Scores) -> Measu
 
 
 def _measure(genuine: Scores, impostor: Scores) -> Measured:
-    sides = genuine.values, genuine.people, impostor.values, impostor.people
+    scores = ScorePair.of(genuine, impostor)
     rows = []
     for name, statistic in (
         ("AUC", verification.area),
         ("EER", verification.equal_error),
         *((words.tar_at(far), _tar(far)) for far in FARS),
     ):
-        found = bootstrap.curve_interval(statistic, *sides, stream(0, f"demo, {name}"))
+        found = bootstrap.curve_interval(statistic, scores, stream(0, f"demo, {name}"))
         rows.append((name, f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}"))
     best = verification.best_crr_threshold(genuine.values, impostor.values)
     rows.append((words.BEST_CRR, f"{best.crr:.3f}", words.at_threshold(best.threshold)))
-    band = tar_band(*sides, BAND_FAR, stream(0, "demo, band"))
+    band = roc_interval(scores, BAND_FAR, stream(0, "demo, band"))
     return Measured(verification.roc(genuine.values, impostor.values), band, best.threshold, tuple(rows))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from kfaar_core.assemble import Stages
-from kfaar_core.evaluate.context import EvaluationContext, FaceFeatures, Real, Request, Virtual
+from kfaar_core.evaluate.context import EvaluationContext, FaceFeatures, features
 from kfaar_core.evaluate.jobs import fill
+from kfaar_core.evaluate.trials import Trial, photos_of, rounds_of, trials_of
 from kfaar_core.records import Scores
 from kfaar_core.results import Thresholds
 from kfaar_core.scenarios import pairs, populations
@@ -29,74 +30,52 @@ def authentication(
     Args:
         twice: only so many people, the first ones, take part in scenario 1, which anonymises twice; None: all.
     """
-    rounds = rounds_of(key_mode, trials)
     values: dict[str, list[tuple[float | None, int]]] = {name: [] for name in names}
     failures = {"no face in the virtual picture": 0, "no face in a photo": 0}
-    scenario_1 = populations.scenario(1, populations.SAME) in values
-    again_of = {person.number for person in people[:twice]} if scenario_1 else set()
-    fill(context, requests(context, people, key_mode, rounds, again_of))
-    for trial in range(rounds):
-        neighbours = pairs.impostors(tuple(people), trial, seed=context.seed)
-        for place, person in enumerate(people):
-            purpose = purpose_of(key_mode, trial, person)
-            seen = context.virtual(person.photos[0], purpose)
-            failures["no face in the virtual picture"] += seen is None
-            # Scenario 1 anonymises twice; one trial of it keeps a run short.
-            regenerates = trial == 0 and person.number in again_of
-            again = context.regenerated(person.photos[0], purpose) if regenerates else None
-            photos = zip((populations.SAME, populations.OTHER), person.photos, strict=False)
-            compared = {photo: context.real(index) for photo, index in photos}
-            failures["no face in a photo"] += sum(real is None for real in compared.values())
-            compared[populations.STRANGER] = context.real(int(neighbours.probes[place]))
-            for photo, real in compared.items():
-                found = keyed_scores(context, seen, real, purpose, person.number)
-                if regenerates:
-                    found[1] = float(real.judge @ again.judge) if real is not None and again is not None else None
-                for number, cosine in found.items():
-                    name = populations.scenario(number, photo)
-                    if name in values:
-                        values[name].append((cosine, person.number))
+    listed = trials_of(people, key_mode, trials, context.stages.preset.key_bits)
+    again = frozenset[Trial]()
+    if populations.scenario(1, populations.SAME) in values:
+        # Scenario 1 anonymises twice; one repetition of it keeps a run short.
+        again = frozenset(trial for trial in listed[: len(people)][:twice])
+    fill(context, [*photos_of(people), *(trial.face for trial in listed), *(trial.regenerated for trial in again)])
+    strangers = {
+        repetition: pairs.impostors(tuple(people), repetition, seed=context.seed).probes
+        for repetition in range(rounds_of(key_mode, trials))
+    }
+    for place, trial in enumerate(listed):
+        virtual = features(context.ask(trial.face))
+        failures["no face in the virtual picture"] += virtual is None
+        photos = zip((populations.SAME, populations.OTHER), trial.person.photos, strict=False)
+        compared = {photo: context.real(index) for photo, index in photos}
+        failures["no face in a photo"] += sum(real is None for real in compared.values())
+        stranger = strangers[trial.repetition][place % len(people)]
+        compared[populations.STRANGER] = context.real(int(stranger))
+        second = features(context.ask(trial.regenerated)) if trial in again else None
+        for photo, real in compared.items():
+            cosines = keyed_scores(context, virtual, real, trial)
+            if trial in again:
+                cosines[1] = float(real.judge @ second.judge) if real is not None and second is not None else None
+            for number, cosine in cosines.items():
+                name = populations.scenario(number, photo)
+                if name in values:
+                    values[name].append((cosine, trial.person.number))
     return [population(name, found) for name, found in values.items()], failures
 
 
-def rounds_of(key_mode: str, trials: int) -> int:
-    """How often everybody takes part."""
-    return trials if key_mode == populations.SHARED else 1
-
-
-def purpose_of(key_mode: str, trial: int, person: pairs.Person) -> str:
-    """The name of the key that a person has in a trial."""
-    return f"shared {trial}" if key_mode == populations.SHARED else f"own {person.number}"
-
-
-def requests(
-    context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, rounds: int, again_of: Container[int]
-) -> Iterator[Request]:
-    """Every look that the populations are made from; `again_of` are the people of scenario 1."""
-    bits = context.stages.preset.key_bits
-    for person in people:
-        yield from map(Real, person.photos)
-        for trial in range(rounds):
-            purpose = purpose_of(key_mode, trial, person)
-            yield Virtual(person.photos[0], purpose, bits)
-            if trial == 0 and person.number in again_of:
-                yield Virtual(person.photos[0], purpose, bits, rounds=2)
-
-
 def keyed_scores(
-    context: EvaluationContext, seen: FaceFeatures | None, real: FaceFeatures | None, purpose: str, person: int
+    context: EvaluationContext, virtual: FaceFeatures | None, real: FaceFeatures | None, trial: Trial
 ) -> dict[int, float | None]:
     """KVFA's cosines of one virtual face with one real photo, by scenario: no key, wrong key, right key."""
-    if seen is None or real is None:
+    if virtual is None or real is None:
         return dict.fromkeys((2, 3, 4))
-    recogniser = context.stages.identifier
-    reference = recogniser.original(real.features)
-    right = context.key(purpose)
-    wrong = context.wrong_key(f"wrong, {purpose}, person {person}", right)
+    identifier = context.stages.identifier
+    reference = identifier.original(real.features)
+    right = context.key(trial.purpose, trial.bits)
+    wrong = context.wrong_key(f"wrong, {trial.purpose}, person {trial.person.number}", right)
     return {
-        2: float(np.max(recogniser.keyless(seen.features) @ reference)),
-        3: float(recogniser.virtual(seen.features, wrong) @ reference),
-        4: float(recogniser.virtual(seen.features, right) @ reference),
+        2: float(np.max(identifier.keyless(virtual.features) @ reference)),
+        3: float(identifier.virtual(virtual.features, wrong) @ reference),
+        4: float(identifier.virtual(virtual.features, right) @ reference),
     }
 
 

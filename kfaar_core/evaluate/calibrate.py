@@ -8,11 +8,12 @@ import numpy as np
 
 from kfaar_core.calibration import FAR_MAX, Calibration
 from kfaar_core.data.cache import content_key
-from kfaar_core.evaluate.authentication import authentication, purpose_of
-from kfaar_core.evaluate.context import EvaluationContext
+from kfaar_core.evaluate.authentication import authentication
+from kfaar_core.evaluate.context import EvaluationContext, features
 from kfaar_core.evaluate.recognition import verification
+from kfaar_core.evaluate.trials import trials_of
 from kfaar_core.metrics.random_direction import reached
-from kfaar_core.metrics.verification import best_crr_threshold
+from kfaar_core.metrics.verification import best_crr_threshold, threshold_at_fmr
 from kfaar_core.scenarios import pairs, populations
 
 
@@ -45,8 +46,8 @@ def calibrated(
         best = max(best, reached(largest, context.stages.identifier.dimension))
         rule += f"; and at most {largest:g} of random keys, by the law of random directions"
     return Calibration(
-        judge_fmr_1=judge.threshold(0.01),
-        judge_fmr_01=judge.threshold(0.001),
+        judge_fmr_1=threshold_at_fmr(judge.impostor, 0.01),
+        judge_fmr_01=threshold_at_fmr(judge.impostor, 0.001),
         kvfa_dev=best,
         marks={
             "KVFA: same photo, right key": float(named[populations.genuine(populations.SAME)].mean()),
@@ -73,16 +74,14 @@ def strangers(context: EvaluationContext, people: Sequence[pairs.Person], trials
 
     One impostor a face, as the tables have it, would leave the threshold to the two or three largest of some hundred.
     """
-    recogniser = context.stages.identifier
+    identifier = context.stages.identifier
     photos = [(person.number, context.real(index)) for person in people for index in person.photos]
-    seen = [(number, recogniser.original(look.features)) for number, look in photos if look is not None]
+    seen = [(number, identifier.original(look.features)) for number, look in photos if look is not None]
     numbers, originals = np.array([number for number, _ in seen]), np.stack([original for _, original in seen])
     found = []
-    for trial in range(trials):
-        for person in people:
-            purpose = purpose_of(populations.SHARED, trial, person)
-            face = context.virtual(person.photos[0], purpose)
-            if face is not None:
-                read = recogniser.virtual(face.features, context.key(purpose))
-                found.append(originals[numbers != person.number] @ read)
+    for trial in trials_of(people, populations.SHARED, trials, context.stages.preset.key_bits):
+        face = features(context.ask(trial.face))
+        if face is not None:
+            read = identifier.virtual(face.features, context.key(trial.purpose))
+            found.append(originals[numbers != trial.person.number] @ read)
     return np.concatenate(found)

@@ -135,15 +135,15 @@ class EvaluationContext:
 
     def real(self, index: int) -> FaceFeatures | None:
         """The look of a real photo; None when no usable face is found."""
-        return seen(self.ask(Real(index)))
+        return features(self.ask(Real(index)))
 
     def virtual(self, index: int, purpose: str, bits: int | None = None) -> FaceFeatures | None:
         """The look of the virtual face of a photo under an evaluation key, read back from the picture alone."""
-        return seen(self.ask(Virtual(index, purpose, bits or self.stages.preset.key_bits)))
+        return features(self.ask(Virtual(index, purpose, bits or self.stages.preset.key_bits)))
 
     def regenerated(self, index: int, purpose: str) -> FaceFeatures | None:
         """Scenario 1: the virtual face and its right key through HPVFG once more."""
-        return seen(self.ask(Virtual(index, purpose, self.stages.preset.key_bits, rounds=2)))
+        return features(self.ask(Virtual(index, purpose, self.stages.preset.key_bits, rounds=2)))
 
     def plain_look(self, photo: Photo, face: str = "largest") -> Arrays:
         """What E and the judge see in any picture, whatever the method."""
@@ -224,8 +224,8 @@ class Virtual:
         return context.keyed_look(photo)
 
 
-def seen(found: Arrays) -> FaceFeatures | None:
-    """The look that arrays hold, or None where nothing was seen."""
+def features(found: Arrays) -> FaceFeatures | None:
+    """The features that arrays hold, or None where no face was found."""
     return FaceFeatures(found["features"], found["judge"]) if found else None
 
 

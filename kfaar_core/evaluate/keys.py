@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kfaar_core.evaluate.authentication import purpose_of, thresholds_of
+from kfaar_core.evaluate.authentication import thresholds_of
 from kfaar_core.evaluate.context import EvaluationContext, Real, Virtual
 from kfaar_core.evaluate.jobs import fill
+from kfaar_core.evaluate.trials import purpose_of
 from kfaar_core.keys import UserKey
 from kfaar_core.metrics import random_direction
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval, upper_of_zero, zero_words

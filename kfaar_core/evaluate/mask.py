@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kfaar_core import image
-from kfaar_core.evaluate.authentication import purpose_of
-from kfaar_core.evaluate.context import Arrays, EvaluationContext, Real
+from kfaar_core.evaluate.context import Arrays, EvaluationContext
 from kfaar_core.evaluate.jobs import fill
+from kfaar_core.evaluate.trials import photos_of, purpose_of
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval
 from kfaar_core.records import Photo, Row
 from kfaar_core.report.tables import PHOTO_WORDS, Table, row
@@ -72,8 +72,7 @@ def mask_table(context: EvaluationContext, people: Sequence[pairs.Person], key_m
     for person, other in zip(people, [*people[1:], people[0]], strict=True):
         names = [purpose_of(populations.OWN, 0, who) for who in (person, other)]
         asked.append(Swapped(person.photos[0], names[0], other.photos[0], names[1], bits))
-    fill(context, [Real(index) for person in people for index in person.photos])
-    fill(context, asked)
+    fill(context, [*photos_of(people), *asked])
     rows = [row_ for photo in populations.PHOTOS for row_ in moved_rows(context, people, asked, photo)]
     missed = sum(not context.ask(request) for request in asked)
     about = (

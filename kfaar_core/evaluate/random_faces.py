@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kfaar_core import image
-from kfaar_core.evaluate.context import Arrays, EvaluationContext, seen
+from kfaar_core.evaluate.context import Arrays, EvaluationContext, features
 from kfaar_core.evaluate.jobs import fill
 from kfaar_core.metrics.bootstrap import rate_interval
 from kfaar_core.records import Row
@@ -50,7 +50,7 @@ def ceiling_rows(context: EvaluationContext, thresholds: Mapping[str, float]) ->
     for truncation in TRUNCATIONS:
         asked = [RandomFace(number, truncation) for number in range(FACES)]
         fill(context, asked)
-        looks = [seen(context.ask(request)) for request in asked]
+        looks = [features(context.ask(request)) for request in asked]
         judged = [look.judge for look in looks if look is not None]
         cosines = np.array([a @ b for a, b in pairwise(judged)])
         missed = f"{FACES - len(judged)} of {FACES} faces not found" if len(judged) < FACES else ""

@@ -3,50 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from kfaar_core.evaluate.context import EvaluationContext, FaceFeatures, Real, Virtual
+from kfaar_core.evaluate.context import EvaluationContext, FaceFeatures, features
 from kfaar_core.evaluate.jobs import fill
 from kfaar_core.evaluate.random_faces import ceiling_rows
+from kfaar_core.evaluate.trials import photos_of, trials_of
 from kfaar_core.metrics.anonymity import hit_chances
 from kfaar_core.metrics.bootstrap import curve_interval, mean_interval, rate_interval
-from kfaar_core.metrics.verification import Roc, area, equal_error, tar_within, threshold_at_fmr
+from kfaar_core.metrics.score_pair import ScorePair
+from kfaar_core.metrics.verification import Roc, area, equal_error, tar_within
 from kfaar_core.nets.sface import FEATURE
 from kfaar_core.records import Row
 from kfaar_core.report.paper_figures import paper_figure
 from kfaar_core.report.tables import Table, row
 from kfaar_core.runtime import stream
-from kfaar_core.scenarios import pairs
+from kfaar_core.scenarios import pairs, populations
 
 
-@dataclass(frozen=True)
-class Verification:
-    """Cosines of pairs of real photos by one recogniser."""
-
-    genuine: np.ndarray
-    genuine_people: np.ndarray
-    impostor: np.ndarray
-    impostor_people: np.ndarray
-
-    def threshold(self, fmr: float) -> float:
-        """The cosine that the given share of impostor pairs reaches."""
-        return threshold_at_fmr(self.impostor, fmr)
-
-
-def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> dict[str, Verification]:
+def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> dict[str, ScorePair]:
     """Cosines on verification pairs of these people by E's own feature, by u, which KVFA compares photos by, and by the
     judge; photos without a face are left out."""
     chosen = pairs.verification_pairs(tuple(people), seed=context.seed)
-    fill(context, [Real(index) for person in people for index in person.photos])
+    fill(context, photos_of(people))
     mean = context.stages.identity.mean[:FEATURE]  # of E, whose own feature a features begins with
 
     def centred(look: FaceFeatures) -> np.ndarray:
         away = look.features[: len(mean)] - mean
         return away / np.linalg.norm(away)
 
-    def scores(feature: Callable[[FaceFeatures], np.ndarray]) -> Verification:
+    def scores(feature: Callable[[FaceFeatures], np.ndarray]) -> ScorePair:
         sides = []
         for couples, owners in (
             (chosen.genuine, chosen.genuine_people),
@@ -56,7 +43,7 @@ def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> 
             kept = [i for i, (a, b) in enumerate(looks) if a is not None and b is not None]
             cosines = [feature(looks[i][0]) @ feature(looks[i][1]) for i in kept]  # type: ignore[arg-type]
             sides += [np.array(cosines, dtype=np.float64), owners[kept]]
-        return Verification(*sides)
+        return ScorePair(*sides)
 
     return {
         "E": scores(centred),
@@ -77,10 +64,9 @@ def recognisers(context: EvaluationContext, people: Sequence[pairs.Person], key_
         "accuracy, best threshold": best_accuracy,
     }
     for name, found in compared.items():
-        sides = found.genuine, found.genuine_people, found.impostor, found.impostor_people
         for figure, statistic in figures.items():
             rng = stream(context.seed, f"recognisers, {name}, {figure}")
-            rows.append(row(f"{name}: {figure}", curve_interval(statistic, *sides, rng), None, ""))
+            rows.append(row(f"{name}: {figure}", curve_interval(statistic, found, rng), None, ""))
     judge = compared["judge"]
     about = (
         f"{context.data.name}, {len(people)} test people, real photos, {len(judge.genuine)} genuine and "
@@ -98,25 +84,17 @@ def best_accuracy(curve: Roc) -> np.ndarray:
 def anonymity(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
     """Tables II and III by the judge, shared keys whatever the key mode, with floor and ceiling."""
     bits = context.stages.preset.key_bits
-    fill(context, [Real(index) for person in people for index in person.photos])
-    fill(
-        context,
-        [
-            Virtual(index, f"shared {trial}", bits)
-            for person in people
-            for photo, index in enumerate(person.photos)
-            for trial in range(trials if photo == 0 else 1)
-        ],
-    )
-    looks: dict[tuple[int, int, int], FaceFeatures] = {}  # (person, photo, trial)
-    missed = total = 0
-    for person in people:
-        for photo, index in enumerate(person.photos):
-            for trial in range(trials if photo == 0 else 1):
-                seen = context.virtual(index, f"shared {trial}")
-                total, missed = total + 1, missed + (seen is None)
-                if seen is not None:
-                    looks[person.number, photo, trial] = seen
+    listed = [
+        *trials_of(people, populations.SHARED, trials, bits),
+        *trials_of(people, populations.SHARED, 1, bits, photo=1),
+    ]
+    fill(context, [*photos_of(people), *(trial.face for trial in listed)])
+    looks: dict[tuple[int, int, int], FaceFeatures] = {}  # (person, photo, repetition)
+    for trial in sorted(listed, key=lambda trial: (trial.person.number, trial.photo, trial.repetition)):
+        seen = features(context.ask(trial.face))
+        if seen is not None:
+            looks[trial.person.number, trial.photo, trial.repetition] = seen
+    missed, total = len(listed) - len(looks), len(listed)
     real = {person.number: [context.real(index) for index in person.photos] for person in people}
     return Table(
         "II and III",
@@ -206,10 +184,10 @@ def synchronism(
     cosines = (first @ second.T).astype(np.float64)
     away = ~np.eye(len(numbers), dtype=bool)
     owners = np.array(numbers)
-    sides = np.diag(cosines), owners, cosines[away], np.repeat(owners, len(owners) - 1)
+    scores = ScorePair(np.diag(cosines), owners, cosines[away], np.repeat(owners, len(owners) - 1))
     rows = []
     for figure, statistic in (("AUC", area), ("EER", equal_error)):
         rng = stream(context.seed, f"synchronism {figure}")
         paper = paper_figure("III", figure.lower(), context.data.name)
-        rows.append(row(f"synchronism {figure}", curve_interval(statistic, *sides, rng), paper, ""))
+        rows.append(row(f"synchronism {figure}", curve_interval(statistic, scores, rng), paper, ""))
     return rows

@@ -15,10 +15,11 @@ from PIL import Image
 
 from kfaar_core import image
 from kfaar_core.errors import NoFaceFound
-from kfaar_core.evaluate.authentication import purpose_of, rounds_of
-from kfaar_core.evaluate.context import Arrays, EvaluationContext, Real
+from kfaar_core.evaluate.context import Arrays, EvaluationContext
 from kfaar_core.evaluate.jobs import fill
+from kfaar_core.evaluate.trials import Trial, photos_of, rounds_of, trials_of
 from kfaar_core.metrics.bootstrap import curve_difference, curve_interval
+from kfaar_core.metrics.score_pair import ScorePair
 from kfaar_core.metrics.verification import area
 from kfaar_core.records import Photo, Row
 from kfaar_core.report.tables import PHOTO_WORDS, Table, row
@@ -98,21 +99,17 @@ class Cosines:
 
 def robustness_table(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
     """KVFA's AUC from each picture, other and same photo of the person, and what it loses against the PNG."""
-    rounds, bits = rounds_of(key_mode, trials), context.stages.preset.key_bits
-    asked = {
-        (trial, person.number): Damaged(person.photos[0], purpose_of(key_mode, trial, person), bits)
-        for trial in range(rounds)
-        for person in people
-    }
-    fill(context, [Real(index) for person in people for index in person.photos])
-    fill(context, asked.values())
+    listed = trials_of(people, key_mode, trials, context.stages.preset.key_bits)
+    asked = {trial: Damaged(trial.index, trial.purpose, trial.bits) for trial in listed}
+    fill(context, [*photos_of(people), *asked.values()])
     scores, unseen, missed = collected(context, people, asked)
     rows = []
     for photo in populations.PHOTOS:
         rows += damage_rows(context, photo, scores[populations.genuine(photo)], scores[populations.IMPOSTOR])
     lost = ", ".join(f"{count} after {name}" for name, count in unseen.items() if count) or "none"
     about = (
-        f"{context.data.name}, {len(people)} test people, {populations.KEY_MODES[key_mode]}, {rounds} trials, "
+        f"{context.data.name}, {len(people)} test people, {populations.KEY_MODES[key_mode]}, "
+        f"{rounds_of(key_mode, trials)} trials, "
         f"projector {context.stages.preset.method}; {missed} of {len(asked)} virtual faces not found in the PNG, "
         f"of the others not found: {lost}"
     )
@@ -120,7 +117,7 @@ def robustness_table(context: EvaluationContext, people: Sequence[pairs.Person],
 
 
 def collected(
-    context: EvaluationContext, people: Sequence[pairs.Person], asked: Mapping[tuple[int, int], Damaged]
+    context: EvaluationContext, people: Sequence[pairs.Person], asked: Mapping[Trial, Damaged]
 ) -> tuple[dict[str, Cosines], dict[str, int], int]:
     """The populations, how often each damage hid the face, and how often it was not seen in the PNG either."""
     recogniser = context.stages.identifier
@@ -129,7 +126,7 @@ def collected(
     values: dict[str, list[list[float]]] = {}
     owners: dict[str, list[int]] = {}
     unseen, missed = dict.fromkeys(DAMAGES, 0), 0
-    for (trial, number), request in asked.items():
+    for trial, request in asked.items():
         found = context.ask(request)
         if REFERENCE not in found:
             missed += 1
@@ -138,9 +135,9 @@ def collected(
             unseen[name] += name not in found
         key = context.key(request.purpose, request.bits)
         read = {name: recogniser.virtual(features, key) for name, features in found.items()}
-        ring = pairs.impostors(tuple(people), trial, seed=context.seed)
-        probes = [(populations.IMPOSTOR, int(ring.probes[list(numbered).index(number)]))]
-        own = numbered[number].photos
+        ring = pairs.impostors(tuple(people), trial.repetition, seed=context.seed)
+        probes = [(populations.IMPOSTOR, int(ring.probes[list(numbered).index(trial.person.number)]))]
+        own = trial.person.photos
         probes += [
             (populations.genuine(p), i) for p, i in zip((populations.SAME, populations.OTHER), own, strict=False)
         ]
@@ -151,7 +148,7 @@ def collected(
             reference = recogniser.original(real.features)
             cosines = [float(read[damage] @ reference) if damage in read else UNSEEN for damage in DAMAGES]
             values.setdefault(name, []).append(cosines)
-            owners.setdefault(name, []).append(number)
+            owners.setdefault(name, []).append(trial.person.number)
     return {name: Cosines(np.array(values[name]).T, np.array(owners[name])) for name in values}, unseen, missed
 
 
@@ -160,11 +157,11 @@ def damage_rows(context: EvaluationContext, photo: str, genuine: Cosines, impost
     rows = []
     for place, name in enumerate(DAMAGES):
         label = f"AUC, {PHOTO_WORDS[photo]}, {name}"
-        sides = genuine.values[place], genuine.people, impostor.values[place], impostor.people
-        rows.append(row(label, curve_interval(area, *sides, stream(context.seed, label)), None, ""))
+        scores = ScorePair(genuine.values[place], genuine.people, impostor.values[place], impostor.people)
+        rows.append(row(label, curve_interval(area, scores, stream(context.seed, label)), None, ""))
         if place:
             both = [0, place]
-            pairs_ = genuine.values[both], genuine.people, impostor.values[both], impostor.people
-            loss = curve_difference(area, *pairs_, stream(context.seed, f"{label}, loss"))
+            compared = ScorePair(genuine.values[both], genuine.people, impostor.values[both], impostor.people)
+            loss = curve_difference(area, compared, stream(context.seed, f"{label}, loss"))
             rows.append(row(f"{label}: loss against {REFERENCE}", loss, None, ""))
     return rows

@@ -19,9 +19,10 @@ from kfaar_core.data.cache import content_key
 from kfaar_core.data.split import DEV, TEST
 from kfaar_core.errors import BadSetting
 from kfaar_core.evaluate import keys, mask, posture, recognition, robustness
-from kfaar_core.evaluate.authentication import authentication, rounds_of, thresholds_of
+from kfaar_core.evaluate.authentication import authentication, thresholds_of
 from kfaar_core.evaluate.calibrate import calibrated
 from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Progress
+from kfaar_core.evaluate.trials import rounds_of
 from kfaar_core.files import write_whole
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import PRECISIONS, Preset, get_preset, one_of
@@ -122,6 +123,7 @@ def result(
         dataset=context.data.name,
         key_mode=key_mode,
         preset=stages.preset.name,
+        method=stages.method.name,
         preset_sha256=content_key(preset=stages.preset),
         data_sha256=context.data.sha256,
         weights=context.used,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kfaar_core.errors import BadSetting
+from kfaar_core.metrics.score_pair import ScorePair
 from kfaar_core.metrics.verification import Roc, checked, roc
 
 RESAMPLES = 1000  # [design, protocol] and the fewest allowed
@@ -72,10 +73,7 @@ def rate_interval(
 
 def curve_interval(
     statistic: Callable[[Roc], np.ndarray],
-    genuine: np.ndarray,
-    genuine_people: np.ndarray,
-    impostor: np.ndarray,
-    impostor_people: np.ndarray,
+    scores: ScorePair,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> Interval:
@@ -83,19 +81,17 @@ def curve_interval(
 
     Args:
         statistic: (..., T) curves -> (...) figures.
-        genuine: (N,) scores, genuine_people: (N,) int. impostor: (M,) and impostor_people: (M,), the same numbering.
+        scores: (N,) genuine and (M,) impostor.
     """
-    drawn = _Drawn.of(genuine_people, impostor_people, rng, resamples)
-    figures = drawn.figures(statistic, genuine, impostor)
-    return interval(float(statistic(roc(genuine, impostor))), figures, drawn.trials, drawn.people)
+    resampled = Resamples.of(scores, rng, resamples)
+    figures = resampled.figures(statistic, scores.genuine, scores.impostor)
+    value = float(statistic(roc(scores.genuine, scores.impostor)))
+    return interval(value, figures, resampled.trials, resampled.people)
 
 
 def curve_difference(
     statistic: Callable[[Roc], np.ndarray],
-    genuine: np.ndarray,
-    genuine_people: np.ndarray,
-    impostor: np.ndarray,
-    impostor_people: np.ndarray,
+    scores: ScorePair,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> Interval:
@@ -104,17 +100,17 @@ def curve_difference(
     Both curves share every resample, so that the interval is that of the difference.
 
     Args:
-        genuine: (2, N) scores, genuine_people: (N,) int. impostor: (2, M) and impostor_people: (M,).
+        scores: (2, N) genuine and (2, M) impostor.
     """
-    drawn = _Drawn.of(genuine_people, impostor_people, rng, resamples)
-    sides = list(zip(genuine, impostor, strict=True))
-    first, second = (float(statistic(roc(right, wrong))) for right, wrong in sides)
-    one, two = (drawn.figures(statistic, right, wrong) for right, wrong in sides)
-    return interval(first - second, one - two, drawn.trials, drawn.people)
+    resampled = Resamples.of(scores, rng, resamples)
+    both = list(zip(scores.genuine, scores.impostor, strict=True))
+    first, second = (float(statistic(roc(*each))) for each in both)
+    figures = [resampled.figures(statistic, *each) for each in both]
+    return interval(first - second, figures[0] - figures[1], resampled.trials, resampled.people)
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class Resamples:
     """How often each trial of two populations counts in each resample; both share the draw of people."""
 
     count: np.ndarray  # (R, P)
@@ -122,11 +118,11 @@ class _Drawn:
     of_impostor: np.ndarray  # (M,)
 
     @classmethod
-    def of(
-        cls, genuine_people: np.ndarray, impostor_people: np.ndarray, rng: np.random.Generator, resamples: int
-    ) -> _Drawn:
-        names, person = np.unique(np.concatenate([genuine_people, impostor_people]), return_inverse=True)
-        return cls(draws(names.size, rng, resamples), *np.split(person, [len(genuine_people)]))
+    def of(cls, scores: ScorePair, rng: np.random.Generator, resamples: int) -> Resamples:
+        """Draw people with replacement, `resamples` times."""
+        owners = np.concatenate([scores.genuine_people, scores.impostor_people])
+        names, person = np.unique(owners, return_inverse=True)
+        return cls(draws(names.size, rng, resamples), *np.split(person, [len(scores.genuine_people)]))
 
     @property
     def trials(self) -> int:
@@ -137,7 +133,7 @@ class _Drawn:
         return self.count.shape[1]
 
     def figures(self, statistic: Callable[[Roc], np.ndarray], genuine: np.ndarray, impostor: np.ndarray) -> np.ndarray:
-        """(R,) the figure of each resample, as many at once as memory allows."""
+        """(R, ...) the figures of each resample, as many at once as memory allows."""
         at_once = max(1, CHUNK // self.trials)
         parts = [
             statistic(roc(genuine, impostor, some[:, self.of_genuine], some[:, self.of_impostor]))

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from kfaar_core.metrics import random_direction
-from kfaar_core.metrics.bands import Band
+from kfaar_core.metrics.roc_interval import ConfidenceBand
 from kfaar_core.metrics.verification import Roc
 
 # Distinguishable to most colour-blind eyes, and at least 3:1 against white and against near-black.
@@ -246,7 +246,7 @@ def random_keys(cosines: np.ndarray, dimension: int, threshold: float, right: fl
     return figure
 
 
-def roc_curve(curve: Roc, band: Band | None, chosen: tuple[float, float] | None = None) -> go.Figure:
+def roc_curve(curve: Roc, band: ConfidenceBand | None, chosen: tuple[float, float] | None = None) -> go.Figure:
     """ROC with a logarithmic FAR axis; `chosen` is the (FAR, TAR) of the movable threshold."""
     figure = go.Figure()
     if band is not None:

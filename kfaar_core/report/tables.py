@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kfaar_core import methods
 from kfaar_core.errors import BadSetting, DataMissing
 from kfaar_core.metrics.bootstrap import (
     RESAMPLES,
@@ -21,6 +22,7 @@ from kfaar_core.metrics.bootstrap import (
     zero_words,
 )
 from kfaar_core.metrics.random_direction import law_test
+from kfaar_core.metrics.score_pair import ScorePair
 from kfaar_core.metrics.verification import area, crr, equal_error
 from kfaar_core.records import Row, Scores
 from kfaar_core.report.paper_figures import paper_figure
@@ -49,6 +51,7 @@ def table_vi(
     *,
     dataset: str,
     dimension: int,
+    random_directions: bool = True,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> tuple[Row, ...]:
@@ -56,7 +59,7 @@ def table_vi(
 
     Args:
         scores: by name, all of populations.names_for("VI").
-        dimension: d, unused here: every table takes the same arguments.
+        dimension, random_directions: unused here: every table takes the same arguments.
 
     Raises:
         DataMissing: a population is not there or has no score.
@@ -70,8 +73,7 @@ def table_vi(
             rows += decisions(genuine, impostor, threshold, f"{words}, {label}", dataset, rng, resamples)
         for figure, statistic in (("AUC", area), ("EER", equal_error)):
             rng = stream(seed, f"table VI, {photo}, {figure}")
-            sides = genuine.values, genuine.people, impostor.values, impostor.people
-            found = curve_interval(statistic, *sides, rng, resamples)
+            found = curve_interval(statistic, ScorePair.of(genuine, impostor), rng, resamples)
             paper = paper_figure("VI", figure.lower(), dataset)
             rows.append(row(f"{figure}, {words}", found, paper, failed_words(genuine, impostor)))
     return tuple(rows)
@@ -111,6 +113,7 @@ def table_vii(
     *,
     dataset: str,
     dimension: int,
+    random_directions: bool = True,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> tuple[Row, ...]:
@@ -120,7 +123,9 @@ def table_vii(
 
     Args:
         scores: by name, all of populations.names_for("VII"), and those of strangers where they were kept.
-        dimension: d of the features that KVFA compares: wrong keys are held against a random direction in d dimensions.
+        dimension: d of the features that KVFA compares.
+        random_directions: whether the method promises that a wrong key leaves a random direction in d dimensions;
+            then wrong keys are held against that law.
 
     Raises:
         DataMissing: a population is not there or has no score.
@@ -135,15 +140,14 @@ def table_vii(
             population = scored(scores, populations.scenario(entry.number, photo))
             name = f"Scenario {entry.number} ({entry.title}), {words}"
             note = failed_words(population)
-            if entry.number == 3:
+            if entry.number == 3 and random_directions:
                 note = "; ".join(part for part in (law_words(population, dimension), note) if part)
             rng = stream(seed, f"table VII, {entry.number}, {photo}")
             mean = mean_interval(population.values, population.people, rng, resamples)
             rows.append(row(f"{name}: cosine", mean, paper_figure("VII", f"scenario {entry.number}", dataset), note))
             if strangers is not None and len(strangers.values):
                 rng = stream(seed, f"table VII, {entry.number}, {photo}, strangers")
-                sides = population.values, population.people, strangers.values, strangers.people
-                found = curve_interval(area, *sides, rng, resamples)
+                found = curve_interval(area, ScorePair.of(population, strangers), rng, resamples)
                 rows.append(row(f"{name}: AUC against strangers", found, None, failed_words(population, strangers)))
             for label, threshold in places:
                 label = f"{label} ({threshold:.3f})" if entry.by_recogniser else label
@@ -169,7 +173,13 @@ def table_of(result: Result, *, resamples: int = RESAMPLES) -> Table:
         raise BadSetting(got=f"the table {result.table!r}", mend=f"choose one of {', '.join(TABLES)}")
     title, rows = TABLES[result.table]
     named = {scores.name: scores for scores in result.populations}
-    settings = {"dataset": result.dataset, "dimension": result.dimension, "seed": result.seed, "resamples": resamples}
+    settings = {
+        "dataset": result.dataset,
+        "dimension": result.dimension,
+        "random_directions": result.method in methods.names() and methods.get(result.method).random_directions,
+        "seed": result.seed,
+        "resamples": resamples,
+    }
     return Table(result.table, title, about(result), rows(named, result.thresholds, **settings))
 
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from kfaar_core.evaluate.context import Arrays, EvaluationContext, FaceFeatures, Real, seen
+from kfaar_core.evaluate.context import Arrays, EvaluationContext, FaceFeatures, Real, features
 from kfaar_core.evaluate.jobs import fill
 from kfaar_core.files import cache_folder
 from kfaar_core.methods.hashed import HashedProjector
@@ -115,7 +115,7 @@ def photos_of(context: EvaluationContext, people: Sequence[pairs.Person]) -> np.
     """
     asked = [Real(index) for person in people for index in person.photos]
     fill(context, asked)
-    looks = [seen(context.ask(request)) for request in asked]
+    looks = [features(context.ask(request)) for request in asked]
     width = max(len(look.judge) for look in looks if look is not None)
     return judged(looks, width).reshape(len(people), 2, width)
 
@@ -128,7 +128,7 @@ def virtual_by(
         VirtualBy(run, index, f"shared {key}") for person in people for index in person.photos for key in range(keys)
     ]
     fill(context, asked)
-    return judged((seen(context.ask(request)) for request in asked), width).reshape(len(people), 2, keys, width)
+    return judged((features(context.ask(request)) for request in asked), width).reshape(len(people), 2, keys, width)
 
 
 def different(cosines: np.ndarray, threshold: float) -> np.ndarray:

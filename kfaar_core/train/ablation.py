@@ -19,6 +19,7 @@ import numpy as np
 from kfaar_core.files import cache_folder
 from kfaar_core.losses import false_rejection, misidentification, projector
 from kfaar_core.metrics.bootstrap import Interval, curve_difference, curve_interval, mean_interval, rate_interval
+from kfaar_core.metrics.score_pair import ScorePair
 from kfaar_core.metrics.verification import Roc, roc
 from kfaar_core.records import Row
 from kfaar_core.report.paper_figures import OURS, paper_figure
@@ -136,14 +137,14 @@ class Curve:
         return [float(self.statistic(roc(g[~np.isnan(g)], i[~np.isnan(i)]))) for g, i in sides]
 
     def interval(self, rng: np.random.Generator) -> Interval:
-        sides = *pooled(self.people, self.genuine), *pooled(self.impostor_people, self.impostor)
-        return curve_interval(self.statistic, *sides, rng)
+        scores = ScorePair(*pooled(self.people, self.genuine), *pooled(self.impostor_people, self.impostor))
+        return curve_interval(self.statistic, scores, rng)
 
     def away(self, full: Figure, rng: np.random.Generator) -> Interval:
         assert isinstance(full, Curve)
         genuine = pooled(self.people, self.genuine, full.genuine)
         impostor = pooled(self.impostor_people, self.impostor, full.impostor)
-        return curve_difference(self.statistic, *genuine, *impostor, rng)
+        return curve_difference(self.statistic, ScorePair(*genuine, *impostor), rng)
 
 
 def pooled(people: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
