@@ -161,13 +161,13 @@ class LocalCore:
         refine: bool = True,
     ) -> VirtualFace:
         self._under(projector)  # load it here: what another process loads is lost with it
-        drawn = self._draw(photo, key.data, projector, face, mode, None if self._apart else progress, refine)
+        drawn = self._draw(photo, key.text(), projector, face, mode, None if self._apart else progress, refine)
         return VirtualFace(**drawn, key=key)
 
     def _drawn(
         self,
         photo: Photo,
-        key: bytes,
+        key: str,
         projector: str,
         face: str | int,
         mode: str,
@@ -176,7 +176,7 @@ class LocalCore:
     ) -> dict[str, Any]:
         """The fields of the virtual face, without the key: it may not travel between processes."""
         server = self._under(projector).fas
-        answer = server.anonymise(photo, UserKey(key), face=face, mode=mode, refine=refine, progress=progress)
+        answer = server.anonymise(photo, UserKey.parse(key), face=face, mode=mode, refine=refine, progress=progress)
         return {name: value for name, value in vars(answer).items() if name != "key"}
 
     def authenticate(

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kfaar_core import key_schedule
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
@@ -28,13 +29,8 @@ from kfaar_core.stages.linear import LinearReader
 
 
 def rotation_of(key: UserKey, dimension: int) -> np.ndarray:
-    """O_k: a (d, d) float64 rotation or reflection, uniform over the orthogonal group, fixed by the key alone.
-
-    QR of a Gaussian matrix with the signs of R's diagonal moved into Q is Haar-distributed (Mezzadri, 2007).
-    """
-    gauss = key.rng("rotation").standard_normal((dimension, dimension))
-    q, r = np.linalg.qr(gauss)
-    return q * np.sign(np.diag(r))
+    """O_k: a (d, d) float64 rotation or reflection, uniform over the orthogonal group, fixed by the key alone."""
+    return key_schedule.rotation(key, dimension)
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ class FloorProjector:
         """(D,) raw feature of E and a key of any length."""
         d = self._payload.shape[1]
         turned = rotation_of(key, d) @ self._identity(feature)  # (d,)
-        look = key.rng("nuisance").standard_normal(self._nuisance.shape[1])
+        look = key_schedule.normals(key, "nuisance", (self._nuisance.shape[1],))
         w = self._mean + self._payload @ (np.sqrt(d) * turned) + self._nuisance @ look  # (1536,)
         return Projected(latent=torch.from_numpy(w.astype(np.float32)).reshape(3, 512), space="w")
 
@@ -109,9 +105,8 @@ class HashedProjector:
         d = self._identity.dimension
         u = self._identity(feature)  # (d,)
         code = rotation_of(key, d) @ u
-        draw = key.rng("nuisance")
-        look = draw.standard_normal(self._net.look)
-        rest = self._size * draw.standard_normal((GROUPS, 512 - LEADING))
+        draw = key_schedule.normals(key, "nuisance", (self._net.look + GROUPS * (512 - LEADING),))
+        look, rest = draw[: self._net.look], self._size * draw[self._net.look :].reshape(GROUPS, 512 - LEADING)
         leading = self._net(_row(np.sqrt(d) * code), _row(look))[0]  # (3, 32)
         v = torch.cat((leading, torch.from_numpy(rest).float()), dim=-1)  # (3, 512)
         return Projected(latent=self._space.to_w(v), space="w", payload=Payload(code, u))

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kfaar_core.key_schedule import public_normals
 from kfaar_core.nets.projector_net import GROUPS
 from kfaar_core.presets import Descent
 from kfaar_core.records import Payload, Posture
@@ -59,7 +60,7 @@ class Likeness:
 
 def glances_of(how: Descent) -> list[Glance]:
     """One for each step, the same for every face: a photo and a key always give the same one."""
-    draw = np.random.default_rng(0).standard_normal((how.steps, 4))
+    draw = public_normals("refinement", (how.steps, 4))
     sds = np.array([np.radians(how.glance_turn), how.glance_growth, how.glance_shift, how.glance_shift])
     return [
         Glance(turn, growth, (right, down), mirrored=step % 2 == 1)

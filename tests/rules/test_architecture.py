@@ -33,6 +33,7 @@ FORBIDDEN = {
     "demo/": ("torch", "torchvision", "facenet_pytorch", "openvino", "kfaar_core.nets", "kfaar_core.train"),
     "kfaar_core/errors.py": ("kfaar_core",),
     "kfaar_core/keys.py": ("torch", *(f"kfaar_core.{name}" for name in ("nets", *UPPER))),
+    "kfaar_core/key_schedule.py": ("torch", *(f"kfaar_core.{name}" for name in ("nets", *UPPER))),
     "kfaar_core/records.py": ("torch", *(f"kfaar_core.{name}" for name in ("nets", *UPPER))),
     "kfaar_core/image.py": tuple(f"kfaar_core.{name}" for name in ("nets", *UPPER)),
     "kfaar_core/weights.py": tuple(f"kfaar_core.{name}" for name in ("nets", *UPPER)),
