@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from kfaar_core import image
-from kfaar_core.errors import BadSetting, KfaarError, NoFaceFound, TooManyTries
+from kfaar_core.errors import BadSetting, TooManyTries
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import Preset, get_preset
 from kfaar_core.records import Face, FaceCrop, Photo, Posture, Verdict, VirtualFace
@@ -144,22 +144,6 @@ class AnonymisationServer:
             if mode == "paste":
                 pixels = replace(photo, pixels=answer.picture)
         return answers
-
-    def anonymise_batch(
-        self, photos: Sequence[Photo], keys: Sequence[UserKey], *, mode: str = "portrait", side: int | None = None
-    ) -> Iterator[VirtualFace | KfaarError]:
-        """Alg. 1 for the largest face of each photo, in order, one key each; a photo that fails answers its error.
-
-        Raises:
-            BadSetting: not as many keys as photos.
-        """
-        if len(photos) != len(keys):
-            raise BadSetting(got=f"{len(photos)} photos and {len(keys)} keys", mend="give one key for each photo")
-        for photo, key in zip(photos, keys, strict=True):
-            try:
-                yield self.anonymise(photo, key, mode=mode, side=side)
-            except NoFaceFound as error:
-                yield error
 
     def _check(self, mode: str, side: int | None) -> int:
         preset = self._stages.preset

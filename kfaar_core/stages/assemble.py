@@ -200,7 +200,7 @@ def available_projectors() -> tuple[str, ...]:
     """The forms of P whose weights and thresholds are there, the default first."""
 
     def present(form: str) -> bool:
-        there = all(weights.find(name, download=False) for name in FORM_WEIGHTS[form])
+        there = all(weights.find(name) for name in FORM_WEIGHTS[form])
         return there and has_calibration(LAB.name, form)
 
     return tuple(sorted(filter(present, PROJECTORS), key=lambda name: name != LAB.projector))
