@@ -6,17 +6,15 @@ Each constant is a JavaScript function for an event's `js`; its arguments are th
 from __future__ import annotations
 
 from demo.words import EXAMPLE
+from kfaar_core import keys
 
-# (bits) -> hex digits
-MAKE_KEY = """(bits) => {
-  const bytes = crypto.getRandomValues(new Uint8Array(Number(bits) / 8));
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
-}"""
+_NEW = f"""{keys.before_digits(keys.IN_FORCE)!r} + Array.from(
+  crypto.getRandomValues(new Uint8Array(Number(bits) / 8)), (b) => b.toString(16).padStart(2, "0")).join("")"""
+
+MAKE_KEY = f"(bits) => {_NEW}"  # -> a new key's text
 
 # (count, bits) -> that many keys, one a line
-MAKE_KEYS = """(count, bits) => Array.from({length: Number(count)}, () => Array.from(
-  crypto.getRandomValues(new Uint8Array(Number(bits) / 8)), (b) => b.toString(16).padStart(2, "0")).join(""))
-  .join("\\n")"""
+MAKE_KEYS = f"""(count, bits) => Array.from({{length: Number(count)}}, () => {_NEW}).join("\\n")"""
 
 # (key) -> the text of a file that the visitor chooses, or the same key when they choose none
 LOAD_KEY = """(key) => new Promise((answer) => {
@@ -36,10 +34,11 @@ _SAVE = """
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 """
 
-# (key) saves a text file
+# (key) saves a text file; digits alone are a key of version 1, which the file then states
 SAVE_KEY = f"""(key) => {{
   if (!key) return;
-  const blob = new Blob([key.trim() + "\\n"], {{type: "text/plain"}}), name = "kfaar.key";
+  const text = key.trim().replace(/^(?=[0-9a-f]+$)/i, {keys.stated(1)!r});
+  const blob = new Blob([text + "\\n"], {{type: "text/plain"}}), name = "kfaar.key";
   {_SAVE}
 }}"""
 

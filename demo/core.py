@@ -159,13 +159,13 @@ class LocalCore:
         refine: bool = True,
     ) -> VirtualFace:
         self._under(projector)  # load it here: what another process loads is lost with it
-        drawn = self._draw(photo, key.data, projector, face, mode, None if self._apart else progress, refine)
+        drawn = self._draw(photo, key.text(), projector, face, mode, None if self._apart else progress, refine)
         return VirtualFace(**drawn, key=key)
 
     def _drawn(
         self,
         photo: Photo,
-        key: bytes,
+        key: str,
         projector: str,
         face: str | int,
         mode: str,
@@ -176,7 +176,7 @@ class LocalCore:
         server = self._under(projector).fas
         from kfaar_core.pipeline import AnonymiseRequest
 
-        request = AnonymiseRequest(photo=photo, key=UserKey(key), face=face, mode=mode, refine=refine)
+        request = AnonymiseRequest(photo=photo, key=UserKey.parse(key), face=face, mode=mode, refine=refine)
         answer = server.anonymise(request, progress)
         return {name: value for name, value in vars(answer).items() if name != "key"}
 

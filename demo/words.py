@@ -99,7 +99,6 @@ NO_ORIGINAL = (
     "give a photo of the person; authentication never restores one from the virtual face",
 )
 NO_KEY = ("there is no key", "press “Make a new key”, or type one")
-NO_READING = ("the scenarios have not been run", "press “Run the scenarios” first")
 
 # ---- anonymise
 
@@ -176,7 +175,6 @@ COMPARE_COUNT = "Number of keys"
 COMPARE_KEYS = "Keys, one a line"
 COMPARE_MAKE = "Make these keys"
 COMPARE_RUN = "Compare"
-COMPARE_GRID = "Virtual faces: a row a photo, a column a key"
 COMPARE_EMPTY = "The grid will appear here. Each picture takes a few seconds."
 HEATMAP = "Judge similarity of every pair of pictures"
 COMPARE_TABLE = "The same numbers as a table"

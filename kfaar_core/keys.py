@@ -1,13 +1,15 @@
 """User keys k: KeyGen of section III, and every form in which a key comes in or goes out.
 
-A key is a bit string of 8 to 512 bits. Its text form is hex, the most significant bit first. No error, repr, log or
-pickle ever holds a key or a passphrase.
+A key is a bit string of 8 to 512 bits and the version of the procedure that draws from it. Its text form is hex, the
+most significant bit first, which is a key of version 1; `kfaar-key-2:` before the digits, on the same line, states
+another version. A key file always states it. No error, repr, log or pickle ever holds a key or a passphrase.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import string
 import sys
@@ -38,7 +40,12 @@ ARGON2_MIN_SALT = 8  # bytes; RFC 9106 asks for this much at least
 # salt of their own makes tables computed for this one useless.
 PASSPHRASE_SALT = "kfaar passphrase salt, version 1"
 
+# How O_k and noise are drawn from a key (key_schedule). Faces, weights and tables of today were made with version 1.
+VERSIONS = (1, 2)
+IN_FORCE = 1  # of new keys
+
 _DOMAIN = b"kfaar key, version 1"
+_VERSIONED = re.compile(r"kfaar-key-([1-9][0-9]{0,8}):")
 _LONGEST_TEXT = 4096  # characters of a key file that are looked at; a key has 128 at most
 _LENGTHS = f"a key has {MIN_BITS} to {MAX_BITS} bits in steps of 8, that is an even number of 2 to 128 hex digits"
 _HEX = frozenset(string.hexdigits)
@@ -47,17 +54,24 @@ _HEX = frozenset(string.hexdigits)
 class UserKey:
     """An immutable key. Compares in constant time, shows only its length, refuses to be pickled."""
 
-    __slots__ = ("_data",)
+    __slots__ = ("_data", "_version")
     _data: bytes
+    _version: int
 
-    def __init__(self, data: bytes) -> None:
-        """A key of these bytes.
+    def __init__(self, data: bytes, version: int = IN_FORCE) -> None:
+        """A key of these bytes; `version` is one of VERSIONS.
 
         Raises:
-            BadKey: fewer than 1 or more than 64 bytes.
+            BadKey: fewer than 1 or more than 64 bytes, or another version.
         """
         _check_bits(8 * len(data))
+        if version not in VERSIONS:
+            raise BadKey(
+                got="the key states a version that this program does not know",
+                mend="use a newer program, or the key as it was saved",
+            )
         object.__setattr__(self, "_data", bytes(data))
+        object.__setattr__(self, "_version", version)
 
     @classmethod
     def generate(cls, bits: int = 256) -> UserKey:
@@ -67,12 +81,15 @@ class UserKey:
 
     @classmethod
     def parse(cls, text: str) -> UserKey:
-        """The key that hex digits spell; white space around them and their case do not matter.
+        """The key that `text` or a key file spells; white space around it and the case of the digits do not matter.
 
         Raises:
-            BadKey: no digits, a character that is no hex digit, an odd number of digits, a length that no key has.
+            BadKey: no digits, a character that is no hex digit, an odd number of digits, a length that no key has, an
+                unknown version.
         """
-        digits = text.strip()
+        digits, version = text.strip(), 1
+        if start := _VERSIONED.match(digits):
+            digits, version = digits[start.end() :], int(start[1])
         if not digits:
             raise BadKey(got="the key is empty", mend=_LENGTHS)
         if not digits.isascii():
@@ -89,10 +106,12 @@ class UserKey:
                 got=f"the key has an odd number of hex digits ({len(digits)})",
                 mend="look for a digit that is missing or one too many",
             )
-        return cls(bytes.fromhex(digits))
+        return cls(bytes.fromhex(digits), version)
 
     @classmethod
-    def from_passphrase(cls, text: str, salt: str = PASSPHRASE_SALT, bits: int = 256) -> UserKey:
+    def from_passphrase(
+        cls, text: str, salt: str = PASSPHRASE_SALT, bits: int = 256, version: int = IN_FORCE
+    ) -> UserKey:
         """The key that a passphrase stands for: Argon2id, then SHAKE-256 to the length asked for.
 
         Text is NFKC-normalised, so that every keyboard's way of typing an accent gives the same key. Keys of different
@@ -112,11 +131,11 @@ class UserKey:
         root = hash_secret_raw(
             secret, grains, ARGON2_PASSES, ARGON2_MEMORY_KIB, ARGON2_LANES, ARGON2_BYTES, Type.ID, version=0x13
         )
-        return cls(_shake(root, f"passphrase to {bits} bits", bits // 8))
+        return cls(shake(_DOMAIN, f"passphrase to {bits} bits", root, bits // 8), version)
 
     @classmethod
     def load(cls, path: Path) -> UserKey:
-        """The key in a text file of hex digits.
+        """The key in a text file, as `save` writes it or of hex digits alone.
 
         Raises:
             BadKey: no such file, not readable, or not a key. The file is not named: people paste keys in its place.
@@ -133,17 +152,22 @@ class UserKey:
         return cls.parse(content.decode("ascii", errors="replace"))
 
     def save(self, path: Path, force: bool = False) -> None:
-        """Write the hex digits and a newline to a file that only its owner can read (mode 0600).
+        """Write version, hex digits and a newline to a file that only its owner can read (mode 0600).
 
         Raises:
             BadOutput: the file exists (a link counts) and not `force`, or it cannot be written.
         """
-        write_whole(Path(path), f"{self.hex()}\n".encode("ascii"), force=force, private=True)
+        write_whole(Path(path), f"{stated(self._version)}{self.hex()}\n".encode("ascii"), force=force, private=True)
 
     @property
     def bits(self) -> int:
         """Length in bits."""
         return 8 * len(self._data)
+
+    @property
+    def version(self) -> int:
+        """Of the procedure that draws from it (key_schedule)."""
+        return self._version
 
     @property
     def data(self) -> bytes:
@@ -153,6 +177,10 @@ class UserKey:
     def hex(self) -> str:
         """The key itself, as bits // 4 lower-case hex digits."""
         return self._data.hex()
+
+    def text(self) -> str:
+        """The key itself, as `parse` reads it: the hex digits, behind the version unless that is 1."""
+        return before_digits(self._version) + self.hex()
 
     def flip(self, positions: Sequence[int]) -> UserKey:
         """The key with these bits turned over; position 0 is the first (most significant) bit, as in `signs`.
@@ -169,7 +197,7 @@ class UserKey:
         number = int.from_bytes(self._data)
         for position in positions:
             number ^= 1 << (self.bits - 1 - position)
-        return UserKey(number.to_bytes(len(self._data)))
+        return UserKey(number.to_bytes(len(self._data)), self._version)
 
     def flip_random(self, count: int, rng: np.random.Generator) -> UserKey:
         """The key with `count` different bits turned over, drawn from `rng`.
@@ -186,7 +214,7 @@ class UserKey:
     def next(self) -> UserKey:
         """Another key of the same length, always the same one for this key (VI-C-2: when faces come too close)."""
         for step in count():  # one round, but for about one key of 8 bits in 256, which would be its own follower
-            follower = UserKey(self.expand(f"next key, round {step}", len(self._data)))
+            follower = UserKey(self.expand(f"next key, round {step}", len(self._data)), self._version)
             if follower != self:
                 return follower
         raise AssertionError("unreachable")
@@ -198,23 +226,15 @@ class UserKey:
 
     def expand(self, purpose: str, size: int) -> bytes:
         """`size` bytes that look random to whoever lacks the key: SHAKE-256, independent for each purpose and key."""
-        return _shake(self._data, purpose, size)
-
-    def rng(self, purpose: str) -> np.random.Generator:
-        """A random stream that only this key gives, one for each purpose.
-
-        PCG64 is named, not left to NumPy's default, which may change. Seeded with 256 bits, all of which are used.
-        """
-        seed = np.random.SeedSequence(int.from_bytes(self.expand(purpose, 32)), pool_size=8)
-        return np.random.Generator(np.random.PCG64(seed))
+        return shake(_DOMAIN, purpose, self._data, size)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UserKey):
             return NotImplemented
-        return hmac.compare_digest(self._data, other._data)
+        return hmac.compare_digest(self._data, other._data) and self._version == other._version
 
     def __hash__(self) -> int:
-        return hash((UserKey, self._data))
+        return hash((UserKey, self._data, self._version))
 
     def __repr__(self) -> str:
         return f"UserKey({self.bits} bits)"
@@ -233,6 +253,16 @@ class UserKey:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a UserKey is not pickled, so that it reaches no cache or log: use save()")
+
+
+def stated(version: int) -> str:
+    """What stands before the digits in a key file."""
+    return f"kfaar-key-{version}:"
+
+
+def before_digits(version: int) -> str:
+    """What stands before the digits where a key is shown: digits alone are a key of version 1."""
+    return "" if version == 1 else stated(version)
 
 
 def read_key(spec: str, ask: Callable[[str], str] = getpass, stdin: TextIO | None = None) -> UserKey:
@@ -301,9 +331,9 @@ def _check_bits(bits: int) -> None:
         raise BadKey(got="the key is empty" if bits == 0 else f"a key of {bits} bits", mend=_LENGTHS)
 
 
-def _shake(secret: bytes, purpose: str, size: int) -> bytes:
+def shake(domain: bytes, purpose: str, secret: bytes, size: int) -> bytes:
     """SHAKE-256 (FIPS 202) of domain, purpose and secret, each behind its length so that no two inputs run together."""
-    parts = (_DOMAIN, purpose.encode(), secret)
+    parts = (domain, purpose.encode(), secret)
     return hashlib.shake_256(b"".join(len(part).to_bytes(4) + part for part in parts)).digest(size)
 
 

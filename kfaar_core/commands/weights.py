@@ -29,18 +29,12 @@ def weights(
         list[str] | None, typer.Argument(metavar="[NAME...]", help="registered names; all by default")
     ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="fail when one is not what is pinned")] = False,
-    fetch: Annotated[bool, typer.Option("--fetch", help="bring what is not here, where it may be downloaded")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the weights with state, size and licence; compare them with their hashes, or fetch them."""
+    """List the weights with state, size and licence; compare them with their hashes."""
     from kfaar_core import weights as registry
 
-    chosen = names or list(registry.WEIGHTS)
-    if fetch:
-        for status in registry.rows(chosen):
-            if status.state != "ok":
-                registry.fetch(status.weight.name)
-    found = registry.rows(chosen)
+    found = registry.rows(names or None)
     if as_json:
         show_json([as_record(status) for status in found])
     else:

@@ -121,19 +121,18 @@ def lfw_number(sample: Sample) -> str:
     return stem.removeprefix(sample.identity + "_") if stem.startswith(sample.identity + "_") else ""
 
 
-def open_dataset(where: str | Path | None = None, *, name: str | None = None, network: bool = False) -> Dataset:
+def open_dataset(where: str | Path | None = None, *, name: str | None = None) -> Dataset:
     """Open photos of people.
 
     Args:
         where: a file, a folder, a name such as `lfw` that lies in KFAAR_DATA, or a Hub data set id `owner/name`;
             None = `lfw` in KFAAR_DATA.
         name: how results call it; None = the name of the file, folder or Hub data set.
-        network: whether a Hub id that is not on this machine yet may be downloaded.
 
     Raises:
-        DataMissing: nothing there, not readable, no photo inside, or a download that is not allowed.
+        DataMissing: nothing there, not readable, or no photo inside.
     """
-    path = locate("lfw" if where is None else str(where), network)
+    path = locate("lfw" if where is None else str(where))
     source = open_source(path)
     if not source.samples:
         raise DataMissing(got=f"{path.name} holds no photo", mend=FORMS)
@@ -153,7 +152,7 @@ def name_of(where: str) -> str:
     return PurePosixPath(where).name.removesuffix(".parquet").removesuffix(".zip").lower()
 
 
-def locate(where: str, network: bool) -> Path:
+def locate(where: str) -> Path:
     """The file or folder that `where` means; a path first, then KFAAR_DATA, then the Hub."""
     path = Path(where).expanduser()
     if path.exists():
@@ -164,23 +163,25 @@ def locate(where: str, network: bool) -> Path:
             if (Path(root) / candidate).exists():
                 return Path(root) / candidate
     if HUB_ID.fullmatch(where) and not path.suffix:
-        return from_hub(where, network)
+        return from_hub(where)
     mend = FORMS if root else f"{FORMS}, or let {FOLDER_VARIABLE} name the folder that holds it"
     raise DataMissing(got=f"no photos at {Path(where).name!r}", mend=mend)
 
 
-def from_hub(dataset_id: str, network: bool) -> Path:
-    """The local folder of a Hub data set, downloaded when the network is allowed."""
+def from_hub(dataset_id: str) -> Path:
+    """The folder of a Hub data set in the Hub's cache; nothing is downloaded behind anyone's back."""
     import huggingface_hub
 
     patterns = ["*.parquet", "*.zip", *(f"*{suffix}" for suffix in PICTURES)]
     try:
         folder = huggingface_hub.snapshot_download(
-            dataset_id, repo_type="dataset", allow_patterns=patterns, local_files_only=not network
+            dataset_id, repo_type="dataset", allow_patterns=patterns, local_files_only=True
         )
-    except (OSError, ValueError) as error:  # its errors for missing files, refused access and no connection
-        mend = "check the id and the connection" if network else "allow the network, or download it first"
-        raise DataMissing(got=f"the Hub data set {dataset_id!r} could not be had", mend=mend) from error
+    except (OSError, ValueError) as error:  # its errors for a cache that lacks it and for an id that is none
+        raise DataMissing(
+            got=f"the Hub data set {dataset_id!r} is not on this machine",
+            mend=f"download it first: hf download --repo-type dataset {dataset_id}",
+        ) from error
     return Path(folder)
 
 

@@ -166,7 +166,7 @@ def reidentified(
     )
     rows = []
     for rank in (1, 10):
-        chances, _ = hit_chances(similarity, np.array(probes), np.array(gallery), rank)
+        chances = hit_chances(similarity, np.array(probes), np.array(gallery), rank)
         rng = stream(context.seed, f"rank {rank}")
         found = mean_interval(chances, np.array(probes), rng)
         note = f"chance {rank / len(gallery):.3f}"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from kfaar_core.key_schedule import normals, rotation
 from kfaar_core.keys import UserKey
 from kfaar_core.methods.base import Method, MethodNetworks, Projected, SharedStages, State
 from kfaar_core.stages import tiny
-from kfaar_core.stages.identify import IdentityMap, RotationIdentifier, rotation_of
+from kfaar_core.stages.identify import IdentityMap, RotationIdentifier
 from kfaar_core.stages.linear import LinearReader
 from kfaar_core.weights import our_weight
 
@@ -30,8 +31,8 @@ class FloorProjector:
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
         """(D,) raw feature of E and a key of any length."""
         d = self._payload.shape[1]
-        code = rotation_of(key, d) @ self._identity(feature)  # (d,)
-        noise = key.rng("nuisance").standard_normal(self._nuisance.shape[1])
+        code = rotation(key, d) @ self._identity(feature)  # (d,)
+        noise = normals(key, "nuisance", (self._nuisance.shape[1],))
         w = self._mean + self._payload @ (np.sqrt(d) * code) + self._nuisance @ noise  # (1536,)
         return Projected(latent=torch.from_numpy(w.astype(np.float32)).reshape(3, 512))
 

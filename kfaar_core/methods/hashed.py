@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kfaar_core.key_schedule import normals, rotation
 from kfaar_core.keys import UserKey
 from kfaar_core.methods.base import Method, MethodNetworks, Projected, SharedStages, State
 from kfaar_core.nets.projector_net import GROUPS, LEADING, HashedNet
@@ -21,7 +22,7 @@ from kfaar_core.stages import tiny
 from kfaar_core.stages.differentiable import FeatureExtractor
 from kfaar_core.stages.encode import EncoderPair, FaceEncoder, widened
 from kfaar_core.stages.generate import part
-from kfaar_core.stages.identify import FaceReader, IdentityMap, RotationIdentifier, rotation_of
+from kfaar_core.stages.identify import FaceReader, IdentityMap, RotationIdentifier
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.linear import LinearReader, unit
 from kfaar_core.stages.refine import GeneratorBiasPenalty, RefinementNetworks, RefinementTargets, Refiner
@@ -42,10 +43,9 @@ class HashedProjector:
         """(D,) raw feature of the encoder pair and a key of any length."""
         d = self._identity.dimension
         u = self._identity(feature)  # (d,)
-        code = rotation_of(key, d) @ u
-        draw = key.rng("nuisance")
-        noise = draw.standard_normal(self._net.noise)
-        rest = self._size * draw.standard_normal((GROUPS, 512 - LEADING))
+        code = rotation(key, d) @ u
+        draw = normals(key, "nuisance", (self._net.noise + GROUPS * (512 - LEADING),))
+        noise, rest = draw[: self._net.noise], self._size * draw[self._net.noise :].reshape(GROUPS, 512 - LEADING)
         leading = self._net(_row(np.sqrt(d) * code), _row(noise))[0]  # (3, 32)
         v = torch.cat((leading, torch.from_numpy(rest).float()), dim=-1)  # (3, 512)
         return Projected(latent=self._space.to_w(v), payload=Payload(code, u))

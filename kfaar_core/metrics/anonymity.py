@@ -18,17 +18,6 @@ class Different:
     n: int
 
 
-@dataclass(frozen=True)
-class Reidentification:
-    """How often an adversary finds the original in a gallery of real people."""
-
-    rate: float  # share of probes whose person is among the k most similar, in [0, 1]; lower = more anonymous
-    chance: float  # the rate of a blind guess
-    k: int
-    n: int  # probes
-    gallery: int  # people in the gallery
-
-
 def different(cosines: np.ndarray, threshold: float) -> Different:
     """Anonymity (Eq. 1), diversity (Eq. 3) and differentiation (Eq. 4) as shares of pairs, as in Table II.
 
@@ -39,10 +28,10 @@ def different(cosines: np.ndarray, threshold: float) -> Different:
     return Different(share=float(np.mean(cosines < threshold)), n=cosines.size)
 
 
-def reidentification(
-    similarity: np.ndarray, probe_people: np.ndarray, gallery_people: np.ndarray, k: int
-) -> Reidentification:
-    """Rank-k re-identification of people from their virtual faces.
+def hit_chances(similarity: np.ndarray, probe_people: np.ndarray, gallery_people: np.ndarray, k: int) -> np.ndarray:
+    """Rank-k re-identification: (N,) the chance that each probe's person is among the first k of the gallery.
+
+    It is 0 or 1 unless the person ties with others at the border; ties come in random order.
 
     Args:
         similarity: (N, G) of each probe (a virtual face) to each gallery photo, higher = more similar.
@@ -52,17 +41,6 @@ def reidentification(
 
     Raises:
         DataMissing: an empty gallery, shapes that do not fit, or a probe whose person is not in the gallery.
-    """
-    hits, people = hit_chances(similarity, probe_people, gallery_people, k)
-    return Reidentification(rate=float(hits.mean()), chance=min(1.0, k / people), k=k, n=hits.size, gallery=people)
-
-
-def hit_chances(
-    similarity: np.ndarray, probe_people: np.ndarray, gallery_people: np.ndarray, k: int
-) -> tuple[np.ndarray, int]:
-    """(N,) the chance that each probe's person is among the first k, ties in random order; and the gallery's people.
-
-    The chance is 0 or 1 unless the person ties with others at the border. (N,) feeds bootstrap.mean_interval.
     """
     similarity = np.asarray(similarity, dtype=np.float64)
     if similarity.shape != (len(probe_people), len(gallery_people)) or similarity.size == 0:
@@ -82,4 +60,4 @@ def hit_chances(
         )
     own = np.take_along_axis(best, place[:, None], axis=1)  # (N, 1)
     ahead, tied = (best > own).sum(axis=1), (best == own).sum(axis=1)  # tied counts the person too
-    return np.clip((k - ahead) / tied, 0.0, 1.0), names.size
+    return np.clip((k - ahead) / tied, 0.0, 1.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from kfaar_core.errors import DataMissing
@@ -11,35 +9,9 @@ from kfaar_core.errors import DataMissing
 NEUTRAL = 0  # index of the blendshape `_neutral`, which says nothing about expression
 
 
-@dataclass(frozen=True)
-class PoseDifference:
-    """Mean absolute differences in degrees, each in [0, 180]; lower is better."""
-
-    yaw: float
-    pitch: float
-    roll: float
-    n: int
-
-
-@dataclass(frozen=True)
-class ExpressionLikeness:
-    """Mean cosines of the 51 non-neutral blendshapes, in [-1, 1]; higher is better."""
-
-    raw: float  # blendshapes are >= 0, so strangers reach about 0.56: read it beside random pairs
-    centred: float  # after taking off the mean face; strangers are near 0
-    n: int
-
-
 def angle_difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """|first - second| in degrees the short way round, in [0, 180]; any shapes that broadcast."""
     return np.abs((np.asarray(first, dtype=np.float64) - second + 180) % 360 - 180)
-
-
-def pose_difference(original: np.ndarray, virtual: np.ndarray) -> PoseDifference:
-    """Mean absolute differences of (N, 3) yaw, pitch, roll in degrees."""
-    same_shape("angles", original, virtual, 3)
-    yaw, pitch, roll = angle_difference(original, virtual).mean(axis=0)
-    return PoseDifference(yaw=float(yaw), pitch=float(pitch), roll=float(roll), n=len(original))
 
 
 def expression_cosines(original: np.ndarray, virtual: np.ndarray, centre: np.ndarray | None = None) -> np.ndarray:
@@ -52,20 +24,6 @@ def expression_cosines(original: np.ndarray, virtual: np.ndarray, centre: np.nda
     a, b = (np.delete(np.asarray(faces, dtype=np.float64) - shift, NEUTRAL, axis=1) for faces in (original, virtual))
     length = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.divide((a * b).sum(axis=1), length, out=np.zeros(len(a)), where=length > 0)
-
-
-def expression_likeness(original: np.ndarray, virtual: np.ndarray, centre: np.ndarray) -> ExpressionLikeness:
-    """Raw and mean-centred likeness of (N, 52) blendshapes.
-
-    Args:
-        centre: (52,) the mean of real faces, fitted on train. For the value of random pairs, give `virtual` rolled by
-            one person.
-    """
-    return ExpressionLikeness(
-        raw=float(expression_cosines(original, virtual).mean()),
-        centred=float(expression_cosines(original, virtual, centre).mean()),
-        n=len(original),
-    )
 
 
 def same_shape(name: str, original: np.ndarray, virtual: np.ndarray, width: int) -> None:

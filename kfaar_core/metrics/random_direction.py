@@ -50,23 +50,6 @@ def below(cosine: float | np.ndarray, dimension: int) -> np.ndarray:
     return tail(-np.asarray(cosine, dtype=np.float64), dimension)
 
 
-def dimensions_needed(cosine: float, probability: float) -> int:
-    """The smallest d at which a random direction reaches `cosine` with at most `probability`.
-
-    Raises:
-        BadSetting: a cosine outside (0, 1), which no dimension makes unlikely, or a probability outside (0, 1).
-    """
-    if not (0 < cosine < 1 and 0 < probability < 1):
-        raise BadSetting(got=f"the cosine {cosine} and the probability {probability}", mend="give both between 0 and 1")
-    low, high = 1, 2
-    while tail(cosine, high) > probability:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if tail(cosine, middle) <= probability else (middle, high)
-    return high
-
-
 def law_test(cosines: np.ndarray, dimension: int) -> LawTest:
     """Compare (N,) wrong-key cosines (Eq. 12) with the law.
 

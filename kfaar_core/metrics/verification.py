@@ -44,15 +44,6 @@ class EqualError:
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
-    """What a threshold that keeps a FAR yields."""
-
-    threshold: float
-    far: float  # reached, at most what was asked
-    tar: float  # share of genuine pairs accepted
-
-
-@dataclass(frozen=True)
 class BestThreshold:
     """The threshold with the highest share of right decisions."""
 
@@ -174,13 +165,6 @@ def eer(genuine: np.ndarray, impostor: np.ndarray) -> EqualError:
     curve = roc(genuine, impostor)
     rate, index = crossing(curve)
     return EqualError(rate=float(rate), threshold=float(curve.thresholds[index]))
-
-
-def tar_at_far(genuine: np.ndarray, impostor: np.ndarray, far: float) -> OperatingPoint:
-    """The share of genuine pairs accepted when at most `far` of the impostors are."""
-    threshold = threshold_at_fmr(impostor, far)
-    rates = error_rates(genuine, impostor, threshold)
-    return OperatingPoint(threshold=threshold, far=rates.far, tar=1 - rates.frr)
 
 
 def threshold_at_fmr(impostor: np.ndarray, fmr: float) -> float:

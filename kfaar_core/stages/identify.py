@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kfaar_core import image
+from kfaar_core.key_schedule import rotation
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.records import Verdict
@@ -21,16 +22,6 @@ from kfaar_core.stages.encode import Encoder, FaceEncoder
 from kfaar_core.stages.face_view import MeanFace
 from kfaar_core.stages.generate import part
 from kfaar_core.stages.linear import LinearReader
-
-
-def rotation_of(key: UserKey, dimension: int) -> np.ndarray:
-    """O_k: a (d, d) float64 rotation or reflection, uniform over the orthogonal group, fixed by the key alone.
-
-    QR of a Gaussian matrix with the signs of R's diagonal moved into Q is Haar-distributed (Mezzadri, 2007).
-    """
-    gauss = key.rng("rotation").standard_normal((dimension, dimension))
-    q, r = np.linalg.qr(gauss)
-    return q * np.sign(np.diag(r))
 
 
 class IdentityMap(LinearReader):
@@ -126,7 +117,7 @@ class RotationIdentifier:
         return self._identity(features)
 
     def virtual(self, features: np.ndarray, key: UserKey) -> np.ndarray:
-        return self._reader(features) @ rotation_of(key, self.dimension)  # rows times O_k: O_k^T applied to each
+        return self._reader(features) @ rotation(key, self.dimension)  # rows times O_k: O_k^T applied to each
 
     def keyless(self, features: np.ndarray) -> np.ndarray:
         """As a photo, and the code itself."""

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kfaar_core.key_schedule import public_normals
 from kfaar_core.nets.projector_net import GROUPS
 from kfaar_core.presets import Descent
 from kfaar_core.records import Payload, Posture
@@ -65,7 +66,7 @@ class GeneratorBiasPenalty:
 
 def augmentations_of(how: Descent) -> list[Augmentation]:
     """One for each step, the same for every face: a photo and a key always give the same virtual face."""
-    draw = np.random.default_rng(0).standard_normal((how.steps, 4))
+    draw = public_normals("refinement", (how.steps, 4))
     sds = np.array([np.radians(how.augment_turn), how.augment_growth, how.augment_shift, how.augment_shift])
     return [
         Augmentation(turn, growth, (right, down), mirrored=step % 2 == 1)

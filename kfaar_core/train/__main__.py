@@ -130,13 +130,13 @@ def recogniser(
     place = _device(device, preset)
     training = with_settings(LAB_TRAINING, settings)
     _print(training)
-    lesson = recogniser_fit.prepare(locate(data, False), "train", training.mixed_shards)
+    lesson = recogniser_fit.prepare(locate(data), "train", training.mixed_shards)
     plan = Plan(steps=training.judge_steps, rate=training.rate, decay=training.judge_decay)
     folder, teacher = cache_folder("judge/run"), load_mobilefacenet()
     net = recogniser_fit.distil(lesson, teacher, plan, training.judge_batch, training.seed, folder, resume, place)
     state = {f"net.{name}": tensor.contiguous() for name, tensor in net.state_dict().items()}
     state["mean"] = recogniser_fit.mean_feature(net, lesson.crops[: lesson.photos])
-    unseen = recogniser_fit.prepare(locate(data, False), "dev", 0)
+    unseen = recogniser_fit.prepare(locate(data), "dev", 0)
     _save(out / "judge.safetensors", state, training, recogniser_fit.report(net, teacher, unseen.crops))
 
 
@@ -150,7 +150,7 @@ def geometry(
     """Train the geometry network: first on photos and mixed renders, then (--tune) with posed renders as well."""
     training = LAB_TRAINING
     _print(training)
-    lfw, path = locate(data, False), out / "geometry.safetensors"
+    lfw, path = locate(data), out / "geometry.safetensors"
     seen: list[LabelledPhotos | Renders] = [
         load_photos(lfw, "train"),
         load_renders("mixed", training.mixed_shards),
@@ -170,7 +170,7 @@ def geometry(
 @app.command()
 def posture(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     """Fit the gain of the latent posture correction, and the rows that tell a posture from a latent."""
-    found, gain = Road(LAB_TRAINING, locate(data, False)).run_time_gain()
+    found, gain = Road(LAB_TRAINING, locate(data)).run_time_gain()
     report = posture_fit.report(found, gain)
     for file, name, values in (("posture", "gain", gain), ("posture_rows", "rows", found.rows)):
         state = {name: torch.from_numpy(values.astype(np.float32))}
@@ -181,7 +181,7 @@ def posture(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
 def floor(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     """Fit the linear floor: identity map, payload directions, reader."""
     training = LAB_TRAINING
-    road = Road(training, locate(data, False))
+    road = Road(training, locate(data))
     fitted = road.fitted
     posed = load_renders("posed", training.posed_shards)
     floor_fit.check_posed(fitted, posed, training.seed)
@@ -202,7 +202,7 @@ def floor(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
 @app.command()
 def identity(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     """Fit u of `hashed`: who a photo shows."""
-    lfw = locate(data, False)
+    lfw = locate(data)
     road, unseen = Road(LAB_TRAINING, lfw), load_photos(lfw, "dev")
     state = road.photo_identity
     seen = road.pair_features(unseen, "lfw-dev")
@@ -215,7 +215,7 @@ def identity(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
 @app.command()
 def second(data: DataOption = "lfw", out: OutOption = ASSETS) -> None:
     """Fit u of the second recogniser alone, to which faces are refined."""
-    lfw = locate(data, False)
+    lfw = locate(data)
     road, unseen = Road(LAB_TRAINING, lfw), load_photos(lfw, "dev")
     state = road.second_identity
     found = identity_report(state, road.second_features(unseen, "lfw-dev"), unseen.people)
@@ -327,7 +327,7 @@ def ablation(
     torch.set_num_threads(1)
     training = with_settings(LAB_TRAINING, settings)
     _print(training)
-    road = Road(training, locate(data, False))
+    road = Road(training, locate(data))
     if part == "projector":
         bench = ablate_projector.bench_of(road)
         del road  # and all the pictures that it holds
@@ -362,7 +362,7 @@ def _device(name: str, preset: str) -> torch.device:
 
 
 def _road(training: Training, data: str, device: torch.device) -> Road:
-    lfw = locate(data, False)
+    lfw = locate(data)
     return Road(training, lfw) if device.type == "cpu" else LiveRoad(training, lfw, device)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kfaar_core.losses.cosine import cosines
+from kfaar_core.losses import cosines
 from kfaar_core.metrics.verification import area, best_crr_threshold
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.report.tables import Table

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from kfaar_core.files import cache_folder
-from kfaar_core.losses import false_rejection, misidentification, projector
+from kfaar_core.losses import FALSE_REJECTION_TERMS, MISIDENTIFICATION_TERMS, PROJECTOR_TERMS, RECOGNISER_TERMS
 from kfaar_core.metrics.bootstrap import Interval, curve_difference, curve_interval, mean_interval, rate_interval
 from kfaar_core.metrics.score_pair import ScorePair
 from kfaar_core.metrics.verification import Roc, roc
@@ -48,12 +48,12 @@ def _each(terms: Sequence[str]) -> tuple[Variant, ...]:
     return tuple(Variant(f"w/o {term}", (term,)) for term in terms)
 
 
-PROJECTOR = (Variant(ALL), *_each(projector.TERMS))  # Table IX
+PROJECTOR = (Variant(ALL), *_each(PROJECTOR_TERMS))  # Table IX
 RECOGNISER = (  # Table X, and beyond the paper each term alone
     Variant(ALL),
-    Variant("w/o tot1", misidentification.TERMS),
-    Variant("w/o tot2", false_rejection.TERMS),
-    *_each((*misidentification.TERMS, *false_rejection.TERMS)),
+    Variant("w/o tot1", MISIDENTIFICATION_TERMS),
+    Variant("w/o tot2", FALSE_REJECTION_TERMS),
+    *_each(RECOGNISER_TERMS),
 )
 
 

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kfaar_core.losses.cosine import SAME, cosine_loss
-from kfaar_core.losses.recogniser import Readings, recogniser_terms, recogniser_total
+from kfaar_core.losses import SAME, Readings, cosine_loss, recogniser_terms, recogniser_total
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet
 from kfaar_core.nets.reader_net import ReaderNet

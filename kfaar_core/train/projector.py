@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kfaar_core.losses.misidentification import wrong_key
-from kfaar_core.losses.projector import Faces, projector_terms, projector_total
+from kfaar_core.losses import Faces, projector_terms, projector_total, wrong_key
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import GROUPS, LEADING, BitsNet, HashedNet
 from kfaar_core.stages.generate import Generator

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from kfaar_core import weights
 from kfaar_core.files import cache_folder
-from kfaar_core.losses.recogniser import recogniser_total
+from kfaar_core.losses import recogniser_total
 from kfaar_core.methods.bits import bits_net
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import LEADING

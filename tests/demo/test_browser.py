@@ -20,6 +20,7 @@ from PIL import Image
 
 from demo import pictures, words
 from kfaar_core.calibration import FOLDER
+from kfaar_core.keys import UserKey
 from kfaar_core.weights import ASSETS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -155,16 +156,22 @@ def test_the_key_and_the_picture_are_saved_by_the_browser(page, photos, tmp_path
             page.get_by_role("button", name=button).first.click()
         assert saved.value.suggested_filename == name
         saved.value.save_as(tmp_path / name)
-    assert (tmp_path / "kfaar.key").read_text() == key_of(page) + "\n"
+    key = key_of(page)
+    assert (tmp_path / "kfaar.key").read_text() == f"kfaar-key-1:{key}\n"
+    assert UserKey.load(tmp_path / "kfaar.key") == UserKey.parse(key)
     with Image.open(tmp_path / "virtual-face.png") as saved_picture:
         assert saved_picture.size == (64, 64) and not saved_picture.info
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name=words.LOAD_KEY).first.click()
     other = tmp_path / "other.key"
-    other.write_text("ab" * 16 + "\n")
-    chooser.value.set_files(other)
-    page.wait_for_function("document.querySelector('#key-text textarea').value.length == 32")
-    assert key_of(page) == "ab" * 16
+    for text in ("ab" * 16, "kfaar-key-1:" + "cd" * 64):
+        other.write_text(text + "\n")
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name=words.LOAD_KEY).first.click()
+        chooser.value.set_files(other)
+        page.wait_for_function(f"document.querySelector('#key-text textarea').value.length == {len(text)}")
+        assert key_of(page) == text
+    with page.expect_download() as saved:
+        page.get_by_role("button", name=words.SAVE_KEY).first.click()
+    assert Path(saved.value.path()).read_text() == text + "\n"
 
 
 def test_a_webcam_picture_will_do(page):

@@ -348,8 +348,9 @@ def test_keys_are_made_with_the_browsers_own_randomness():
     assert "Math.random" not in "".join(value for name, value in vars(browser).items() if name.isupper())
 
 
-def test_a_key_panel_reads_hex_and_passphrase():
+def test_a_key_panel_reads_hex_a_stated_version_and_a_passphrase():
     assert GivenKey("hex", "256", f" {KEY.hex().upper()}\n", "").key() == KEY
+    assert GivenKey("hex", "256", f"kfaar-key-2:{KEY.hex()}", "").key() == UserKey(KEY.data, version=2)
     assert GivenKey("passphrase", "128", "", "four words that differ").key().bits == 128
 
 

@@ -14,7 +14,7 @@ LOSSES = (*range(5, 11), *range(17, 25))
 @pytest.mark.parametrize("number", LOSSES)
 def test_each_loss_has_one_place_and_it_is_a_function_of_the_losses(number):
     (place,) = [place for place in PLACES if place.label == f"Eq. {number}"]
-    assert place.target.startswith("losses.")
+    assert place.target.startswith("losses:")
     assert inspect.isfunction(resolve(place.target))
 
 

@@ -511,18 +511,6 @@ def test_users_make_keys():
     assert User.key_gen() != User.key_gen()
 
 
-def test_a_batch_is_its_photos_one_by_one_and_a_failed_one_does_not_stop_it(tiny, photo):
-    server = pipeline.AnonymisationServer(tiny)
-    keys = [UserKey(bytes([seed]) * 32) for seed in range(3)]
-    empty = image.from_array(np.full((64, 64, 3), 90, dtype=np.uint8))
-    first, failed, last = server.anonymise_batch([photo, empty, photo], keys)
-    np.testing.assert_array_equal(first.portrait, server.anonymise(photo, keys[0]).portrait)
-    np.testing.assert_array_equal(last.portrait, server.anonymise(photo, keys[2]).portrait)
-    assert isinstance(failed, NoFaceFound)
-    with pytest.raises(BadSetting, match="one key for each photo"):
-        list(server.anonymise_batch([photo], keys))
-
-
 def test_a_face_is_refined_unless_that_is_declined(tiny, photo, monkeypatch):
     """What reaches the posture correction; the form floor of the preset tiny has no payload."""
     payloads = []

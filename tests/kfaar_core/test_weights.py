@@ -4,7 +4,6 @@ import hashlib
 import json
 import sys
 from dataclasses import FrozenInstanceError
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,12 +11,11 @@ from safetensors.torch import save
 
 from kfaar_core import weights
 from kfaar_core.errors import BadSetting, BadWeights
-from kfaar_core.weights import ASSETS, WEIGHTS, Asset, Hub, Package, Pin, Url, Weight
+from kfaar_core.weights import ASSETS, WEIGHTS, Asset, Package, Pin, Weight
 
 TENSORS = {"layer.weight": torch.arange(6, dtype=torch.float16).reshape(2, 3), "layer.bias": torch.ones(2)}
 DATA = save(TENSORS)
 SHA256 = hashlib.sha256(DATA).hexdigest()
-HUB = Hub("someone/something", "0" * 40, "weights/small.safetensors")
 
 
 @pytest.fixture
@@ -46,35 +44,6 @@ def register(monkeypatch, tmp_path):
         return assets
 
     return put
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    """A stand-in Hub: `cached` is what its cache answers, `answer` what a download gives (None: no network)."""
-    import huggingface_hub
-
-    class Stand:
-        cached: Path | None = None
-        answer: Path | None = None
-        asked: list[bool]
-
-    stand = Stand()
-    stand.asked = []
-
-    def download(repository, file, *, revision, force_download):
-        assert (repository, file, revision) == (HUB.repository, HUB.file, HUB.revision)
-        stand.asked.append(force_download)
-        if stand.answer is None:
-            raise huggingface_hub.errors.LocalEntryNotFoundError("offline")
-        stand.cached = stand.answer
-        return str(stand.answer)
-
-    def look(repository, file, *, revision):
-        return str(stand.cached) if stand.cached else None
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", look)
-    return stand
 
 
 # The committed files
@@ -225,75 +194,7 @@ def test_an_unknown_name_suggests_the_nearest():
         weights.load("???")
 
 
-# The Hub and addresses
-
-
-def test_the_hub_cache_comes_before_the_hub(register, hub, tmp_path):
-    register(HUB, pin=Pin(SHA256, len(DATA)))
-    hub.cached = tmp_path / "blob"
-    hub.cached.write_bytes(DATA)
-    assert weights.verify("small") == hub.cached
-    assert hub.asked == []
-
-
-def test_what_is_nowhere_is_asked_from_the_hub(register, hub, tmp_path):
-    register(HUB, pin=Pin(SHA256, len(DATA)))
-    hub.answer = tmp_path / "blob"
-    hub.answer.write_bytes(DATA)
-    assert set(weights.load("small")) == set(TENSORS)
-    assert hub.asked == [False]
-
-
-def test_a_hub_that_does_not_answer_gives_the_command(register, hub):
-    register(HUB, pin=Pin(SHA256, len(DATA)))
-    for call in (weights.load, weights.fetch):
-        with pytest.raises(BadWeights, match=rf"{SHA256}.*someone/something.*weights --fetch small"):
-            call("small")
-    assert weights.rows()[0].state == "missing"
-
-
-def test_fetch_replaces_a_bad_copy_in_the_hub_cache(register, hub, tmp_path):
-    register(HUB, pin=Pin(SHA256, len(DATA)))
-    hub.cached, hub.answer = tmp_path / "half", tmp_path / "whole"
-    hub.cached.write_bytes(DATA[:20])
-    hub.answer.write_bytes(DATA)
-    with pytest.raises(BadWeights, match=r"half-downloaded.*weights --fetch small"):
-        weights.load("small")
-    assert weights.fetch("small") == hub.answer
-    assert hub.asked == [True]
-    assert weights.fetch("small") == hub.answer
-    assert hub.asked == [True]  # a good file is kept
-
-
-def test_fetch_refuses_what_is_not_pinned(register, hub, tmp_path):
-    register(HUB, pin=Pin(SHA256, len(DATA)))
-    hub.answer = tmp_path / "other"
-    hub.answer.write_bytes(b"y" * len(DATA))
-    with pytest.raises(BadWeights, match="altered"):
-        weights.fetch("small")
-
-
-def test_fetch_of_an_asset_says_where_it_comes_from(register):
-    register(Asset())
-    with pytest.raises(BadWeights, match=r"not offered for download.*git checkout"):
-        weights.fetch("small")
-
-
-def test_fetch_from_an_address_leaves_only_whole_files(register, tmp_path):
-    there = tmp_path / "there.bin"
-    assets = register(Url(there.as_uri()), pin=Pin(SHA256, len(DATA)))
-    with pytest.raises(BadWeights, match="did not arrive"):
-        weights.fetch("small")
-    there.write_bytes(DATA[:30])
-    with pytest.raises(BadWeights, match=r"half-downloaded.*again"):
-        weights.fetch("small")
-    assert list(assets.iterdir()) == []
-    there.write_bytes(DATA)
-    assert weights.fetch("small") == assets / "small.safetensors"
-    assert [path.name for path in assets.iterdir()] == ["small.safetensors"]
-
-
-def test_rows_tell_the_state_and_never_download(register, hub):
+def test_rows_tell_the_state(register):
     assets = register(Asset())
     (row,) = weights.rows()
     assert (row.weight.name, row.state, row.path) == ("small", "missing", None) and "git checkout" in row.mend
@@ -304,7 +205,6 @@ def test_rows_tell_the_state_and_never_download(register, hub):
     assert (row.state, row.mend, row.pin) == ("ok", "", Pin(SHA256, len(DATA)))
     (assets / "manifest.json").write_text("{}")
     assert weights.rows()[0].state == "not pinned"
-    assert hub.asked == []
 
 
 # Checkpoints

@@ -15,8 +15,8 @@ def test_every_registered_weight_is_listed(kfaar):
     assert listed.exit_code == 0 and all(name in listed.stdout for name in registry.WEIGHTS)
 
 
-def test_what_a_package_carries_is_verified_and_needs_no_fetch(kfaar):
-    result = kfaar("weights", "mtcnn_pnet", "--verify", "--fetch")
+def test_what_a_package_carries_is_verified(kfaar):
+    result = kfaar("weights", "mtcnn_pnet", "--verify")
     assert result.exit_code == 0 and "mtcnn_pnet       ok" in result.stdout
 
 
@@ -27,8 +27,6 @@ def test_an_altered_file_is_listed_and_fails_verification(kfaar, folder, monkeyp
     assert entry["state"] == "altered" and entry["mend"]
     result = kfaar("weights", "mtcnn_pnet", "--verify")
     assert result.exit_code == 1 and "is altered" in result.stderr
-    result = kfaar("weights", "--fetch", "mtcnn_pnet")
-    assert result.exit_code == 1 and "pnet.pt" in result.stderr
 
 
 def test_an_unknown_name(refused):

@@ -144,23 +144,24 @@ def test_a_folder_of_several_data_sets_asks_which(tmp_path):
         data.open_dataset(tmp_path)
 
 
-def test_the_network_is_used_only_when_it_is_allowed(tmp_path, monkeypatch):
+def test_a_hub_data_set_is_read_from_the_cache_and_never_downloaded(tmp_path, monkeypatch):
     import huggingface_hub
 
-    asked = []
+    asked, cached = [], []
 
     def download(dataset_id, **options):
         asked.append((dataset_id, options["repo_type"], options["local_files_only"]))
-        if options["local_files_only"]:
+        if not cached:
             raise FileNotFoundError("not in the cache")
         return str(tmp_path)
 
     write_shards(tmp_path)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    with pytest.raises(DataMissing, match="Allow the network"):
+    with pytest.raises(DataMissing, match="hf download --repo-type dataset someone/faces"):
         data.open_dataset("someone/faces")
-    assert data.open_dataset("someone/faces", network=True).name == "faces"
-    assert asked == [("someone/faces", "dataset", True), ("someone/faces", "dataset", False)]
+    cached.append("someone/faces")
+    assert data.open_dataset("someone/faces").name == "faces"
+    assert asked == 2 * [("someone/faces", "dataset", True)]
 
 
 def broken_parquet(root):

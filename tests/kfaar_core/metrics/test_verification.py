@@ -103,10 +103,10 @@ def test_threshold_at_fmr_is_the_lowest_that_keeps_it(impostor, fmr):
 
 
 @given(genuine=scores, impostor=scores, far=st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.5]))
-def test_tar_at_far_agrees_with_the_curve(genuine, impostor, far):
-    point = verification.tar_at_far(genuine, impostor, far)
-    assert point.far <= far
-    assert point.tar == pytest.approx(float(verification.tar_within(verification.roc(genuine, impostor), far)))
+def test_the_tar_within_a_far_is_that_of_its_threshold(genuine, impostor, far):
+    rates = verification.error_rates(genuine, impostor, verification.threshold_at_fmr(impostor, far))
+    assert rates.far <= far
+    assert 1 - rates.frr == pytest.approx(float(verification.tar_within(verification.roc(genuine, impostor), far)))
 
 
 @given(genuine=scores, impostor=scores)

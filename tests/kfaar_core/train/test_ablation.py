@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from kfaar_core.losses import projector as projector_losses
-from kfaar_core.losses import recogniser as recogniser_losses
+from kfaar_core import losses
 from kfaar_core.metrics.verification import area
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.report.paper_figures import FIGURES, OURS
@@ -73,25 +72,25 @@ def keyed_after(folder, training):
 
 
 @pytest.mark.parametrize(
-    ("taught", "module", "loss", "term"),
+    ("taught", "loss", "term"),
     [
-        (p_after, projector_losses, "anonymity", "ano"),
-        (p_after, projector_losses, "synchronism", "syn"),
-        (p_after, projector_losses, "diversity", "div"),
-        (p_after, projector_losses, "differentiation", "dif"),
-        (keyed_after, recogniser_losses, "without_key", "pmis1"),
-        (keyed_after, recogniser_losses, "wrong_key", "pmis2"),
-        (keyed_after, recogniser_losses, "other_person", "pmis3"),
-        (keyed_after, recogniser_losses, "right_key", "per1"),
-        (keyed_after, recogniser_losses, "other_photo", "per2"),
+        (p_after, "anonymity", "ano"),
+        (p_after, "synchronism", "syn"),
+        (p_after, "diversity", "div"),
+        (p_after, "differentiation", "dif"),
+        (keyed_after, "without_key", "pmis1"),
+        (keyed_after, "wrong_key", "pmis2"),
+        (keyed_after, "other_person", "pmis3"),
+        (keyed_after, "right_key", "per1"),
+        (keyed_after, "other_photo", "per2"),
     ],
 )
-def test_what_a_loss_asks_for_matters_only_where_it_is_in(monkeypatch, tmp_path, taught, module, loss, term):
+def test_what_a_loss_asks_for_matters_only_where_it_is_in(monkeypatch, tmp_path, taught, loss, term):
     """The loss is turned round: with its weight the network becomes another, without it the very same."""
     without = Variant(f"w/o {term}", (term,)).of(QUICK)
     before = taught(tmp_path / "full", QUICK), taught(tmp_path / "without", without)
-    asked = getattr(module, loss)
-    monkeypatch.setattr(module, loss, lambda *features: -50 * asked(*features))
+    asked = getattr(losses, loss)
+    monkeypatch.setattr(losses, loss, lambda *features: -50 * asked(*features))
     after = taught(tmp_path / "full turned", QUICK), taught(tmp_path / "without turned", without)
     assert not torch.equal(before[0], after[0])
     assert torch.equal(before[1], after[1])

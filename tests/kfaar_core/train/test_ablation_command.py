@@ -21,7 +21,7 @@ from tests.kfaar_core.train.stand_ins import crowd
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KFAAR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(command, "locate", lambda name, download: tmp_path / name)
+    monkeypatch.setattr(command, "locate", lambda name: tmp_path / name)
     return tmp_path
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from kfaar_core.errors import BadSetting
 from kfaar_core.files import write_whole
-from kfaar_core.losses.total import weighted_sum
+from kfaar_core.losses import weighted_sum
 from kfaar_core.train import loop
 from kfaar_core.train.loop import Plan, train
 from kfaar_core.train.settings import LAB_TRAINING, with_settings

@@ -30,7 +30,7 @@ def run(*words: str) -> Result:
 def nothing_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty cache, no data, and a road that must not be taken."""
     monkeypatch.setenv("KFAAR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(command, "locate", lambda name, download: tmp_path / name)
+    monkeypatch.setattr(command, "locate", lambda name: tmp_path / name)
     return tmp_path
 
 

@@ -5,15 +5,15 @@ from dataclasses import asdict, replace
 import pytest
 
 from kfaar_core.errors import BadSetting
-from kfaar_core.losses import projector, recogniser
+from kfaar_core.losses import PROJECTOR_TERMS, RECOGNISER_TERMS
 from kfaar_core.train.settings import LAB_TRAINING, Correction, Training, with_settings
 
 
 def test_the_weights_of_the_paper():
     """Section V-A: lambda_ano is 0.4 and all others 1."""
     weights = Training().projector_weights()
-    assert {name: weights[name] for name in projector.TERMS} == {"ano": 0.4, "syn": 1, "div": 1, "dif": 1}
-    assert Training().recogniser_weights() == dict.fromkeys(recogniser.TERMS, 1)
+    assert {name: weights[name] for name in PROJECTOR_TERMS} == {"ano": 0.4, "syn": 1, "div": 1, "dif": 1}
+    assert Training().recogniser_weights() == dict.fromkeys(RECOGNISER_TERMS, 1)
 
 
 def test_a_changed_weight_arrives_at_its_loss():
