@@ -21,13 +21,13 @@ from demo.core import LocalCore
 from kfaar_core import methods
 from kfaar_core.errors import KfaarError
 from kfaar_core.pipeline import load
-from kfaar_core.presets import PRESETS, get_preset
+from kfaar_core.presets import RUNNABLE, get_preset
 
 
 def flags() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="KFAAR: keyed face anonymisation in the browser.")
-    parser.add_argument("--preset", default="lab", choices=sorted(PRESETS))
+    parser.add_argument("--preset", default="lab", choices=RUNNABLE)
     parser.add_argument("--method", "--projector", choices=methods.names(), help="instead of the preset's")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--port", type=int, help="7860, or the next free one, when left out")

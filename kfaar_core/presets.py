@@ -87,6 +87,7 @@ TINY = replace(
 )
 PRECISIONS = ("bf16", "f32")  # of the CPU runtime
 PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}
+RUNNABLE = ("lab", "tiny")  # those whose networks this version has
 
 
 def get_preset(name: str) -> Preset:
@@ -96,7 +97,7 @@ def get_preset(name: str) -> Preset:
         BadSetting: an unknown name, or `paper`, whose weights this version does not load yet.
     """
     one_of("preset", name, PRESETS)
-    if name == "paper":
+    if name not in RUNNABLE:
         raise BadSetting(
             got="the preset 'paper' (FaceNet, StyleGAN2, FaceVid2Vid) is declared but its networks are not wired yet",
             mend="use the preset lab, which needs no download",

@@ -21,7 +21,7 @@ KEY_FORMS = "HEX, @FILE, @- (standard input) or pass: (asks)"
 
 Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help=f"the key: {KEY_FORMS}")]
 NeededKey = Annotated[str, typer.Option("--key", metavar="KEY", help=f"the right key: {KEY_FORMS}")]
-PresetName = Annotated[str, typer.Option("--preset", help="lab, paper or tiny")]
+PresetName = Annotated[str, typer.Option("--preset", help="lab or tiny")]
 MethodName = Annotated[
     str | None,
     typer.Option("--method", "--projector", help=f"{', '.join(methods.names())}; the preset's if not given"),

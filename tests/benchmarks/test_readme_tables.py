@@ -62,7 +62,7 @@ def test_the_cards_of_p_and_kvfa_name_every_missed_target(few_resamples):
             assert [*map(without_intervals, said)] == [*map(without_intervals, missed)], AGAIN
 
 
-def test_what_the_readme_marks_as_missed_is_what_the_cards_name():
+def test_what_the_readme_marks_as_missed_is_what_the_cards_name(few_resamples):
     counted = sum(len(missed) for missed in misses(SCORES).values())
     assert readme_tables.part(README).count(", missed") == counted
 

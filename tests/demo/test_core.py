@@ -17,6 +17,7 @@ from demo.core import LocalCore
 from kfaar_core import pipeline
 from kfaar_core.errors import BadSetting
 from kfaar_core.keys import UserKey
+from kfaar_core.presets import RUNNABLE
 from kfaar_core.records import Photo
 from kfaar_core.stages import assemble
 
@@ -76,6 +77,18 @@ def test_the_default_projector_stands_first_and_others_are_loaded_once(local, mo
     other.facts("bits")
     other.facts("bits")
     assert loaded == [("bits", "cpu")]
+
+
+def test_the_app_offers_only_presets_that_run(monkeypatch, capsys):
+    import app
+
+    for preset in RUNNABLE:
+        monkeypatch.setattr(sys, "argv", ["app.py", "--preset", preset])
+        assert pipeline.get_preset(app.flags().preset).name == preset
+    monkeypatch.setattr(sys, "argv", ["app.py", "--preset", "paper"])
+    with pytest.raises(SystemExit):
+        app.flags()
+    assert "choose from lab, tiny" in capsys.readouterr().err.replace("'", "")
 
 
 def test_an_unknown_projector_is_refused_in_words(local):

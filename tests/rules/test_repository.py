@@ -14,6 +14,7 @@ import pytest
 from kfaar_core.weights import WEIGHTS, Asset
 
 ROOT = Path(__file__).resolve().parents[2]
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
 def requirements(name: str) -> dict[str, str]:
@@ -40,7 +41,8 @@ def test_the_requirements_that_design_fixes():
 
 def test_project_metadata():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["project"]["requires-python"] == ">=3.11,<3.13"
+    first, after = re.findall(r"3\.(\d+)", project["project"]["requires-python"])
+    assert f"(3, {first}) <= sys.version_info[:2] <= (3, {int(after) - 1})" in (ROOT / "Makefile").read_text()
     assert project["tool"]["ruff"]["line-length"] == 120
     assert project["tool"]["pytest"]["ini_options"]["filterwarnings"][0] == "error"
 
@@ -68,17 +70,33 @@ def test_ci_is_an_executable_script_that_parses():
     assert subprocess.run(["bash", "-n", str(script)], capture_output=True).returncode == 0
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_make_installs_only_when_requirements_changed(tmp_path):
-    """With a stand-in for Python: first .venv and an install, then only the run, after a change an install again."""
+@pytest.fixture
+def python(tmp_path) -> Path:
+    """A stand-in for Python beside a copy of the Makefile: it notes its calls and can make an empty .venv."""
     for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     python = tmp_path / "python"
     python.write_text(
-        '#!/bin/sh\necho "$@" >> calls\n'
+        '#!/bin/sh\nif [ "$1" = -c ]; then exit "${UNSUPPORTED:-0}"; fi\necho "$@" >> calls\n'
         'if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; fi\n'
     )
     python.chmod(0o755)
+    return python
+
+
+@needs_make
+def test_make_refuses_an_interpreter_that_is_not_supported(tmp_path, python):
+    command = ["make", "--no-print-directory", f"PYTHON={python}", "app"]
+    told = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"UNSUPPORTED": "1"}, capture_output=True, text=True, timeout=30
+    )
+    assert told.returncode and "Python 3.11 to 3.14 is needed" in told.stderr and str(python) in told.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+@needs_make
+def test_make_installs_only_when_requirements_changed(tmp_path, python):
+    """First .venv and an install, then only the run, after a change an install again."""
 
     def make(target: str) -> list[str]:
         (tmp_path / "calls").write_text("")

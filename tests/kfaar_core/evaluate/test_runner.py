@@ -18,9 +18,15 @@ from kfaar_core.scenarios import populations
 from kfaar_core.servers import AnonymisationServer
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What one test has looked at need not be made for another; nothing here changes what is seen."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.setenv("KFAAR_CACHE", str(tmp_path / "cache"))
+def run(tmp_path, monkeypatch, cache):
+    monkeypatch.setenv("KFAAR_CACHE", str(cache))
 
     def run(table, **settings):
         asked = {"limit": 4, "key_mode": populations.SHARED, "preset": "tiny", "out": tmp_path / "out", "trials": 2}

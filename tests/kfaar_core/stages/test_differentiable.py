@@ -129,8 +129,8 @@ def test_e_sees_the_whole_picture_and_then_the_face_alone():
     found = FeatureExtractor(reader, None, torch.device("cpu"), masked=True)(picture, landmarks)
     aligned = crops(picture, landmarks, reader)
     expected = [each.flatten(1) @ rows for each in (aligned, face_alone(aligned, landmarks, reader))]
-    torch.testing.assert_close(found, torch.cat(expected, dim=1))
-    assert not torch.allclose(*expected)
+    torch.testing.assert_close(found, torch.cat(expected, dim=1), rtol=1e-3, atol=1e-2)  # sums of 37,632 products
+    assert not torch.allclose(*expected, rtol=1e-3, atol=1e-2)
 
 
 def test_of_the_face_alone_only_the_feature_of_a_wide_e_counts():
