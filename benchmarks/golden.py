@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -66,7 +67,8 @@ np.savez(out, picture=face.picture, portrait=face.portrait, draft=face.draft, cr
 def face_of(tree: Path, method: str, name: str, out: Path) -> dict[str, np.ndarray]:
     """The arrays that the probe saves when it runs in a tree."""
     probe = [sys.executable, "-c", PROBE, method, name, ANOTHER.get(name, ""), str(out)]
-    subprocess.run(probe, cwd=tree, check=True, stdout=subprocess.DEVNULL)
+    # One thread: with two, sums are taken in another order from run to run, and the descent carries that far.
+    subprocess.run(probe, cwd=tree, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
     with np.load(out) as found:
         return dict(found)
 
