@@ -6,10 +6,10 @@ tensors of nets.mobile_stylegan.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping as StateDict
 from dataclasses import dataclass
-from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -78,9 +78,20 @@ class OpenVinoGenerator:
         self.w_mean = mean_style(self.mapping, torch.device("cpu"))
         self._state = {name: tensor.float().numpy() for name, tensor in part(state, "synthesis.").items()}
         self._precision, self._threads = precision, threads
-        self._compiled = cache(self._compile)
+        self._compiling, self._compiled = threading.Lock(), dict[int, Any]()
+        self._requests = threading.local()  # a request answers one caller at a time, so each thread has its own
 
-    def _compile(self, side: int):  # type: ignore[no-untyped-def]  # openvino has no types
+    def _request(self, side: int) -> Any:
+        """What infers one face of that side in this thread; the graph is compiled once for all threads."""
+        with self._compiling:
+            if side not in self._compiled:
+                self._compiled[side] = self._compile(side)
+        own = vars(self._requests).setdefault("by_side", dict[int, Any]())
+        if side not in own:
+            own[side] = self._compiled[side].create_infer_request()
+        return own[side]
+
+    def _compile(self, side: int) -> Any:
         import openvino
 
         from kfaar_core.nets.mobile_stylegan_openvino import synthesis_graph
@@ -99,9 +110,9 @@ class OpenVinoGenerator:
         return self.mapping(z)
 
     def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
-        graph = self._compiled(side)
-        strength = np.ones(1, dtype=np.float32)
-        pictures = [graph([styles[None].numpy(), strength])[0] for styles in w_plus.float()]
+        request, strength = self._request(side), np.ones(1, dtype=np.float32)
+        # The next call writes over what a request answered.
+        pictures = [request.infer([styles[None].numpy(), strength])[0].copy() for styles in w_plus.float()]
         return torch.from_numpy(np.concatenate(pictures))
 
 

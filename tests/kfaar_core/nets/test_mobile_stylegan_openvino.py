@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import openvino
@@ -70,5 +71,17 @@ def test_both_runtimes_draw_the_same_face_at_1024_px():
 @pytest.mark.lab
 def test_a_process_leaves_it_to_the_system_on_which_core_it_renders():
     """Each would choose the first ones, and several processes wait for each other there."""
-    compiled = OpenVinoGenerator(weights.load("mobile_stylegan"), "f32", 1)._compiled(512)
+    compiled = OpenVinoGenerator(weights.load("mobile_stylegan"), "f32", 1)._compile(512)
     assert not compiled.get_property("ENABLE_CPU_PINNING")
+
+
+@pytest.mark.lab
+def test_three_threads_render_at_once_what_each_renders_alone():
+    generator = OpenVinoGenerator(weights.load("mobile_stylegan"), "f32", 1)
+    z = torch.randn(3, 512, generator=torch.Generator().manual_seed(4))
+    styles = w_plus(generator.map(z)[:, None].expand(3, 3, 512)).split(1)
+    alone = [generator.render(each) for each in styles]
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(generator.render, [*styles, *styles]))
+    for expected, found in zip([*alone, *alone], together, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
