@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kfaar_core import image, methods, pipeline, weights
+from kfaar_core import image, methods, pipeline, servers, weights
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import LAB, Descent
 from kfaar_core.records import Photo
@@ -60,14 +60,14 @@ def method(request) -> str:
 
 @pytest.fixture(scope="module")
 def answers(load, method, photo):
-    server = pipeline.AnonymisationServer(load(method))
+    server = servers.AnonymisationServer(load(method))
     return [server.anonymise(photo, key) for key in KEYS]
 
 
 @pytest.fixture(scope="module")
 def readouts(load, method, photo, answers):
     """What is read from each face, beside its own photo."""
-    server = pipeline.AuthenticationServer(load(method))
+    server = servers.AuthenticationServer(load(method))
     return [server.compare(image.from_array(answer.portrait), photo) for answer in answers]
 
 
@@ -99,7 +99,7 @@ def test_another_photo_of_the_person_is_recognised_better_than_a_stranger(load, 
 
 
 def assert_recognised(stages, answer, own: str) -> None:
-    server, virtual = pipeline.AuthenticationServer(stages), image.from_array(answer.portrait)
+    server, virtual = servers.AuthenticationServer(stages), image.from_array(answer.portrait)
     person, *strangers = (
         server.compare(virtual, photo_of(name)).with_key(answer.key).cosine for name in (own, "person-4", "person-5")
     )
@@ -107,7 +107,7 @@ def assert_recognised(stages, answer, own: str) -> None:
 
 
 def test_pasting_back_leaves_the_rest_of_the_photo(load, photo):
-    pasted = pipeline.AnonymisationServer(load("floor")).anonymise(photo, KEYS[0], mode="paste").picture
+    pasted = servers.AnonymisationServer(load("floor")).anonymise(photo, KEYS[0], mode="paste").picture
     assert pasted.shape == photo.pixels.shape
     changed = (np.abs(pasted.astype(int) - photo.pixels) > 8).any(axis=2)
     assert 0.05 < changed.mean() < 0.6
@@ -117,7 +117,7 @@ def test_pasting_back_leaves_the_rest_of_the_photo(load, photo):
 
 def test_both_people_of_a_picture_are_exchanged(load):
     photo = photo_of("two-people")
-    found = pipeline.AnonymisationServer(load("floor")).anonymise_all(photo, KEYS[0], mode="paste")
+    found = servers.AnonymisationServer(load("floor")).anonymise_all(photo, KEYS[0], mode="paste")
     assert len(found) == 2
     centres = [answer.crop.face.box.reshape(2, 2).mean(axis=0).astype(int) for answer in found]
     for x, y in centres:
@@ -135,13 +135,13 @@ def refining():
 @pytest.fixture(scope="module")
 def pairs(refining, photo):
     """One face a key, made without refinement and with it: (before, refined)."""
-    server = pipeline.AnonymisationServer(refining)
+    server = servers.AnonymisationServer(refining)
     return [tuple(server.anonymise(photo, key, refine=refine) for refine in (False, True)) for key in KEYS]
 
 
 @pytest.fixture(scope="module")
 def seen(refining, photo, pairs):
-    server = pipeline.AuthenticationServer(refining)
+    server = servers.AuthenticationServer(refining)
     return [[server.compare(image.from_array(answer.portrait), photo) for answer in pair] for pair in pairs]
 
 
@@ -160,7 +160,7 @@ def test_e_sees_another_person_in_a_refined_face_under_another_key(seen):
     """That of the code, by the u that P learned with; in a face that was not refined E sees little of it."""
     learned = IdentityMap(weights.load("projector_hashed"))
     for key, readouts in zip(KEYS, seen, strict=True):
-        u = readouts[0].recogniser.original(readouts[0].original)
+        u = readouts[0].identifier.original(readouts[0].original)
         before, refined = (learned(readout.virtual) @ rotation_of(key, len(u)) @ u for readout in readouts)
         assert refined > before + 0.2
 
