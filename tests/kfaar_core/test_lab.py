@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from kfaar_core import image, methods, pipeline, servers, weights
+from kfaar_core.key_schedule import rotation
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import LAB, Descent
 from kfaar_core.records import Photo
-from kfaar_core.stages.identify import IdentityMap, rotation_of
+from kfaar_core.stages.identify import IdentityMap
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 KEYS = [UserKey(bytes([number]) * 32) for number in (4, 16)]
@@ -161,7 +162,7 @@ def test_e_sees_another_person_in_a_refined_face_under_another_key(seen):
     learned = IdentityMap(weights.load("projector_hashed"))
     for key, readouts in zip(KEYS, seen, strict=True):
         u = readouts[0].identifier.original(readouts[0].original)
-        before, refined = (learned(readout.virtual) @ rotation_of(key, len(u)) @ u for readout in readouts)
+        before, refined = (learned(readout.virtual) @ rotation(key, len(u)) @ u for readout in readouts)
         assert refined > before + 0.2
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kfaar_core import image
 from kfaar_core.nets.sface import FEATURE, SFace, WideSFace
-from kfaar_core.stages import detect
+from kfaar_core.stages import locate
 from kfaar_core.stages.differentiable import (
     FINE,
     IDENTITY,
@@ -79,7 +79,7 @@ def test_the_placement_is_that_of_run_time():
     expected = np.stack([image.similarity(source, target) for target in targets])
     np.testing.assert_allclose(found[:, :2].numpy(), expected, atol=1e-12)
     assert (found[:, 2] == torch.tensor([0.0, 0.0, 1.0])).all()
-    np.testing.assert_allclose(five_points(FACE)[0].numpy(), detect.five_points(FACE[0].numpy()), atol=1e-4)
+    np.testing.assert_allclose(five_points(FACE)[0].numpy(), locate.five_points(FACE[0].numpy()), atol=1e-4)
 
 
 def test_small_pictures_are_warped_together_as_run_time_warps_each():
