@@ -27,6 +27,10 @@ NOSE_TIP, MOUTH_CORNERS = 1, (61, 291)
 BORDER = 0.25  # share of the longer side that is laid around a picture in which no face was found [dev]
 # Share of the box inside the picture below which the face counts as cut: the box of a near face reaches too far. [dev]
 COVERED = 0.7
+SMALLEST = 20  # px, the smallest face that MTCNN finds
+SURE = 0.999  # confidence from which a face is taken to stand as it was found  [dev]
+MARGIN = 0.003  # by which a turned reading must be surer than the upright one  [dev]
+AROUND = 256  # px, side of the surroundings in which a face of another rotation is looked for
 
 
 class Detector(ABC):
@@ -99,26 +103,77 @@ class MtcnnDetector(Detector):
         prepare()
         from facenet_pytorch import MTCNN
 
-        self._net = MTCNN(keep_all=True, post_process=False, min_face_size=20, device=device)
+        self._net = MTCNN(keep_all=True, post_process=False, min_face_size=SMALLEST, device=device)
 
     def faces(self, photo: Photo) -> list[Face]:
+        found = [self._righted(face, photo) for face in self._upright(photo)]
+        if not self._without_fault(found, photo):  # the picture may lie on its side or stand on its head
+            readings = [found]
+            for turns in (1, 2, 3):
+                turned = self._upright(Photo(np.ascontiguousarray(np.rot90(photo.pixels, turns))))
+                readings.append([_turned_back(face, turns, photo.pixels.shape) for face in turned])
+            found = max(readings, key=lambda faces: self._sureness(faces, photo))
+        return sorted(found, key=lambda face: -float(np.prod(face.box[2:] - face.box[:2])))
+
+    def _sureness(self, faces: list[Face], photo: Photo) -> float:
+        """Of the surest face; a reading with a usable face counts for more than any without."""
+        usable = self._without_fault(faces, photo)
+        return max((face.confidence for face in usable or faces), default=0.0) + bool(usable)
+
+    def _upright(self, photo: Photo) -> list[Face]:
+        """The faces of a picture as it stands, in the whole of it and, where that is made far smaller, in tiles."""
         height, width = photo.pixels.shape[:2]
         shrink = max(1.0, max(height, width) / self._preset.detect_side)
+        faces = self._in_window(photo, (0, 0, width, height))
+        if shrink * SMALLEST > self._preset.face_min:  # a face of face_min px would be too small to be found
+            side = int(self._preset.detect_side * self._preset.face_min / SMALLEST)
+            for window in tiles(width, height, side, 3 * self._preset.face_min):
+                faces += [face for face in self._in_window(photo, window) if not overlapping(face, faces)]
+        return faces
+
+    def _in_window(self, photo: Photo, window: tuple[int, int, int, int]) -> list[Face]:
+        """The faces in a window (left, top, right, bottom) of a photo, in px of the photo."""
+        left, top, right, bottom = window
+        part = Photo(photo.pixels[top:bottom, left:right])
+        height, width = part.pixels.shape[:2]
+        shrink = max(1.0, max(height, width) / self._preset.detect_side)
         size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
-        if min(size) < 20:  # smaller than MTCNN's smallest face; it fails on such pictures
+        if min(size) < SMALLEST:  # MTCNN fails on such pictures
             return []
-        picture = Image.fromarray(photo.pixels)
+        picture = Image.fromarray(part.pixels)
         small = np.asarray(picture.resize(size, Image.Resampling.BOX) if shrink > 1 else picture)
         scale = np.array([width / size[0], height / size[1]], dtype=np.float32)
         faces = self._found(small, scale)
-        if not self._without_fault(faces, photo):
+        if not self._without_fault(faces, part):
             # MTCNN misses a face that fills the picture, and lets the box of one beside the border reach far beyond it,
             # unless there is something around them.
             border = round(BORDER * max(size))
             padded = np.pad(small, ((border, border), (border, border), (0, 0)), mode="edge")
             again = self._found(padded, scale, border)
-            faces = again if self._without_fault(again, photo) or not faces else faces
-        return sorted(faces, key=lambda face: -float(np.prod(face.box[2:] - face.box[:2])))
+            faces = again if self._without_fault(again, part) or not faces else faces
+        return [_moved(face, (left, top)) for face in faces]
+
+    def _righted(self, face: Face, photo: Photo) -> Face:
+        """The face itself, or as it is found in its surroundings turned by quarters, where that is far surer.
+
+        MTCNN sees faces that stand on their head, with eyes and mouth exchanged, and is a little less sure of them.
+        """
+        if face.confidence >= SURE:
+            return face
+        middle, reach = face.box.reshape(2, 2).mean(axis=0), 1.25 * float(max(face.box[2:] - face.box[:2]))
+        corner = middle - reach
+        to_photo = np.array([[2 * reach / AROUND, 0, corner[0]], [0, 2 * reach / AROUND, corner[1]]])
+        around = image.warp(photo.pixels, to_photo, (AROUND, AROUND))
+        best, bar = face, -1.0
+        for turns in range(4):
+            one = np.ones(2, dtype=np.float32)
+            for seen in self._found(np.ascontiguousarray(np.rot90(around, turns)), one):
+                back = _turned_back(seen, turns, around.shape)
+                apart = float(np.hypot(*(back.box.reshape(2, 2).mean(axis=0) - AROUND / 2)))
+                if apart < AROUND / 8 and back.confidence > bar:
+                    bar = back.confidence + (MARGIN if turns == 0 else 0.0)
+                    best = face if turns == 0 else _mapped(back, to_photo)
+        return best
 
     def _found(self, picture: np.ndarray, scale: np.ndarray, border: int = 0) -> list[Face]:
         """The faces of a picture (H, W, 3) uint8 with a border, in px of the photo, (2,) scale as large."""
@@ -130,6 +185,58 @@ class MtcnnDetector(Detector):
             for box, five, confidence in zip(boxes, points.astype(np.float32), confidences, strict=True)
             if confidence >= self._preset.detect_min
         ]
+
+
+def tiles(width: int, height: int, side: int, overlap: int) -> list[tuple[int, int, int, int]]:
+    """Windows (left, top, right, bottom) of `side` px at most that cover a picture, each overlapping the next one."""
+
+    def starts(length: int) -> list[int]:
+        count = max(1, -(-(length - overlap) // (side - overlap)))
+        return [round(index * max(0, length - side) / max(1, count - 1)) for index in range(count)]
+
+    return [
+        (left, top, min(left + side, width), min(top + side, height))
+        for top in starts(height)
+        for left in starts(width)
+    ]
+
+
+def overlapping(face: Face, others: list[Face]) -> bool:
+    """Whether a face is one of the others: their boxes share more than a third of the smaller one."""
+
+    def shared(other: Face) -> float:
+        low, high = np.maximum(face.box[:2], other.box[:2]), np.minimum(face.box[2:], other.box[2:])
+        smaller = min(float(np.prod(each.box[2:] - each.box[:2])) for each in (face, other))
+        return float(np.prod(np.maximum(high - low, 0))) / smaller
+
+    return any(shared(other) > 1 / 3 for other in others)
+
+
+def _moved(face: Face, by: tuple[int, int]) -> Face:
+    shift = np.array(by, dtype=np.float32)
+    return Face(face.box + np.tile(shift, 2), face.points + shift, face.confidence)
+
+
+def _mapped(face: Face, matrix: np.ndarray) -> Face:
+    """A face through a map (2, 3) that scales and shifts."""
+    corners = image.apply(matrix, face.box.reshape(2, 2)).astype(np.float32)
+    return Face(corners.ravel(), image.apply(matrix, face.points).astype(np.float32), face.confidence)
+
+
+def _turned_back(face: Face, turns: int, shape: tuple[int, ...]) -> Face:
+    """A face found in np.rot90(picture, turns), in px of the picture of that shape (H, W, 3)."""
+    height, width = shape[:2]
+    # np.rot90 turns anticlockwise: (x, y) of the turned picture -> (x, y) of the picture.
+    matrix = {
+        0: [[1, 0, 0], [0, 1, 0]],
+        1: [[0, -1, width], [1, 0, 0]],
+        2: [[-1, 0, width], [0, -1, height]],
+        3: [[0, 1, 0], [-1, 0, height]],
+    }[turns % 4]
+    to_picture = np.array(matrix, dtype=np.float64)
+    corners = image.apply(to_picture, face.box.reshape(2, 2))
+    box = np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(np.float32)
+    return Face(box, image.apply(to_picture, face.points).astype(np.float32), face.confidence)
 
 
 def check_usable(face: Face, photo: Photo, preset: Preset) -> None:

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from kfaar_core import image
 from kfaar_core.errors import BadSetting, NoFaceFound
+from kfaar_core.image import open_photo
 from kfaar_core.presets import LAB, TINY
 from kfaar_core.records import Face, Photo
-from kfaar_core.stages.locate import Detector, MtcnnDetector, check_usable, crop, five_points, portrait_frame
+from kfaar_core.stages.locate import Detector, MtcnnDetector, check_usable, crop, five_points, portrait_frame, tiles
 
 ASSETS = Path(__file__).parents[3] / "assets"
 PHOTO = Photo(np.zeros((100, 120, 3), dtype=np.uint8))
@@ -23,6 +26,11 @@ def face(left: float, top: float, side: float) -> Face:
     low = np.array([left, top])
     points = low + side * np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
     return Face(np.array([left, top, left + side, top + side], np.float32), points.astype(np.float32), 0.99)
+
+
+@pytest.fixture(scope="module")
+def mtcnn() -> MtcnnDetector:
+    return MtcnnDetector(LAB, torch.device("cpu"))
 
 
 class Fixed(Detector):
@@ -185,3 +193,43 @@ def test_a_face_that_the_border_cuts_stays_refused():
     half = Photo(photo.pixels[:, round(float(face.points[2, 0])) :].copy())  # from the nose on
     with pytest.raises(NoFaceFound):
         MtcnnDetector(LAB, torch.device("cpu")).pick(half)
+
+
+def test_tiles_cover_the_picture_and_overlap():
+    windows = tiles(8000, 6000, 2560, 120)
+    covered = np.zeros((60, 80), dtype=int)
+    for left, top, right, bottom in windows:
+        assert 0 <= left < right <= 8000 and 0 <= top < bottom <= 6000 and right - left <= 2560 >= bottom - top
+        covered[top // 100 : -(-bottom // 100), left // 100 : -(-right // 100)] += 1
+    assert covered.min() >= 1
+    lefts = sorted({(left, right) for left, _, right, _ in windows})
+    assert all(first[1] - second[0] >= 120 for first, second in pairwise(lefts))
+    assert tiles(300, 200, 2560, 120) == [(0, 0, 300, 200)]
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_face_on_its_side_or_on_its_head_is_found_as_it_lies(turns, mtcnn):
+    """Eyes and mouth are not exchanged: the points are those of the upright picture, turned with it."""
+    upright = open_photo(ASSETS / "examples" / "person-1.png")
+    (expected,) = mtcnn.faces(upright)
+    (found,) = mtcnn.faces(Photo(np.ascontiguousarray(np.rot90(upright.pixels, turns))))
+    side = upright.pixels.shape[0]
+    x, y = expected.points.T
+    moved = {1: (y, side - x), 2: (side - x, side - y), 3: (side - y, x)}[turns]
+    np.testing.assert_allclose(found.points, np.stack(moved, axis=1), atol=0.03 * side)
+
+
+@pytest.mark.lab
+def test_small_faces_of_a_large_picture_are_found(mtcnn):
+    """Faces of about 45 px in 6,000 px: shrunk to what the detector looks at they would have 10 px."""
+    face = Image.fromarray(open_photo(ASSETS / "examples" / "person-4.png").pixels).resize(
+        (110, 110), Image.Resampling.LANCZOS
+    )
+    wall = Image.new("RGB", (6000, 4000), "gray")
+    places = [(300, 200), (2500, 1900), (5700, 3700)]
+    for place in places:
+        wall.paste(face, place)
+    found = mtcnn.faces(Photo(np.asarray(wall)))
+    centres = sorted(tuple((each.box.reshape(2, 2).mean(axis=0) // 600).astype(int)) for each in found)
+    assert centres == sorted((int((x + 55) // 600), int((y + 55) // 600)) for x, y in places)
