@@ -15,8 +15,10 @@ import pytest
 
 from kfaar_core import image, methods, pipeline, weights
 from kfaar_core.keys import UserKey
+from kfaar_core.pipeline import AnonymiseRequest
 from kfaar_core.presets import LAB, Descent
 from kfaar_core.records import Photo
+from kfaar_core.servers import AnonymisationServer, AuthenticationServer
 from kfaar_core.stages.identify import IdentityMap, rotation_of
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
@@ -60,27 +62,27 @@ def method(request) -> str:
 
 @pytest.fixture(scope="module")
 def answers(load, method, photo):
-    server = pipeline.AnonymisationServer(load(method))
-    return [server.anonymise(photo, key) for key in KEYS]
+    server = AnonymisationServer(load(method))
+    return [server.anonymise(AnonymiseRequest(photo=photo, key=key)) for key in KEYS]
 
 
 @pytest.fixture(scope="module")
-def readouts(load, method, photo, answers):
+def comparisons(load, method, photo, answers):
     """What is read from each face, beside its own photo."""
-    server = pipeline.AuthenticationServer(load(method))
+    server = AuthenticationServer(load(method))
     return [server.compare(image.from_array(answer.portrait), photo) for answer in answers]
 
 
-def test_the_right_key_reads_the_identity_and_wrong_ones_do_not(method, readouts):
-    right = [readout.with_key(key).cosine for key, readout in zip(KEYS, readouts, strict=True)]
-    wrong = [readout.with_keys(WRONG) for readout in readouts]
+def test_the_right_key_reads_the_identity_and_wrong_ones_do_not(method, comparisons):
+    right = [comparison.with_key(key).cosine for key, comparison in zip(KEYS, comparisons, strict=True)]
+    wrong = [comparison.with_keys(WRONG) for comparison in comparisons]
     if method == "bits":  # keys move little of what it reads of a synthetic person
         assert min(right) > np.max(wrong)
         return
     assert min(right) > np.mean(wrong) + 0.2
     assert abs(np.mean(wrong)) < 0.15
     if method == "floor":  # the threshold of hashed is for refined faces
-        assert all(readout.with_key(key).same_person for key, readout in zip(KEYS, readouts, strict=True))
+        assert all(comparison.with_key(key).same_person for key, comparison in zip(KEYS, comparisons, strict=True))
 
 
 def test_the_posture_is_kept(answers):
@@ -99,7 +101,7 @@ def test_another_photo_of_the_person_is_recognised_better_than_a_stranger(load, 
 
 
 def assert_recognised(stages, answer, own: str) -> None:
-    server, virtual = pipeline.AuthenticationServer(stages), image.from_array(answer.portrait)
+    server, virtual = AuthenticationServer(stages), image.from_array(answer.portrait)
     person, *strangers = (
         server.compare(virtual, photo_of(name)).with_key(answer.key).cosine for name in (own, "person-4", "person-5")
     )
@@ -107,7 +109,9 @@ def assert_recognised(stages, answer, own: str) -> None:
 
 
 def test_pasting_back_leaves_the_rest_of_the_photo(load, photo):
-    pasted = pipeline.AnonymisationServer(load("floor")).anonymise(photo, KEYS[0], mode="paste").picture
+    pasted = (
+        AnonymisationServer(load("floor")).anonymise(AnonymiseRequest(photo=photo, key=KEYS[0], mode="paste")).picture
+    )
     assert pasted.shape == photo.pixels.shape
     changed = (np.abs(pasted.astype(int) - photo.pixels) > 8).any(axis=2)
     assert 0.05 < changed.mean() < 0.6
@@ -117,7 +121,7 @@ def test_pasting_back_leaves_the_rest_of_the_photo(load, photo):
 
 def test_both_people_of_a_picture_are_exchanged(load):
     photo = photo_of("two-people")
-    found = pipeline.AnonymisationServer(load("floor")).anonymise_all(photo, KEYS[0], mode="paste")
+    found = AnonymisationServer(load("floor")).anonymise_all(AnonymiseRequest(photo=photo, key=KEYS[0], mode="paste"))
     assert len(found) == 2
     centres = [answer.crop.face.box.reshape(2, 2).mean(axis=0).astype(int) for answer in found]
     for x, y in centres:
@@ -135,13 +139,16 @@ def refining():
 @pytest.fixture(scope="module")
 def pairs(refining, photo):
     """One face a key, made without refinement and with it: (before, refined)."""
-    server = pipeline.AnonymisationServer(refining)
-    return [tuple(server.anonymise(photo, key, refine=refine) for refine in (False, True)) for key in KEYS]
+    server = AnonymisationServer(refining)
+    return [
+        tuple(server.anonymise(AnonymiseRequest(photo=photo, key=key, refine=refine)) for refine in (False, True))
+        for key in KEYS
+    ]
 
 
 @pytest.fixture(scope="module")
 def seen(refining, photo, pairs):
-    server = pipeline.AuthenticationServer(refining)
+    server = AuthenticationServer(refining)
     return [[server.compare(image.from_array(answer.portrait), photo) for answer in pair] for pair in pairs]
 
 
@@ -159,9 +166,9 @@ def test_kvfa_reads_a_refined_face_better_and_with_the_right_key_alone(seen):
 def test_e_sees_another_person_in_a_refined_face_under_another_key(seen):
     """That of the code, by the u that P learned with; in a face that was not refined E sees little of it."""
     learned = IdentityMap(weights.load("projector_hashed"))
-    for key, readouts in zip(KEYS, seen, strict=True):
-        u = readouts[0].recogniser.original(readouts[0].original)
-        before, refined = (learned(readout.virtual) @ rotation_of(key, len(u)) @ u for readout in readouts)
+    for key, comparisons in zip(KEYS, seen, strict=True):
+        u = comparisons[0].identifier.original(comparisons[0].original)
+        before, refined = (learned(comparison.virtual) @ rotation_of(key, len(u)) @ u for comparison in comparisons)
         assert refined > before + 0.2
 
 

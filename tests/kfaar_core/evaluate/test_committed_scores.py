@@ -14,7 +14,7 @@ import pytest
 
 from kfaar_core.data.split import TEST
 from kfaar_core.evaluate import authentication, jobs
-from kfaar_core.evaluate.laboratory import Real, Setup
+from kfaar_core.evaluate.context import EvaluationConfig, Real
 from kfaar_core.methods import available
 from kfaar_core.metrics.verification import auc
 from kfaar_core.presets import LAB
@@ -54,19 +54,19 @@ def cache(tmp_path_factory):
         yield
 
 
-def again(laboratory, people, committed) -> dict[str, np.ndarray]:
+def again(context, people, committed) -> dict[str, np.ndarray]:
     """The scores of the first of the people, by population, each with the same photos as in the committed run."""
     chosen = people[:PEOPLE]
     strangers = pairs.impostors(people, 0, seed=committed.seed).probes[:PEOPLE]
-    asked = authentication.requests(laboratory, chosen, committed.key_mode, committed.trials, ())
-    jobs.fill(laboratory, [*asked, *map(Real, map(int, strangers))])
+    asked = authentication.requests(context, chosen, committed.key_mode, committed.trials, ())
+    jobs.fill(context, [*asked, *map(Real, map(int, strangers))])
     found = {name: [] for name in populations.names_for("VI")}
     for person, stranger in zip(chosen, strangers, strict=True):
         purpose = authentication.purpose_of(committed.key_mode, 0, person)
-        virtual = laboratory.virtual(person.photos[0], purpose)
+        virtual = context.virtual(person.photos[0], purpose)
         photos = {populations.SAME: person.photos[0], populations.OTHER: person.photos[1]}
         for photo, index in (*photos.items(), (populations.STRANGER, int(stranger))):
-            scores = authentication.keyed_scores(laboratory, virtual, laboratory.real(index), purpose, person.number)
+            scores = authentication.keyed_scores(context, virtual, context.real(index), purpose, person.number)
             found[populations.scenario(4, photo)].append(scores[4])
     return {name: np.array(values, dtype=float) for name, values in found.items()}
 
@@ -76,13 +76,13 @@ def test_the_scores_come_again(form):
     path = SCORES / f"lab-{form}-synthetic-vi-shared.json"
     committed = load_result(path)
     preset = replace(LAB, precision="f32", method=form)
-    laboratory = Setup(preset, "synthetic", committed.people, committed.seed, jobs=2).laboratory()
-    allowed = laboratory.data.identities_of(TEST)
-    people = pairs.people(laboratory.data.samples, allowed, limit=committed.people, seed=committed.seed)
-    assert laboratory.used == committed.weights, f"make {path.name} anew: the weights are others"
-    assert laboratory.data.sha256 == committed.data_sha256
-    assert authentication.thresholds_of(laboratory.stages) == committed.thresholds
-    found = again(laboratory, people, committed)
+    context = EvaluationConfig(preset, "synthetic", committed.people, committed.seed, jobs=2).open()
+    allowed = context.data.identities_of(TEST)
+    people = pairs.people(context.data.samples, allowed, limit=committed.people, seed=committed.seed)
+    assert context.used == committed.weights, f"make {path.name} anew: the weights are others"
+    assert context.data.sha256 == committed.data_sha256
+    assert authentication.thresholds_of(context.stages) == committed.thresholds
+    found = again(context, people, committed)
     before = {}
     for old in committed.populations:
         np.testing.assert_array_equal(old.people, np.arange(committed.people))  # nobody's face was missed
