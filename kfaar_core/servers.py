@@ -40,7 +40,7 @@ class AnonymisationServer:
         return self._stages.detector.faces(photo)
 
     def anonymise(self, request: AnonymiseRequest, progress: Progress | None = None) -> VirtualFace:
-        """Alg. 1 for one face. A rejected face takes the next key, as often as the request allows; the answer tells.
+        """Alg. 1 for one face. A rejected face takes the next key (Section VI-C-2), as often as the request allows.
 
         Raises:
             BadSetting, BadKey, NoFaceFound: see pipeline.anonymise.

@@ -4,25 +4,35 @@ import gc
 import logging
 import re
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import distance_transform_edt
+from torch import Tensor
 
 from kfaar_core import image, pipeline
 from kfaar_core.assemble import Stages
 from kfaar_core.errors import BadKey, BadSetting, NoFaceFound, TooManyTries
 from kfaar_core.keys import UserKey
 from kfaar_core.methods import names
-from kfaar_core.pipeline import STEPS, look
-from kfaar_core.presets import TINY, Descent
-from kfaar_core.records import Face, Photo, VirtualFace
+from kfaar_core.pipeline import STEPS, AnonymiseRequest
+from kfaar_core.presets import TINY
+from kfaar_core.records import Face, Payload, Photo, Posture, Rejection, VirtualFace
 from kfaar_core.servers import AnonymisationServer, AuthenticationServer, User
-from kfaar_core.stages.locate import Detector
+from kfaar_core.stages import place
+from kfaar_core.stages.correct import vector_of
+from kfaar_core.stages.generate import render_face
+from kfaar_core.stages.locate import Detector, FaceLocator
 from kfaar_core.stages.tiny import TinyDetector
 
 KEY = UserKey.parse("c3" * 32)
+
+
+def asked(photo: Photo, key: UserKey, **settings: object) -> AnonymiseRequest:
+    return AnonymiseRequest(photo=photo, key=key, **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -30,10 +40,10 @@ def server(tiny) -> AnonymisationServer:
     return AnonymisationServer(tiny)
 
 
-@pytest.fixture(scope="module", params=names)
-def form(request) -> Stages:
-    """Every stage of the tiny preset with each form of P and KVFA."""
-    return pipeline.load(replace(TINY, projector=request.param), "cpu")
+@pytest.fixture(scope="module", params=names())
+def stages(request) -> Stages:
+    """Every stage of the tiny preset with each method."""
+    return pipeline.load(replace(TINY, method=request.param), "cpu")
 
 
 def with_preset(stages: Stages, **changes: object) -> Stages:
@@ -59,9 +69,15 @@ class Two(Detector):
         ]
 
 
+def seeing(stages: Stages, detector: type[Detector]) -> Stages:
+    """The stages with another detector."""
+    locator = FaceLocator(detector(stages.preset), stages.geometry, stages.preset.side, stages.device)
+    return replace(stages, locator=locator)
+
+
 @pytest.fixture
 def two(tiny) -> Stages:
-    return replace(never_close(tiny), detector=Two(tiny.preset))
+    return seeing(never_close(tiny), Two)
 
 
 @pytest.fixture
@@ -78,62 +94,66 @@ def same(a: VirtualFace, b: VirtualFace) -> bool:
     return pictures and a.judge_cosine == b.judge_cosine and a.look_distance == b.look_distance and a.key == b.key
 
 
-def test_the_same_photo_and_key_give_the_same_face(form, photo):
-    server = AnonymisationServer(form)
-    first = server.anonymise(photo, KEY)
-    assert same(first, server.anonymise(photo, KEY)) and same(first, AnonymisationServer(form).anonymise(photo, KEY))
-    assert same(first, AnonymisationServer(pipeline.load(form.preset, "cpu")).anonymise(photo, KEY))
+def test_the_same_photo_and_key_give_the_same_face(stages, photo):
+    server = AnonymisationServer(stages)
+    first = server.anonymise(asked(photo, KEY))
+    assert same(first, server.anonymise(asked(photo, KEY))) and same(
+        first, AnonymisationServer(stages).anonymise(asked(photo, KEY))
+    )
+    assert same(first, AnonymisationServer(pipeline.load(stages.preset, "cpu")).anonymise(asked(photo, KEY)))
 
 
-def test_each_form_draws_a_face_of_its_own(photo):
+def test_each_method_draws_a_face_of_its_own(photo):
     portraits = [
-        AnonymisationServer(pipeline.load(replace(TINY, projector=name), "cpu")).anonymise(photo, KEY).portrait
-        for name in names
+        AnonymisationServer(pipeline.load(replace(TINY, method=name), "cpu")).anonymise(asked(photo, KEY)).portrait
+        for name in names()
     ]
     for i, one in enumerate(portraits):
         assert all((one != other).mean() > 0.5 for other in portraits[:i])
 
 
-def test_a_wrong_bit_or_another_photo_gives_another_face(form, photo, other_photo):
-    server = AnonymisationServer(form)
-    first = server.anonymise(photo, KEY)
-    for changed in (server.anonymise(photo, KEY.flip([255])), server.anonymise(other_photo, KEY)):
+def test_a_wrong_bit_or_another_photo_gives_another_face(stages, photo, other_photo):
+    server = AnonymisationServer(stages)
+    first = server.anonymise(asked(photo, KEY))
+    for changed in (server.anonymise(asked(photo, KEY.flip([255]))), server.anonymise(asked(other_photo, KEY))):
         assert not np.array_equal(first.portrait, changed.portrait)
 
 
-def test_an_answer_is_complete(form, photo):
-    found = AnonymisationServer(form).anonymise(photo, KEY)
+def test_an_answer_is_complete(stages, photo):
+    found = AnonymisationServer(stages).anonymise(asked(photo, KEY))
     assert found.picture.shape == found.portrait.shape == found.draft.shape == found.crop.picture.shape == (32, 32, 3)
     assert found.latent.shape == (3, 512) and found.latent.dtype == np.float32
-    assert set(found.seconds) == set(STEPS) and all(seconds >= 0 for seconds in found.seconds.values())
-    assert found.judge_threshold == form.judge_threshold
+    assert tuple(found.seconds) == tuple(step for step in STEPS if step != "refine") and all(
+        seconds >= 0 for seconds in found.seconds.values()
+    )
+    assert found.judge_threshold == stages.judge_threshold
     assert found.anonymous == (found.judge_cosine < found.judge_threshold)
     assert found.rekeyed == 0 and found.key == KEY
 
 
 def test_an_answer_shows_no_key(server, photo):
-    text = repr(server.anonymise(photo, KEY))
+    text = repr(server.anonymise(asked(photo, KEY)))
     assert "UserKey" not in text and KEY.hex()[:8] not in text and str(KEY.data) not in text
 
 
 def test_notes_about_the_photo_reach_the_user(tiny, photo):
     noted = replace(photo, notes=("The picture is an animation.",))
-    assert AnonymisationServer(never_close(tiny)).anonymise(noted, KEY).warnings == noted.notes
+    assert AnonymisationServer(never_close(tiny)).anonymise(asked(noted, KEY)).warnings == noted.notes
 
 
 @pytest.mark.parametrize("mode", pipeline.MODES)
 def test_the_portrait_does_not_depend_on_the_mode(server, photo, mode):
     np.testing.assert_array_equal(
-        server.anonymise(photo, KEY, mode=mode).portrait, server.anonymise(photo, KEY).portrait
+        server.anonymise(asked(photo, KEY, mode=mode)).portrait, server.anonymise(asked(photo, KEY)).portrait
     )
 
 
 @pytest.mark.parametrize("side", [32, 64])
 def test_pasting_back_changes_the_face_and_nothing_outside_the_mask(server, photo, monkeypatch, side):
     masks: list[np.ndarray] = []
-    draw = pipeline.face_mask
-    monkeypatch.setattr(pipeline, "face_mask", lambda *given: masks.append(draw(*given)) or masks[-1])
-    found = server.anonymise(photo, KEY, mode="paste", side=side)
+    draw = place.face_mask
+    monkeypatch.setattr(place, "face_mask", lambda *given: masks.append(draw(*given)) or masks[-1])
+    found = server.anonymise(asked(photo, KEY, mode="paste", side=side))
     assert found.picture.shape == photo.pixels.shape
     y, x = np.mgrid[: photo.pixels.shape[0], : photo.pixels.shape[1]]
     centres = np.stack([x, y], axis=-1) + 0.5
@@ -148,16 +168,16 @@ def test_pasting_back_changes_the_face_and_nothing_outside_the_mask(server, phot
 
 @pytest.mark.parametrize("side", [32, 64])
 def test_both_sizes_on_offer(tiny, photo, side):
-    found = AnonymisationServer(tiny).anonymise(photo, KEY, side=side)
+    found = AnonymisationServer(tiny).anonymise(asked(photo, KEY, side=side))
     assert found.portrait.shape == (side, side, 3) and found.crop.picture.shape == (side, side, 3)
-    assert look(tiny, photo, found.crop.face).crop.picture.shape == (32, 32, 3)
+    assert tiny.locator.locate(photo, found.crop.face).crop.picture.shape == (32, 32, 3)
 
 
 def test_a_larger_portrait_shows_the_same_at_a_finer_grain(server, photo):
-    small, large = (server.anonymise(photo, KEY, side=side) for side in (32, 64))
+    small, large = (server.anonymise(asked(photo, KEY, side=side)) for side in (32, 64))
     halved = large.portrait.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
     assert np.abs(halved - small.portrait).mean() < 4
-    pasted = [server.anonymise(photo, KEY, side=side, mode="paste").picture.astype(int) for side in (32, 64)]
+    pasted = [server.anonymise(asked(photo, KEY, side=side, mode="paste")).picture.astype(int) for side in (32, 64)]
     assert np.abs(pasted[0] - pasted[1]).mean() < 4
 
 
@@ -165,7 +185,7 @@ def test_the_crop_is_where_its_matrix_says(two, wide):
     """Also when the face is turned and the size is not the preset's."""
     turned = Photo(np.ascontiguousarray(np.rot90(wide.pixels)))
     for photo in (wide, turned):
-        found = AnonymisationServer(replace(two, detector=Leaning(two.preset))).anonymise(photo, KEY, side=64)
+        found = AnonymisationServer(seeing(two, Leaning)).anonymise(asked(photo, KEY, side=64))
         again = image.warp(photo.pixels, found.crop.to_photo, (64, 64))
         np.testing.assert_array_equal(found.crop.picture, again)
 
@@ -183,34 +203,29 @@ class Leaning(Detector):
 
 def test_a_leaning_head_leans_in_the_answer(tiny, wide):
     """The tiny geometry measures no roll of its own, so that all of it is the turn of the frame."""
-    stages = replace(never_close(tiny), detector=Leaning(tiny.preset))
-    seen = look(stages, wide, stages.detector.pick(wide))
-    found = AnonymisationServer(stages).anonymise(wide, KEY)
-    assert seen.turn == pytest.approx(30, abs=0.5)
+    stages = seeing(never_close(tiny), Leaning)
+    located = stages.locator.locate(wide)
+    found = AnonymisationServer(stages).anonymise(asked(wide, KEY))
+    assert located.rotation == pytest.approx(30, abs=0.5)
     assert found.posture_original.roll == pytest.approx(30, abs=0.5)
     assert found.posture_after.roll == pytest.approx(found.posture_original.roll)
 
 
-def test_landmarks_of_a_look_and_of_the_stages_agree(tiny, photo):
-    seen = look(tiny, photo, tiny.detector.pick(photo))
-    np.testing.assert_allclose(tiny.locator.locate(photo).landmarks, seen.landmarks[:, :2], atol=1e-9)
-
-
-def test_all_faces_and_one_by_number(form, wide):
-    server = AnonymisationServer(replace(never_close(form), detector=Two(form.preset)))
-    both = server.anonymise_all(wide, KEY)
+def test_all_faces_and_one_by_number(stages, wide):
+    server = AnonymisationServer(seeing(never_close(stages), Two))
+    both = server.anonymise_all(asked(wide, KEY))
     assert len(both) == 2 == len(server.faces(wide))
     for number, answer in enumerate(both):
-        alone = server.anonymise(wide, KEY, face=number)
+        alone = server.anonymise(asked(wide, KEY, face=number))
         assert same(alone, answer)
-    assert same(server.anonymise(wide, KEY, face="largest"), both[0])
+    assert same(server.anonymise(asked(wide, KEY, face="largest")), both[0])
     assert not np.array_equal(both[0].portrait, both[1].portrait)
 
 
 def test_pasting_all_faces_adds_them_up(two, wide):
     server = AnonymisationServer(two)
-    first, second = server.anonymise_all(wide, KEY, mode="paste")
-    left, right = (server.anonymise(wide, KEY, face=number, mode="paste").picture for number in (0, 1))
+    first, second = server.anonymise_all(asked(wide, KEY, mode="paste"))
+    left, right = (server.anonymise(asked(wide, KEY, face=number, mode="paste")).picture for number in (0, 1))
     np.testing.assert_array_equal(first.picture, left)
     changed = (right != wide.pixels).any(axis=2)
     np.testing.assert_array_equal(second.picture[~changed], left[~changed])
@@ -219,11 +234,11 @@ def test_pasting_all_faces_adds_them_up(two, wide):
 
 def test_faces_that_do_not_exist(two, wide, server, photo):
     with pytest.raises(NoFaceFound, match="Face number 2 was asked for, but the picture has 2"):
-        AnonymisationServer(two).anonymise(wide, KEY, face=2)
+        AnonymisationServer(two).anonymise(asked(wide, KEY, face=2))
     blank = Photo(np.full((50, 60, 3), 7, dtype=np.uint8))
     for ask in (server.anonymise, server.anonymise_all):
         with pytest.raises(NoFaceFound, match="No face was found in the 60 x 50 px picture"):
-            ask(blank, KEY)
+            ask(asked(blank, KEY))
     assert server.faces(blank) == []
 
 
@@ -234,53 +249,53 @@ def test_faces_that_do_not_exist(two, wide, server, photo):
 def test_unknown_settings(server, photo, wrong, sentence):
     for ask in (server.anonymise, server.anonymise_all):
         with pytest.raises(BadSetting, match=sentence):
-            ask(photo, KEY, **wrong)
+            ask(asked(photo, KEY, **wrong))
 
 
-def test_presets_projectors_and_devices_that_are_not_there(tiny):
+def test_presets_methods_and_devices_that_are_not_there(tiny):
     with pytest.raises(BadSetting, match="not wired yet"):
         pipeline.load("paper")
     with pytest.raises(BadSetting, match="lab, paper, tiny"):
         pipeline.load("huge")
-    with pytest.raises(BadSetting, match=r"'mlp'.*floor, hashed, bits"):
-        pipeline.load(replace(tiny.preset, projector="mlp"))
+    with pytest.raises(BadSetting, match=r"'mlp'.*bits, floor, hashed"):
+        pipeline.load(replace(tiny.preset, method="mlp"))
     with pytest.raises(BadSetting, match="auto, cpu or cuda"):
         pipeline.load("tiny", device="gpu")
 
 
 def test_progress_names_every_stage_in_order(server, photo):
     calls: list[tuple[str, int, int]] = []
-    server.anonymise(photo, KEY, progress=lambda *call: calls.append(call))
-    assert calls == [(name, done, 6) for i, name in enumerate(STEPS) for done in (i, i + 1)]
+    server.anonymise(asked(photo, KEY), progress=lambda *call: calls.append(call))
+    assert calls == [(name, done, 1) for name in STEPS if name != "refine" for done in (0, 1)]
 
 
 def test_a_face_that_comes_too_close_takes_the_next_key(tiny, photo):
     """The judge's threshold is put between two keys' cosines, so that the first key fails and the next one passes."""
     keys = [KEY, KEY.next(), KEY.next().next()]
     free = AnonymisationServer(never_close(tiny))
-    cosines = [free.anonymise(photo, key).judge_cosine for key in keys]
+    cosines = [free.anonymise(asked(photo, key)).judge_cosine for key in keys]
     start = 0 if cosines[0] > cosines[1] else 1
     assert cosines[start] > cosines[start + 1], "choose another KEY for this test"
     threshold = (cosines[start] + cosines[start + 1]) / 2
     stages = replace(with_preset(tiny, look_min=0.0), calibration=replace(tiny.calibration, judge_fmr_1=threshold))
     server = AnonymisationServer(stages)
-    kept = server.anonymise(photo, keys[start])
+    kept = server.anonymise(asked(photo, keys[start]))
     assert not kept.anonymous and kept.rekeyed == 0 and kept.key == keys[start]
-    assert kept.warnings == ("the virtual face is close to the photo; take the next key",)
-    moved = server.anonymise(photo, keys[start], rekey=3)
+    assert kept.rejection is Rejection.TOO_CLOSE
+    moved = server.anonymise(asked(photo, keys[start], rekey=3))
     assert moved.rekeyed == 1 and moved.key == keys[start + 1] and moved.anonymous
-    assert len(moved.warnings) == 1 and moved.warnings[0].endswith("key number 2 is in force")
-    np.testing.assert_array_equal(moved.portrait, free.anonymise(photo, keys[start + 1]).portrait)
+    assert moved.rejection is None
+    np.testing.assert_array_equal(moved.portrait, free.anonymise(asked(photo, keys[start + 1])).portrait)
 
 
 @pytest.mark.parametrize("tries", [0, 1, 3])
 def test_rekeying_is_bounded_and_reported(tiny, photo, tries):
-    found = AnonymisationServer(always_close(tiny)).anonymise(photo, KEY, rekey=tries)
+    found = AnonymisationServer(always_close(tiny)).anonymise(asked(photo, KEY, rekey=tries))
     expected = KEY
     for _ in range(tries):
         expected = expected.next()
     assert found.rekeyed == tries and found.key == expected
-    assert len(found.warnings) == 1 + (tries > 0) and "take the next key" in found.warnings[-1]
+    assert found.rejection is Rejection.TOO_CLOSE and found.warnings == ()  # which hold notes about the photo alone
 
 
 class Blind(TinyDetector):
@@ -291,55 +306,57 @@ class Blind(TinyDetector):
 
 
 def test_a_portrait_in_which_no_face_is_seen_is_said_and_takes_the_next_key(tiny, photo):
-    assert AnonymisationServer(never_close(tiny)).anonymise(photo, KEY).detected
-    found = AnonymisationServer(replace(never_close(tiny), detector=Blind(tiny.preset))).anonymise(photo, KEY, rekey=1)
+    assert AnonymisationServer(never_close(tiny)).anonymise(asked(photo, KEY)).detected
+    found = AnonymisationServer(seeing(never_close(tiny), Blind)).anonymise(asked(photo, KEY, rekey=1))
     assert not found.detected and found.rekeyed == 1 and found.key == KEY.next()
-    assert found.warnings[-1] == "no face can be made out in the virtual picture; take the next key"
+    assert found.rejection is Rejection.NO_FACE
+
+
+def refining(refine: Callable[..., Tensor] = lambda latent, *_: latent) -> Stages:
+    """The stages of `hashed` with a refinement of the test's own; that of the preset tiny has no steps."""
+    stages = pipeline.load(replace(TINY, method="hashed"), "cpu")
+    return replace(stages, networks=replace(stages.networks, refiner=refine))  # type: ignore[arg-type]
 
 
 def test_a_refined_face_that_its_key_does_not_read_takes_the_next_key(tiny, photo):
     """The threshold is put between what two keys read; a face that nobody refined is never found fault with."""
-    refined = replace(tiny.preset, projector="hashed", descent=Descent(steps=1), look_min=0.0)
-    stages = replace(never_close(pipeline.load(replace(refined, descent=Descent(steps=0)))), preset=refined)
+    stages = never_close(refining())
     keys = [KEY, KEY.next(), KEY.next().next()]
-    read = [AnonymisationServer(stages).anonymise(photo, key).reading.cosine for key in keys]
+    read = [AnonymisationServer(stages).anonymise(asked(photo, key)).reading.cosine for key in keys]
     start = 0 if read[0] < read[1] else 1
     assert read[start] < read[start + 1], "choose another KEY for this test"
     threshold = (read[start] + read[start + 1]) / 2
     server = AnonymisationServer(replace(stages, calibration=replace(stages.calibration, kvfa_dev=threshold)))
-    kept = server.anonymise(photo, keys[start])
+    kept = server.anonymise(asked(photo, keys[start]))
     assert not kept.reading.same_person and kept.reading.threshold == threshold
-    assert kept.warnings == ("the key does not read the original identity from the virtual face; take the next key",)
-    moved = server.anonymise(photo, keys[start], rekey=3)
+    assert kept.rejection is Rejection.NOT_READ
+    moved = server.anonymise(asked(photo, keys[start], rekey=3))
     assert moved.rekeyed == 1 and moved.key == keys[start + 1] and moved.reading.same_person
-    quick = server.anonymise(photo, keys[start], refine=False)
-    assert quick.reading is None and quick.warnings == ()
+    quick = server.anonymise(asked(photo, keys[start], refine=False))
+    assert quick.reading is None and quick.rejection is None
 
 
 def test_a_refined_face_that_is_read_without_a_key_takes_the_next_one(tiny, photo):
     """The threshold is what the key-less reading of one key's face just reaches, and those of the next do not."""
-    refined = replace(tiny.preset, projector="hashed", descent=Descent(steps=1), look_min=0.0)
-    stages = replace(never_close(pipeline.load(replace(refined, descent=Descent(steps=0)))), preset=refined)
+    stages = never_close(refining())
     key, found = KEY, []
     for _ in range(120):
-        answer = AnonymisationServer(stages).anonymise(photo, key)
+        answer = AnonymisationServer(stages).anonymise(asked(photo, key))
         found.append((key, answer.reading.cosine, answer.keyless.cosine))
         key = key.next()
     start = next(i for i in range(119) if found[i][1] > found[i][2] > found[i + 1][2] and found[i + 1][1] > found[i][2])
     key, _, threshold = found[start]
     server = AnonymisationServer(replace(stages, calibration=replace(stages.calibration, kvfa_dev=threshold)))
-    kept = server.anonymise(photo, key)
+    kept = server.anonymise(asked(photo, key))
     assert kept.reading.same_person and kept.keyless.same_person and not kept.keyless.key_used
-    said = "the original identity can be read from the virtual face without a key"
-    assert kept.warnings == (f"{said}; take the next key",)
-    moved = server.anonymise(photo, key, rekey=3)
+    assert kept.rejection is Rejection.READ_WITHOUT_KEY
+    moved = server.anonymise(asked(photo, key, rekey=3))
     assert moved.rekeyed == 1 and moved.key == found[start + 1][0] and not moved.keyless.same_person
 
 
 def test_what_the_server_reads_is_what_kvfa_reads(tiny, photo):
-    refined = replace(tiny.preset, projector="hashed", descent=Descent(steps=1))
-    stages = replace(pipeline.load(replace(refined, descent=Descent(steps=0))), preset=refined)
-    answer = AnonymisationServer(stages).anonymise(photo, KEY)
+    stages = refining()
+    answer = AnonymisationServer(stages).anonymise(asked(photo, KEY))
     verdict = AuthenticationServer(stages).compare(Photo(answer.portrait), photo).with_key(KEY)
     assert answer.reading.cosine == pytest.approx(verdict.cosine, abs=1e-6)
     assert answer.reading.threshold == verdict.threshold
@@ -364,23 +381,23 @@ def reachable(*roots: object) -> list[object]:
     return list(found.values())
 
 
-def test_the_anonymisation_server_keeps_nothing(form, tmp_path, monkeypatch, caplog, photo):
+def test_the_anonymisation_server_keeps_nothing(stages, tmp_path, monkeypatch, caplog, photo):
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.DEBUG)
-    server = AnonymisationServer(form)
-    server.anonymise(photo, UserKey.parse("11" * 32), mode="paste", side=64)  # what is made once is there now
+    server = AnonymisationServer(stages)
+    server.anonymise(asked(photo, UserKey.parse("11" * 32), mode="paste", side=64))  # what is made once is there now
     before = {id(thing) for thing in reachable(server)}
     secret, own = UserKey.parse("5a" * 32), Photo(photo.pixels.copy())
     features: list[weakref.ref] = []
-    raw_of = type(form.encoder).raw_of
+    embed = type(stages.encoder).embed
 
     def spied(self, *given):
-        found = raw_of(self, *given)
+        found = embed(self, *given)
         features.append(weakref.ref(found))
         return found
 
-    monkeypatch.setattr(type(form.encoder), "raw_of", spied)
-    answer = server.anonymise(own, secret, mode="paste", side=64, rekey=1)
+    monkeypatch.setattr(type(stages.encoder), "embed", spied)
+    answer = server.anonymise(asked(own, secret, mode="paste", side=64, rekey=1))
     remains = [weakref.ref(own), weakref.ref(own.pixels), weakref.ref(answer), weakref.ref(answer.latent), *features]
     assert len(features) >= 1
     del answer, own
@@ -401,17 +418,17 @@ def test_the_anonymisation_server_keeps_nothing(form, tmp_path, monkeypatch, cap
 
 @pytest.fixture
 def virtual(server, photo) -> Photo:
-    return Photo(server.anonymise(photo, KEY).portrait)
+    return Photo(server.anonymise(asked(photo, KEY)).portrait)
 
 
-def test_both_conditions(form, photo, virtual):
-    server = AuthenticationServer(form)
+def test_both_conditions(stages, photo, virtual):
+    server = AuthenticationServer(stages)
     with_key, without = server.authenticate(virtual, photo, KEY), server.authenticate(virtual, photo, None)
-    readout = server.compare(virtual, photo)
-    assert with_key == readout.with_key(KEY) and with_key.key_used and "k)" in with_key.compared
-    assert without == readout.without_key() and not without.key_used and "no key" in without.compared
+    comparison = server.compare(virtual, photo)
+    assert with_key == comparison.with_key(KEY) and with_key.key_used and "k)" in with_key.compared
+    assert without == comparison.without_key() and not without.key_used and "no key" in without.compared
     for answer in (with_key, without):
-        assert answer.threshold == form.kvfa_threshold == 0.5 and answer.dimension == 8
+        assert answer.threshold == stages.kvfa_threshold == 0.5 and answer.dimension == 8
         assert answer.same_person == (answer.cosine >= 0.5) and -1 <= answer.cosine <= 1
     itself = server.authenticate(photo, photo, None)
     assert itself.cosine == pytest.approx(1) and itself.same_person
@@ -422,13 +439,13 @@ def test_the_preset_names_the_threshold_in_force(tiny, photo, virtual):
     assert paper.authenticate(virtual, photo, KEY).threshold == 0.7
 
 
-def test_many_keys_on_one_look(form, photo, virtual):
-    readout = AuthenticationServer(form).compare(virtual, photo)
+def test_many_keys_on_one_look(stages, photo, virtual):
+    comparison = AuthenticationServer(stages).compare(virtual, photo)
     keys = [KEY.flip([bit]) for bit in range(5)]
-    found = readout.with_keys(keys)
-    assert found.shape == (5,) and found.tolist() == [readout.with_key(key).cosine for key in keys]
+    found = comparison.with_keys(keys)
+    assert found.shape == (5,) and found.tolist() == [comparison.with_key(key).cosine for key in keys]
     assert len(set(found.tolist())) == 5
-    assert "virtual" not in repr(readout) and "original" not in repr(readout)
+    assert "virtual" not in repr(comparison) and "original" not in repr(comparison)
 
 
 def test_a_picture_without_a_face(tiny, photo):
@@ -475,8 +492,8 @@ def test_the_audit_line_holds_no_secret(tiny, photo, virtual, caplog):
     )
 
 
-def test_the_authentication_server_keeps_no_key_and_no_picture(form, photo, virtual):
-    server = AuthenticationServer(form)
+def test_the_authentication_server_keeps_no_key_and_no_picture(stages, photo, virtual):
+    server = AuthenticationServer(stages)
     secret = UserKey.parse("5b" * 32)
     server.authenticate(virtual, photo, secret)
     held = reachable(server)
@@ -487,21 +504,23 @@ def test_the_authentication_server_keeps_no_key_and_no_picture(form, photo, virt
 
 
 @pytest.mark.parametrize("bits", [8, 128, 256])
-def test_every_form_takes_the_paper_s_key_lengths(form, photo, virtual, bits):
+def test_every_method_takes_the_paper_s_key_lengths(stages, photo, virtual, bits):
     key = UserKey(bytes(range(bits // 8)))
-    first, second = (AnonymisationServer(form).anonymise(photo, k).portrait for k in (key, key.flip([bits - 1])))
+    first, second = (
+        AnonymisationServer(stages).anonymise(asked(photo, k)).portrait for k in (key, key.flip([bits - 1]))
+    )
     assert not np.array_equal(first, second)
-    assert -1 <= AuthenticationServer(form).authenticate(virtual, photo, key).cosine <= 1
+    assert -1 <= AuthenticationServer(stages).authenticate(virtual, photo, key).cosine <= 1
 
 
 def test_a_key_length_that_bits_has_no_network_for_is_told_before_a_face_is_drawn(photo, virtual):
-    stages, key = pipeline.load(replace(TINY, projector="bits"), "cpu"), UserKey.parse("c3" * 64)
-    asked = (
-        lambda: AnonymisationServer(stages).anonymise(photo, key),
+    stages, key = pipeline.load(replace(TINY, method="bits"), "cpu"), UserKey.parse("c3" * 64)
+    both = (
+        lambda: AnonymisationServer(stages).anonymise(asked(photo, key)),
         lambda: AuthenticationServer(stages).authenticate(virtual, photo, key),
     )
-    for ask in asked:
-        with pytest.raises(BadKey, match=r"A key of 512 bits.*8, 128, 256 bits only.*the projector hashed") as caught:
+    for ask in both:
+        with pytest.raises(BadKey, match=r"A key of 512 bits.*8, 128, 256 bits only.*the method hashed") as caught:
             ask()
         assert key.hex()[:16] not in str(caught.value)
 
@@ -511,21 +530,60 @@ def test_users_make_keys():
     assert User.key_gen() != User.key_gen()
 
 
-def test_a_face_is_refined_unless_that_is_declined(tiny, photo, monkeypatch):
-    """What reaches the posture correction; the form floor of the preset tiny has no payload."""
-    payloads = []
+def test_a_face_is_refined_unless_that_is_declined(photo):
+    """After the posture correction, for the payload of P; its progress is told step by step."""
+    given: list[tuple[Tensor, Posture, Payload]] = []
 
-    def correct(draft, original, side):
-        payloads.append(draft.payload)
-        return pipeline.Corrected(draft.picture, draft.latent, draft.posture)
+    def refine(latent: Tensor, original: Posture, payload: Payload, steps: Callable[[int, int], None]) -> Tensor:
+        given.append((latent, original, payload))
+        steps(0, 2)
+        steps(1, 2)
+        return latent + 0.5
 
-    stages = pipeline.load(replace(tiny.preset, projector="hashed"))
-    monkeypatch.setattr(stages.corrector, "correct", correct)
-    server, key = pipeline.AnonymisationServer(stages), UserKey(bytes(32))
-    for refine in (True, False):
-        server.anonymise(photo, key, refine=refine)
-        server.anonymise_all(photo, key, refine=refine)
-    assert all(np.linalg.norm(payload.code) == pytest.approx(1) for payload in payloads[:2])
-    assert payloads[2:] == [None, None]
-    u = stages.identity(stages.encoder.embed(photo.pixels, stages.locator.locate(photo).landmarks))
-    np.testing.assert_allclose(payloads[0].identity, u, atol=1e-6)
+    stages = refining(refine)
+    server, calls = AnonymisationServer(stages), []
+    quick = server.anonymise(asked(photo, KEY, refine=False))
+    server.anonymise_all(asked(photo, KEY, refine=False))
+    assert not given and "refine" not in quick.seconds and quick.reading is None
+    found = server.anonymise(asked(photo, KEY), lambda *call: calls.append(call))
+    ((latent, original, payload),) = given
+    located = stages.locator.locate(photo)
+    feature = stages.encoder.embed(photo.pixels, located.landmarks)
+    projected = stages.projector(feature, KEY)
+    corrected = stages.corrector.correct(
+        render_face(stages.generator, stages.geometry, projected.latent, 32), located.posture, 32
+    )
+    torch.testing.assert_close(latent, corrected.latent)
+    np.testing.assert_allclose(vector_of(original), vector_of(located.posture))
+    np.testing.assert_allclose(payload.identity, stages.identity(feature))
+    assert np.linalg.norm(payload.code) == pytest.approx(1)
+    assert found.reading is not None and found.keyless is not None and tuple(found.seconds) == STEPS
+    assert not np.array_equal(found.portrait, quick.portrait)
+    assert [call for call in calls if call[0] == "refine"] == [
+        ("refine", 0, 1),
+        ("refine", 0, 2),
+        ("refine", 1, 2),
+        ("refine", 1, 1),
+    ]
+    assert [call for call in calls if call[0] != "refine"] == [
+        (name, done, 1) for name in STEPS if name != "refine" for done in (0, 1)
+    ]
+    server.anonymise_all(asked(photo, KEY))
+    assert len(given) == 2
+
+
+def test_a_method_without_a_payload_is_never_refined(tiny, photo):
+    stages = replace(tiny, networks=replace(tiny.networks, refiner=lambda *_: pytest.fail("refined")))
+    assert AnonymisationServer(stages).anonymise(asked(photo, KEY)).reading is None
+
+
+def test_what_progress_raises_ends_the_work(tiny, photo):
+    class Stopped(Exception):
+        pass
+
+    def stop(name: str, done: int, of: int) -> None:
+        if name == "generate":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        AnonymisationServer(tiny).anonymise(asked(photo, KEY), stop)

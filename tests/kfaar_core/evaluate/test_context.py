@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from kfaar_core import weights
+from kfaar_core import methods, weights
 from kfaar_core.errors import BadKey, NoFaceFound
-from kfaar_core.evaluate.context import Real, Virtual, length_of, uses
+from kfaar_core.evaluate.context import Real, Virtual, hashes
 from kfaar_core.presets import LAB
 
 
@@ -48,20 +48,27 @@ def test_a_photo_shows_the_person_in_its_middle_whoever_is_larger(context, monke
     assert not np.allclose(largest["features"], alone[0]["features"])
 
 
-def test_all_forms_share_the_looks_of_photos(context):
-    forms = [with_preset(context, projector=name) for name in ("hashed", "bits", "floor")]
+def test_all_methods_share_the_looks_of_photos(context):
+    forms = [with_preset(context, method=name) for name in methods.names()]
     names = [form.name_of(Real(0)) for form in forms]
     assert names[0] == names[1] == names[2]
     assert len({form.name_of(Virtual(0, "own 0", 256)) for form in forms}) == 3
 
 
-def test_a_face_depends_on_the_weights_that_made_it(context):
-    used = {"projector_bits_8": "a", "projector_bits_128": "b", "mtcnn_pnet": "c"}
-    before = replace(context, used=used)
+def test_a_face_depends_on_the_weights_that_made_it(context, monkeypatch):
+    """Those of the method for keys of its length; a photo on those alone that look at it."""
+    lab = with_preset(context, name="lab", method="bits")  # the preset tiny has no files of weights
+    pins = dict.fromkeys(weights.WEIGHTS, "before")
+    monkeypatch.setattr(weights, "pin_of", lambda weight: weights.Pin(pins[weight.name], 1))
+
+    def name(request):
+        return replace(lab, used=hashes(lab.stages.preset)).name_of(request)
 
     def renamed(weight, request):
-        after = replace(context, used={**used, weight: "other"})
-        return after.name_of(request) != before.name_of(request)
+        before = name(request)
+        with monkeypatch.context() as patched:
+            patched.setitem(pins, weight, "after")
+            return name(request) != before
 
     assert renamed("projector_bits_8", Virtual(0, "own 0", 8))
     assert not renamed("projector_bits_8", Virtual(0, "own 0", 128))
@@ -69,17 +76,15 @@ def test_a_face_depends_on_the_weights_that_made_it(context):
     assert not renamed("projector_bits_8", Real(0))
 
 
-def test_a_form_uses_no_weights_of_the_others():
-    used = {
-        form: {name for name in weights.WEIGHTS if uses(replace(LAB, projector=form), name)}
-        for form in ("floor", "hashed", "bits")
-    }
-    assert all({"judge", "mobile_stylegan", "mtcnn_onet"} <= names for names in used.values())
+def test_a_method_uses_no_weights_of_the_others():
+    used = {name: set(hashes(replace(LAB, method=name))) for name in methods.names()}
+    assert all({"judge", "mobile_stylegan", "mtcnn_onet"} <= found for found in used.values())
     assert "floor" in used["floor"] and not any("kvfa" in name or "projector" in name for name in used["floor"])
     assert not any("bits" in name or name == "floor" for name in used["hashed"])
     assert "projector_hashed" in used["bits"] and "floor" not in used["bits"]  # its I(x) is that of `hashed`
-    assert uses(replace(LAB, projector="bits"), "projector_bits_8")
-    assert (length_of("kvfa_bits_128"), length_of("kvfa"), length_of("mtcnn_pnet")) == (128, None, None)
+    assert "projector_bits_8" in used["bits"]
+    of_128 = {name for name in hashes(replace(LAB, method="bits"), 128) if "bits" in name}
+    assert of_128 == {"projector_bits_128", "kvfa_bits_128"}
 
 
 CALLS = []

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kfaar_core.calibration import FAR_MAX, RANDOM_KEY_MAX
+from kfaar_core import methods
+from kfaar_core.calibration import FAR_MAX
 from kfaar_core.errors import BadKey, BadSetting, DataMissing
 from kfaar_core.evaluate import keys, random_faces, runner
 from kfaar_core.evaluate.authentication import authentication
@@ -104,10 +105,10 @@ def test_kvfas_threshold_keeps_the_false_acceptances_of_dev_people(context, peop
 
 
 def test_the_threshold_of_hashed_is_never_below_what_random_keys_reach(context, people):
-    preset = replace(context.stages.preset, projector="hashed")
-    bounded = replace(context, stages=replace(context.stages, preset=preset))
+    hashed = methods.get("hashed")
+    bounded = replace(context, stages=replace(context.stages, method=hashed))
     free, held = (calibrated(each, people, people, 4, "evaluate") for each in (context, bounded))
-    law = reached(RANDOM_KEY_MAX, context.stages.identifier.dimension)
+    law = reached(hashed.random_key_max, context.stages.identifier.dimension)
     assert held.kvfa_dev == max(free.kvfa_dev, law) and "random keys" in held.made_by["rule"]
     assert "random keys" not in free.made_by["rule"]
 
@@ -133,12 +134,12 @@ def test_scenario_1_can_be_of_fewer_people_and_all_else_stays(context, people):
         assert (len(some[name].values) < len(entry.values)) == first and some[name].failed == 0
 
 
-@pytest.mark.parametrize("form", ["hashed", "bits"])
-def test_the_trained_forms_are_measured_alike(run, monkeypatch, form):
+@pytest.mark.parametrize("name", ["hashed", "bits"])
+def test_the_trained_methods_are_measured_alike(run, monkeypatch, name):
     monkeypatch.setattr(keys, "KEYS", 50)
-    result = load_result(run("VI", projector=form, limit=2))
+    result = load_result(run("VI", method=name, limit=2))
     assert result.population(populations.genuine(populations.OTHER)).failed == 0
-    text = run("keys", projector=form, limit=2).with_suffix(".md").read_text()
-    assert ("a random direction" in text) == (form == "hashed")  # `bits` promises no law
+    text = run("keys", method=name, limit=2).with_suffix(".md").read_text()
+    assert ("a random direction" in text) == (name == "hashed")  # `bits` promises no law
     with pytest.raises(BadKey, match="64 bits"):
-        run("VI", projector="bits", key_bits=64, limit=2)
+        run("VI", method="bits", key_bits=64, limit=2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kfaar_core.records import Payload, Posture
+from kfaar_core.records import Posture
 from kfaar_core.stages.correct import LatentCorrector, posture_vector, vector_of
 from kfaar_core.stages.generate import GeneratedFace
 from tests.kfaar_core.stages.stand_ins import as_posture
@@ -35,8 +35,11 @@ class World:
 def corrected(
     world: World, gain: torch.Tensor, target: np.ndarray, steps: int, turns: int = 0, side: int = 8
 ) -> GeneratedFace:
+    """All entries, then the angles alone, without what may come between the two."""
     draft = GeneratedFace(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)))
-    return LatentCorrector({"gain": gain}, world, world, steps, turns).correct(draft, as_posture(target), side)
+    corrector = LatentCorrector({"gain": gain}, world, world, steps, turns)
+    face = corrector.correct(draft, as_posture(target), side)
+    return corrector.turn(face, as_posture(target), side)
 
 
 def away(found: GeneratedFace, target: np.ndarray) -> np.ndarray:
@@ -107,44 +110,12 @@ def test_it_renders_no_more_than_its_steps(target):
     assert len(world.rendered) == 3
 
 
-PAYLOAD = Payload(code=np.array([0.6, -0.8]), identity=np.array([0.0, 1.0]))
-
-
-def refined(world: World, target: np.ndarray, payload: Payload | None) -> tuple[GeneratedFace, list[tuple]]:
-    """One exact step, a refinement that moves along the first coordinate, up to four turns; what it was asked."""
-    asked = []
-
-    def refine(latent: torch.Tensor, original: Posture, payload: Payload) -> torch.Tensor:
-        asked.append((latent.clone(), vector_of(original), payload))
-        moved = latent.clone()
-        moved[0, 0] += 1
-        return moved
-
-    draft = GeneratedFace(torch.zeros(3, 8, 8), torch.zeros(3, 512), world.measured(np.zeros(1536)), payload)
-    corrector = LatentCorrector({"gain": EXACT}, world, world, 1, 4, refine)
-    return corrector.correct(draft, as_posture(target), 8), asked
-
-
-def test_a_face_with_a_payload_is_refined_after_the_steps_and_turned_again(target):
+def test_a_turn_of_a_face_at_another_size_renders_it_once_more_and_moves_nothing(target):
+    """A face that was refined, or met by no step, has the size of the draft."""
     world = World()
-    found, asked = refined(world, target, PAYLOAD)
-    ((latent, original, payload),) = asked
-    np.testing.assert_allclose(ROWS @ latent.flatten().numpy(), target, atol=1e-5)  # the step came first
-    np.testing.assert_allclose(original, target)
-    assert payload is PAYLOAD
-    step, moved, *turns = world.rendered
-    np.testing.assert_allclose((moved - step)[:2], [1, 0], atol=1e-6)
-    off = np.linalg.norm((ROWS @ moved - target)[:3]) > 0.1
-    assert len(turns) == off and away(found, target)[0] <= 0.1
-    assert away(found, target)[1] > 0  # what the refinement chose to do to the shapes stays
-
-
-def test_a_face_without_a_payload_is_not_refined(target):
-    found, asked = refined(World(), target, None)
-    assert asked == [] and away(found, target).max() < 1e-5
-
-
-def test_a_draft_without_a_latent_is_refused():
-    draft = GeneratedFace(torch.zeros(3, 8, 8), None, as_posture(np.zeros(54)))
-    with pytest.raises(ValueError, match="latent"):
-        LatentCorrector({"gain": EXACT}, World(), World(), 1).correct(draft, as_posture(np.ones(54)), 8)
+    latent = EXACT @ torch.from_numpy(target)
+    face = GeneratedFace(torch.zeros(3, 8, 8), latent.float().reshape(3, 512), world.measured(latent.numpy()))
+    corrector = LatentCorrector({"gain": EXACT}, world, world, 1, 4)
+    assert corrector.turn(face, as_posture(target), 8) is face and not world.rendered
+    large = corrector.turn(face, as_posture(target), 16)
+    assert large.picture.shape == (3, 16, 16) and len(world.rendered) == 1 and large.latent is face.latent

@@ -120,7 +120,7 @@ def test_what_stands_beside_a_face_counts_for_nothing_once_it_is_masked():
 
 
 def test_e_sees_the_whole_picture_and_then_the_face_alone():
-    """In the order of stages.assemble.Stages.sight."""
+    """In the order of stages.identify.features_of."""
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
     rows = torch.randn(3 * 112 * 112, 4, generator=torch.Generator().manual_seed(0))
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(len(rows), 4, bias=False))
@@ -137,7 +137,7 @@ def test_of_the_face_alone_only_the_feature_of_a_wide_e_counts():
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
     wide = FaceEncoder(WideSFace(SFace().eval()), SFACE, torch.zeros(1), torch.device("cpu"), flip=True)
     aligned = crops(picture, landmarks, wide)
-    whole, alone = (wide.raw(each) for each in (aligned, face_alone(aligned, landmarks, wide)))
+    whole, alone = (wide.embed_crops(each) for each in (aligned, face_alone(aligned, landmarks, wide)))
     found = FeatureExtractor(wide, None, torch.device("cpu"), masked=True)(picture, landmarks)
     torch.testing.assert_close(found, torch.cat((whole, alone[:, :FEATURE]), dim=1))
     assert whole.shape[1] > FEATURE
@@ -149,14 +149,14 @@ def test_a_second_recogniser_looks_behind_e_with_a_frame_of_its_own():
     device, flat = torch.device("cpu"), torch.nn.Flatten()
     first, second = (FaceEncoder(flat, frame, torch.zeros(1), device, flip=True) for frame in (SFACE, DLIB))
     alone = FeatureExtractor(first, None, device, masked=True)(picture, landmarks, IDENTITY)
-    both = FeatureExtractor(first, None, device, masked=True, second=second)(picture, landmarks, IDENTITY)
+    both = FeatureExtractor(first, None, device, masked=True, auxiliary=second)(picture, landmarks, IDENTITY)
     expected = 2 * crops(picture, landmarks, second).flatten(1)  # one side stands for both
     whole, masked = alone.split((3 * SFACE.size[0] * SFACE.size[1], FEATURE), dim=1)
     torch.testing.assert_close(both, torch.cat((whole, expected, masked), dim=1))
 
 
 @pytest.mark.parametrize("frame", [SFACE, DLIB], ids=["E", "the second"])
-def test_a_glance_places_the_face_by_shares_of_the_crop(frame):
+def test_an_augmentation_places_the_face_by_shares_of_the_crop(frame):
     side = np.array(frame.size)
     corner = Augmentation(shift=(0.1, -0.2)).template(frame) - frame.template
     np.testing.assert_allclose(corner, np.broadcast_to((0.1 * side[0], -0.2 * side[1]), (5, 2)))
@@ -167,7 +167,7 @@ def test_a_glance_places_the_face_by_shares_of_the_crop(frame):
     np.testing.assert_array_equal(IDENTITY.template(frame), frame.template)
 
 
-def test_a_shifted_glance_shows_what_stands_beside_and_a_mirrored_one_the_other_side():
+def test_a_shifted_augmentation_shows_what_stands_beside_and_a_mirrored_one_the_other_side():
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
     reader, step = encoder(SFACE), 7
     still = crops(picture, landmarks, reader)
@@ -180,11 +180,11 @@ def test_kvfas_own_look_behind_the_mask_stays_in_place():
     picture, landmarks = scene(torch.zeros(()), torch.ones(()))
     device, flat = torch.device("cpu"), torch.nn.Flatten()
     first, second = (FaceEncoder(flat, frame, torch.zeros(1), device, flip=True) for frame in (SFACE, DLIB))
-    sight = FeatureExtractor(first, None, device, masked=True, second=second)
+    sight = FeatureExtractor(first, None, device, masked=True, auxiliary=second)
     length = 3 * SFACE.size[0] * SFACE.size[1]
     parts = [
-        sight(picture, landmarks, glance).split((length, 3 * DLIB.size[0] * DLIB.size[1], FEATURE), dim=1)
-        for glance in (IDENTITY, Augmentation(growth=0.05), Augmentation(mirrored=True))
+        sight(picture, landmarks, change).split((length, 3 * DLIB.size[0] * DLIB.size[1], FEATURE), dim=1)
+        for change in (IDENTITY, Augmentation(growth=0.05), Augmentation(mirrored=True))
     ]
     for other in parts[1:]:
         assert torch.equal(other[2], parts[0][2])

@@ -49,22 +49,24 @@ def recogniser() -> FaceEncoder:
 
 def test_features_are_centred_and_of_unit_length(recogniser):
     crops = torch.rand(3, 3, 6, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    found = recogniser.features(crops)
+    found = recogniser.embed_crops_normalised(crops)
     assert found.norm(dim=1).tolist() == pytest.approx([1] * 3)
     away = crops.flatten(1).numpy() - 0.25
     assert np.allclose(np.cross(found[0, :3].numpy(), away[0, :3]), 0, atol=1e-6)  # parallel
-    assert recogniser.features(torch.full((1, 3, 6, 4), 0.5)).min() > 0  # the mean is subtracted, not added
-    assert recogniser.features(torch.full((1, 3, 6, 4), 0.1)).max() < 0
+    assert (
+        recogniser.embed_crops_normalised(torch.full((1, 3, 6, 4), 0.5)).min() > 0
+    )  # the mean is subtracted, not added
+    assert recogniser.embed_crops_normalised(torch.full((1, 3, 6, 4), 0.1)).max() < 0
 
 
 def test_a_flipped_crop_is_added(recogniser):
     both = FaceEncoder(Flat(), recogniser.alignment, torch.zeros(1), CPU, flip=True)
     crop = torch.zeros(1, 3, 6, 4)
     crop[0, 0, 0, 0] = 1.0
-    assert both.raw(crop).flatten().nonzero().flatten().tolist() == [0, 3]
-    assert torch.equal(both.raw(crop), both.raw(crop.flip(-1)))
-    assert torch.equal(both.raw(crop, halved=True), 2 * crop.flatten(1))  # one side stands for both
-    assert torch.equal(recogniser.raw(crop, halved=True), recogniser.raw(crop))
+    assert both.embed_crops(crop).flatten().nonzero().flatten().tolist() == [0, 3]
+    assert torch.equal(both.embed_crops(crop), both.embed_crops(crop.flip(-1)))
+    assert torch.equal(both.embed_crops(crop, skip_flip=True), 2 * crop.flatten(1))  # one side stands for both
+    assert torch.equal(recogniser.embed_crops(crop, skip_flip=True), recogniser.embed_crops(crop))
 
 
 def test_a_picture_and_its_aligned_crop_have_the_same_feature(recogniser):
@@ -73,9 +75,9 @@ def test_a_picture_and_its_aligned_crop_have_the_same_feature(recogniser):
     np.testing.assert_array_equal(recogniser.align(picture, placed), picture)
     raw = recogniser.embed(picture, placed)
     np.testing.assert_allclose(raw, (picture.transpose(2, 0, 1) / 127.5 - 1).ravel(), atol=1e-6)
-    unit = recogniser.of(picture, placed)
+    unit = recogniser.embed_normalised(picture, placed)
     assert np.linalg.norm(unit) == pytest.approx(1) and unit.dtype == np.float32
-    np.testing.assert_allclose(unit, recogniser.features(image.to_float(picture))[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(unit, recogniser.embed_crops_normalised(image.to_float(picture))[0].numpy(), atol=1e-6)
 
 
 def test_beyond_a_masked_face_all_is_grey(rng):

@@ -13,7 +13,13 @@ from kfaar_core.presets import LAB, Descent
 from kfaar_core.records import Payload
 from kfaar_core.stages.differentiable import IDENTITY, Augmentation
 from kfaar_core.stages.latent import NaturalSpace
-from kfaar_core.stages.refine import GeneratorBiasPenalty, RefinementTargets, Refiner, augmentations_of
+from kfaar_core.stages.refine import (
+    GeneratorBiasPenalty,
+    RefinementNetworks,
+    RefinementTargets,
+    Refiner,
+    augmentations_of,
+)
 from tests.kfaar_core.stages.stand_ins import as_posture
 
 D = 8
@@ -46,7 +52,7 @@ class World:
         self.second = Shown(torch.randn(D, 1536, generator=draw) / 40, 55 + 3 * D)
         self.bias = bias  # by which the full picture is read differently
         self.small, self.full = 0, 0
-        self.glances: list[Augmentation | None] = []
+        self.augmentations: list[Augmentation | None] = []
 
     def render(self, w_plus: Tensor, side: int) -> Tensor:
         w = w_plus[:, [0, 7, 13]].flatten(1)
@@ -59,8 +65,8 @@ class World:
         shown = torch.cat((w @ self.posture.T, code, *others), dim=1)
         return torch.nn.functional.pad(0.05 * shown, (0, 3 * 36 - shown.shape[1])).unflatten(1, (3, 6, 6))
 
-    def sight(self, picture: Tensor, landmarks: Tensor, glance: Augmentation | None = None) -> Tensor:
-        self.glances.append(glance)
+    def extract(self, picture: Tensor, landmarks: Tensor, augmentation: Augmentation | None = None) -> Tensor:
+        self.augmentations.append(augmentation)
         return self.numbers(picture)
 
     def numbers(self, picture: Tensor) -> Tensor:
@@ -83,10 +89,11 @@ class World:
     def tensor(self, sight: Tensor) -> Tensor:
         return sight[:, 54 : 54 + D]
 
-    def refiner(self, steps: int, **prices: float) -> Refiner:
-        descent = Descent(steps=steps, **prices)
+    def refiner(self, steps: int, **weights: float) -> Refiner:
+        descent = Descent(steps=steps, **weights)
         aims = RefinementTargets(self, self.person, self.second, self.identity, self.shared, SPACE, self.posture)
-        return Refiner(aims, torch.linalg.pinv(self.posture), self.render, self, self, self.sight, descent, CPU)
+        gain = torch.linalg.pinv(self.posture)
+        return Refiner(aims, RefinementNetworks(self.render, self, self, self.extract, gain), descent, CPU)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -128,7 +135,9 @@ def seen_as(shown: Shown, latent: Tensor) -> np.ndarray:
 def test_e_sees_the_person_of_the_code_as_well(start, code):
     world = World()
     posture = as_posture(held(world, start))
-    free, priced = (world.refiner(40, identity_price=price)(start, posture, Payload(code, OWN)) for price in (0.0, 0.5))
+    free, priced = (
+        world.refiner(40, identity_weight=price)(start, posture, Payload(code, OWN)) for price in (0.0, 0.5)
+    )
     assert cosine(seen_as(world.person, free), code) < 0.3 and cosine(seen_as(world.person, priced), code) > 0.9
     assert cosine(read(world, priced), code) > 0.9
 
@@ -136,11 +145,13 @@ def test_e_sees_the_person_of_the_code_as_well(start, code):
 def test_so_does_the_second_recogniser_and_to_it_the_photos_own_person_goes(start, code):
     world = World()
     posture, own = as_posture(held(world, start)), seen_as(World().second, start)
-    free, priced = (world.refiner(40, second_price=price)(start, posture, Payload(code, OWN)) for price in (0.0, 0.5))
+    free, priced = (
+        world.refiner(40, auxiliary_weight=price)(start, posture, Payload(code, OWN)) for price in (0.0, 0.5)
+    )
     assert cosine(seen_as(world.second, free), code) < 0.3 and cosine(seen_as(world.second, priced), code) > 0.9
     payload = Payload(code, own / np.linalg.norm(own))
     free, priced = (
-        world.refiner(40, second_price=0.0, near_price=price)(start, posture, payload) for price in (0.0, 4.0)
+        world.refiner(40, auxiliary_weight=0.0, near_weight=price)(start, posture, payload) for price in (0.0, 4.0)
     )
     assert cosine(seen_as(world.second, free), own) > 0.6 and cosine(seen_as(world.second, priced), own) < 0.3
 
@@ -149,7 +160,7 @@ def test_a_face_that_shows_the_photos_own_person_leaves_him(start, code):
     world, own = World(), seen_as(World().identity, start)
     posture = as_posture(held(world, start))
     free, priced = (
-        world.refiner(40, near_price=price)(start, posture, Payload(code, own / np.linalg.norm(own)))
+        world.refiner(40, near_weight=price)(start, posture, Payload(code, own / np.linalg.norm(own)))
         for price in (0.0, 4.0)
     )
     assert cosine(seen_as(world.identity, free), own) > 0.6
@@ -162,7 +173,7 @@ def test_a_face_that_is_no_nearer_than_strangers_is_left_alone(start, code):
     posture = as_posture(held(world, start))
     far = -seen_as(world.identity, start) - read(world, start)
     far -= (far @ code + 0.5) * code  # whatever is read comes no nearer on the way to the code
-    free, priced = (world.refiner(5, near_price=price)(start, posture, Payload(code, far)) for price in (0.0, 4.0))
+    free, priced = (world.refiner(5, near_weight=price)(start, posture, Payload(code, far)) for price in (0.0, 4.0))
     torch.testing.assert_close(free, priced)
 
 
@@ -170,7 +181,7 @@ def test_what_all_faces_share_goes(start, code):
     world, payload = World(), Payload(code, OWN)
     posture = as_posture(held(world, start))
     kept, priced = (
-        abs(seen_as(world.shared, world.refiner(40, alike_price=price)(start, posture, payload)).item())
+        abs(seen_as(world.shared, world.refiner(40, bias_weight=price)(start, posture, payload)).item())
         for price in (0.0, 1.0)
     )
     assert kept > 0.5 and priced < 0.1
@@ -209,19 +220,19 @@ def test_what_the_full_picture_says_counts(start, code):
 
 
 def test_the_full_picture_is_compared_with_a_look_from_its_own_place(start, code):
-    """Else what a glance is off by would count as what the small picture misleads by."""
+    """Else what a augmentation is off by would count as what the small picture misleads by."""
     world, measured = World(), LAB.descent.measured
     world.refiner(measured + 2)(start, as_posture(held(world, start)), Payload(code, OWN))
     off = augmentations_of(Descent(steps=measured + 2))
-    assert world.glances == [IDENTITY, None, *off[1:measured], IDENTITY, None, off[measured + 1]]
+    assert world.augmentations == [IDENTITY, None, *off[1:measured], IDENTITY, None, off[measured + 1]]
 
 
-def test_glances_are_the_same_for_every_face_and_spread_as_they_should():
-    how = Descent(steps=400, glance_turn=2.0, glance_growth=0.03, glance_shift=0.02)
+def test_augmentations_are_the_same_for_every_face_and_spread_as_they_should():
+    how = Descent(steps=400, augment_turn=2.0, augment_growth=0.03, augment_shift=0.02)
     found = augmentations_of(how)
     assert found == augmentations_of(how)
-    assert [glance.mirrored for glance in found[:4]] == [False, True, False, True]
-    columns = np.array([(np.degrees(glance.turn), glance.growth, *glance.shift) for glance in found])
+    assert [augmentation.mirrored for augmentation in found[:4]] == [False, True, False, True]
+    columns = np.array([(np.degrees(each.turn), each.growth, *each.shift) for each in found])
     np.testing.assert_allclose(columns.std(axis=0), (2.0, 0.03, 0.02, 0.02), rtol=0.15)
     assert np.abs(np.corrcoef(columns.T) - np.eye(4)).max() < 0.2
 
@@ -242,3 +253,24 @@ def test_it_works_where_the_pipeline_forbids_gradients(start, code):
     with torch.inference_mode():
         inside = refiner(start.clone(), posture, Payload(code, OWN))
     torch.testing.assert_close(inside, refiner(start, posture, Payload(code, OWN)))
+
+
+def test_progress_is_told_before_each_step_and_at_the_end(start, code):
+    world, told = World(), []
+    refiner, posture = world.refiner(3), as_posture(held(world, start))
+    refiner(start, posture, Payload(code, OWN), lambda *step: told.append((*step, world.small)))
+    assert told == [(0, 3, 0), (1, 3, 1), (2, 3, 2), (3, 3, 3)]
+
+
+def test_what_progress_raises_ends_the_descent(start, code):
+    class Stopped(Exception):
+        pass
+
+    def stop(done: int, of: int) -> None:
+        if done == 2:
+            raise Stopped
+
+    world = World()
+    with pytest.raises(Stopped):
+        world.refiner(40)(start, as_posture(held(world, start)), Payload(code, OWN), stop)
+    assert world.small == 2

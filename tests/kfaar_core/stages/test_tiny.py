@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from kfaar_core import methods
 from kfaar_core.records import Photo
 from kfaar_core.stages import tiny as tiny_stages
-from kfaar_core.stages.assemble import FORM_WEIGHTS
 from kfaar_core.stages.locate import five_points
 
 
@@ -38,16 +38,19 @@ def test_the_generator_answers_any_side_and_knows_its_styles(tiny):
 
 def test_encoder_and_judge_share_nothing(tiny):
     crop = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    a, b = tiny.encoder.features(crop)[0], tiny.judge.features(crop)[0]
+    a, b = tiny.encoder.embed_crops_normalised(crop)[0], tiny.judge.embed_crops_normalised(crop)[0]
     assert abs(float(a @ b)) < 0.9
 
 
-@pytest.mark.parametrize("name", FORM_WEIGHTS["bits"])
-def test_random_weights_are_always_the_same_and_disturb_no_other_stream(name):
+@pytest.mark.parametrize(
+    ("method", "name"), [(m, name) for m in methods.names() for name in methods.get(m).all_weights()]
+)
+def test_random_weights_are_always_the_same_and_disturb_no_other_stream(method, name):
+    drawn = methods.get(method).tiny_weights
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    first = tiny_stages.weights(name)
+    first = drawn(name)
     assert torch.equal(torch.rand(4), expected)
-    again = tiny_stages.weights(name)
+    again = drawn(name)
     assert first.keys() == again.keys() and all(torch.equal(first[key], again[key]) for key in first)

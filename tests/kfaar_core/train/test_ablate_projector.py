@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from kfaar_core import methods
 from kfaar_core.data.split import TEST
 from kfaar_core.evaluate.context import EvaluationConfig
 from kfaar_core.presets import TINY
@@ -28,7 +29,9 @@ QUICK = replace(
 @pytest.fixture
 def bench() -> Bench:
     torch.manual_seed(0)
-    state = {k: v for k, v in tiny.weights("projector_hashed").items() if not k.startswith("net.")}
+    state = {
+        k: v for k, v in methods.get("hashed").tiny_weights("projector_hashed").items() if not k.startswith("net.")
+    }
     people = crowd(np.random.default_rng(0), width=tiny.FEATURES, d=tiny.DIMENSION)
     proxy = FeatureProxy(tiny.FEATURES, hidden=8).eval().requires_grad_(False)
     width = tiny.FEATURES + 2  # what E sees and a little of F
@@ -39,7 +42,7 @@ def bench() -> Bench:
 @pytest.fixture
 def context(tmp_path, monkeypatch):
     monkeypatch.setenv("KFAAR_CACHE", str(tmp_path / "cache"))
-    return EvaluationConfig(replace(TINY, projector="floor"), "synthetic", limit=8).open()
+    return EvaluationConfig(replace(TINY, method="floor"), "synthetic", limit=8).open()
 
 
 @pytest.fixture

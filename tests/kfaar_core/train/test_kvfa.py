@@ -15,7 +15,7 @@ from kfaar_core.nets.projector_net import BitsNet
 from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE, ReaderNet
 from kfaar_core.stages.face_view import FaceView, MeanFace
 from kfaar_core.stages.identify import FaceReader, reader_net
-from kfaar_core.stages.tiny import weights as tiny_weights
+from kfaar_core.stages.tiny import reader_state
 from kfaar_core.train.kvfa import (
     STYLES,
     code_terms,
@@ -261,7 +261,7 @@ def test_reading_does_not_depend_on_the_batch(rng):
 
 
 def test_f_reads_in_training_as_it_does_in_use(photo, tiny):
-    state, landmarks = tiny_weights("kvfa"), tiny.locator.locate(photo).landmarks
+    state, landmarks = reader_state(), tiny.locator.locate(photo).landmarks
     net = reader_net({name.removeprefix("net."): tensor for name, tensor in state.items() if name.startswith("net.")})
     view = MeanFace(net.mean_shape.numpy()).view(photo.pixels, landmarks)
     (found,) = read(net, FaceView(view.texture[None], view.shape[None]))

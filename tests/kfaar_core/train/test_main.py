@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
+from kfaar_core import methods, weights
 from kfaar_core.errors import KfaarError
 from kfaar_core.nets.projector_net import LEADING, HashedNet
 from kfaar_core.quantised import dequantised
 from kfaar_core.train import __main__ as command
 from kfaar_core.train.settings import LAB_TRAINING, with_settings
-from kfaar_core.weights import limits_of
 from tests.kfaar_core.train.stand_ins import SPACE, still
 
 
@@ -177,14 +177,15 @@ def test_weights_are_saved_small_with_a_card(tmp_path, monkeypatch):
 
 
 def test_every_weight_of_ours_has_a_card_with_its_limits(tmp_path):
+    methods.registered()  # which bring weights of their own along
     cards = sorted(Path("assets/weights").glob("*.card.json"))
     assert {card.name.partition(".")[0] for card in cards} >= {"floor", "kvfa", "projector_hashed", "judge"}
     for card in cards:
         said = json.loads(card.read_text())
-        assert said["limits"] == limits_of(card.name.partition(".")[0]) != ""
+        assert said["limits"] == weights.entry(card.name.partition(".")[0]).limits != "", card.name
         assert {"command", "data", "training", "metrics"} <= said.keys()
     command._save(tmp_path / "judge.safetensors", {"one": torch.ones(1)}, LAB_TRAINING, {})
-    assert json.loads((tmp_path / "judge.card.json").read_text())["limits"] == limits_of("judge")
+    assert json.loads((tmp_path / "judge.card.json").read_text())["limits"] == weights.entry("judge").limits
 
 
 def test_a_card_takes_the_last_line_of_the_log(tmp_path):

@@ -18,9 +18,8 @@ from kfaar_core.errors import BadSetting
 from kfaar_core.nets.geometry_net import Geometry
 from kfaar_core.nets.projector_net import BitsNet
 from kfaar_core.nets.reader_net import ReaderNet
-from kfaar_core.stages import assemble
 from kfaar_core.stages.differentiable import FeatureExtractor, crops, five_points, similarity, view
-from kfaar_core.stages.encode import SFACE, FaceEncoder
+from kfaar_core.stages.encode import SFACE, FaceEncoder, load_encoder
 from kfaar_core.stages.face_view import MeanFace, upright
 from kfaar_core.stages.generate import part
 from kfaar_core.stages.geometry import GeometryReader, to_pixels
@@ -242,13 +241,13 @@ def portrait(camera: Camera) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def encoder() -> FaceEncoder:
-    return assemble.encoder(CPU)
+    return load_encoder(CPU)
 
 
 @pytest.mark.lab
 def test_e_sees_what_it_sees_at_run_time(portrait, encoder):
     pictures, landmarks = portrait
-    ours = encoder.raw(crops(pictures, landmarks, encoder))[0]
+    ours = encoder.embed_crops(crops(pictures, landmarks, encoder))[0]
     theirs = torch.from_numpy(encoder.embed(image.to_uint8(pictures)[0], landmarks[0].numpy()))
     off = torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs)
     assert torch.cosine_similarity(ours, theirs, dim=0) > 0.99 and off < 0.1
