@@ -137,14 +137,6 @@ class EvaluationContext:
         """The look of a real photo; None when no usable face is found."""
         return features(self.ask(Real(index)))
 
-    def virtual(self, index: int, purpose: str, bits: int | None = None) -> FaceFeatures | None:
-        """The look of the virtual face of a photo under an evaluation key, read back from the picture alone."""
-        return features(self.ask(Virtual(index, purpose, bits or self.stages.preset.key_bits)))
-
-    def regenerated(self, index: int, purpose: str) -> FaceFeatures | None:
-        """Scenario 1: the virtual face and its right key through HPVFG once more."""
-        return features(self.ask(Virtual(index, purpose, self.stages.preset.key_bits, rounds=2)))
-
     def plain_look(self, photo: Photo, face: str = "largest") -> Arrays:
         """What E and the judge see in any picture, whatever the method."""
         points = self.stages.locator.locate(photo, face).landmarks

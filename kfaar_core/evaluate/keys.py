@@ -47,7 +47,7 @@ def virtual(person: pairs.Person, bits: int) -> Virtual:
     return Virtual(person.photos[0], purpose_of(populations.OWN, 0, person), bits)
 
 
-def features(
+def read_faces(
     context: EvaluationContext, people: Sequence[pairs.Person], bits: int
 ) -> tuple[list[pairs.Person], np.ndarray, np.ndarray]:
     """The people whose faces were found in both pictures; (F, S) features of x_v, and (F, d) I(x)."""
@@ -66,7 +66,7 @@ def cosines(context: EvaluationContext, seen: np.ndarray, originals: np.ndarray,
 def random_key_rows(context: EvaluationContext, people: Sequence[pairs.Person]) -> list[Row]:
     """Random keys of the preset's length: their cosines, and the share that each threshold accepts."""
     bits = context.stages.preset.key_bits
-    known, seen, originals = features(context, people, bits)
+    known, seen, originals = read_faces(context, people, bits)
     rng = stream(context.seed, "random keys")
     tried = np.stack([cosines(context, seen, originals, UserKey(rng.bytes(bits // 8))) for _ in range(KEYS)])
     owners = np.array([person.number for person in known])
@@ -114,7 +114,7 @@ def single(name: str, value: float, n: int) -> Row:
 
 def wrong_bit_rows(context: EvaluationContext, people: Sequence[pairs.Person], bits: int) -> list[Row]:
     """Table XII for one key length: the cosine at each number of wrong bits, and the share accepted in force."""
-    known, seen, originals = features(context, people, bits)
+    known, seen, originals = read_faces(context, people, bits)
     owners, rows = np.array([person.number for person in known]), []
     for wrong in WRONG:
         if wrong >= bits:

@@ -22,6 +22,7 @@ def saved(tmp_path):
             dataset=dataset,
             key_mode=populations.SHARED,
             preset="lab",
+            method="floor",
             preset_sha256="0" * 64,
             data_sha256="1" * 64,
             weights={},

@@ -149,7 +149,8 @@ def result(dataset: str, keys: str, people: int = 50, mean: float = 0.6) -> Resu
     named = {populations.genuine(photo): rng.normal(mean, 0.1, size).clip(-1, 1) for photo in populations.PHOTOS}
     named[populations.IMPOSTOR] = rng.normal(0, 0.15, size).clip(-1, 1)
     return Result(
-        "VI", dataset, keys, "lab", zero, zero, {"floor": zero}, 0, people, 4, 32, "python -m kfaar_core evaluate",
+        "VI", dataset, keys, "lab", "floor", zero, zero, {"floor": zero}, 0, people, 4, 32,
+        "python -m kfaar_core evaluate",
         Thresholds(paper=0.7, dev=0.3, in_force="dev"),
         tuple(Scores(name, values, trials) for name, values in named.items()),
     )  # fmt: skip

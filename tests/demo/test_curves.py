@@ -26,8 +26,8 @@ def result(table: str, names: dict[str, np.ndarray], people: int) -> Result:
     scores = tuple(Scores(name, values, np.arange(len(values)) % people) for name, values in names.items())
     thresholds = Thresholds(paper=0.7, dev=0.4, in_force="dev")
     return Result(
-        table, "lfw", "shared", "lab", HASH, HASH, {"floor": HASH}, 0, people, 2, 32, "python -m kfaar_core evaluate",
-        thresholds, scores,
+        table, "lfw", "shared", "lab", "floor", HASH, HASH, {"floor": HASH}, 0, people, 2, 32,
+        "python -m kfaar_core evaluate", thresholds, scores,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ RESULT = results.Result(
     dataset="lfw",
     key_mode="shared",
     preset="tiny",
+    method="floor",
     preset_sha256="1" * 64,
     data_sha256="2" * 64,
     weights={"judge": "3" * 64},

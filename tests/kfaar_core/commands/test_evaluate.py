@@ -23,6 +23,7 @@ def result(folder):
         dataset="lfw",
         key_mode=populations.SHARED,
         preset="tiny",
+        method="floor",
         preset_sha256="0" * 64,
         data_sha256="1" * 64,
         weights={},
@@ -98,7 +99,7 @@ def test_evaluate_hands_everything_to_the_runner(kfaar, folder, monkeypatch):
     assert done.exit_code == 0 and json.loads(done.stdout) == {"table": "VII", "result": "out/found.json"}
     (table, data, settings), *_ = asked
     assert (table, data, settings["limit"], settings["key_mode"]) == ("VII", "people", 7, populations.OWN)
-    assert (settings["preset"], settings["projector"], settings["threads"]) == ("tiny", None, 1)  # the preset's
+    assert (settings["preset"], settings["method"], settings["threads"]) == ("tiny", None, 1)  # the preset's
     kfaar("evaluate", "--table", "VI", "-o", "out", "--shared-key")
     assert asked[1][1] is None and asked[1][2]["key_mode"] == populations.SHARED
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kfaar_core.evaluate import keys
+from kfaar_core.evaluate.context import Virtual, features
 from kfaar_core.scenarios import populations
 
 
@@ -32,9 +33,9 @@ def test_wrong_bits_of_every_length(context, people, monkeypatch):
     assert "8 bits, 5 wrong: cosine" in named and "8 bits, 16 wrong: cosine" not in named
     assert {"128 bits, 16 wrong: cosine", "256 bits, 0 wrong: cosine"} <= set(named)
     assert named["256 bits, 1 wrong: cosine"].n == keys.DRAWS * len(people)
-    seen, photo = context.virtual(people[0].photos[0], "own 0"), context.real(people[0].photos[0])
+    seen, photo = features(context.ask(Virtual(people[0].photos[0], "own 0", 256))), context.real(people[0].photos[0])
     recogniser = context.stages.identifier
     right = recogniser.virtual(seen.features, context.key("own 0")) @ recogniser.original(photo.features)
-    known, features, originals = keys.features(context, people, 256)
-    first = keys.cosines(context, features, originals, context.key("own 0"))[0]
+    known, read, originals = keys.read_faces(context, people, 256)
+    first = keys.cosines(context, read, originals, context.key("own 0"))[0]
     assert known[0].number == 0 and first == pytest.approx(right)

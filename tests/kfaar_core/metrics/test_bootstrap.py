@@ -7,6 +7,7 @@ import pytest
 
 from kfaar_core.errors import BadSetting
 from kfaar_core.metrics import bootstrap, verification
+from kfaar_core.metrics.score_pair import ScorePair
 
 
 def rng():
@@ -48,7 +49,7 @@ def test_the_interval_of_a_curve_is_that_of_resamples_written_out():
     people, genuine = people_and_scores(20, 3)
     impostor = np.random.default_rng(2).normal(0.2, 0.2, 40)
     impostor_people = np.repeat(np.arange(20), 2)
-    found = bootstrap.curve_interval(verification.area, genuine, people, impostor, impostor_people, rng())
+    found = bootstrap.curve_interval(verification.area, ScorePair(genuine, people, impostor, impostor_people), rng())
     areas = []
     for drawn in bootstrap.draws(20, rng()):  # the same draw for both populations
         g, i = np.repeat(genuine, drawn[people]), np.repeat(impostor, drawn[impostor_people])
@@ -60,10 +61,10 @@ def test_the_interval_of_a_curve_is_that_of_resamples_written_out():
 
 def test_chunks_do_not_change_the_interval(monkeypatch):
     people, genuine = people_and_scores(15, 2)
-    sides = genuine, people, genuine - 0.3, people
-    whole = bootstrap.curve_interval(verification.equal_error, *sides, rng())
+    scores = ScorePair(genuine, people, genuine - 0.3, people)
+    whole = bootstrap.curve_interval(verification.equal_error, scores, rng())
     monkeypatch.setattr(bootstrap, "CHUNK", 500)
-    assert bootstrap.curve_interval(verification.equal_error, *sides, rng()) == whole
+    assert bootstrap.curve_interval(verification.equal_error, scores, rng()) == whole
 
 
 def test_numbers_of_people_are_names_only():
@@ -107,7 +108,7 @@ def test_a_whole_evaluation_takes_seconds():
     people = np.tile(np.arange(327), 8)
     genuine, impostor = random.normal(0.6, 0.2, people.size), random.normal(0, 0.2, people.size)
     start = time.perf_counter()
-    bootstrap.curve_interval(verification.area, genuine, people, impostor, people, rng())
+    bootstrap.curve_interval(verification.area, ScorePair(genuine, people, impostor, people), rng())
     assert time.perf_counter() - start < 10
 
 
@@ -115,10 +116,13 @@ def test_a_difference_shares_its_resamples(rng):
     people = np.arange(40)
     genuine, impostor = rng.normal(1, 1, 40), rng.normal(0, 1, 40)
     worse = np.stack([genuine, genuine - 0.3]), people, np.stack([impostor, impostor]), people
-    found = bootstrap.curve_difference(verification.area, *worse, rng)
-    apart = [bootstrap.curve_interval(verification.area, worse[0][i], people, impostor, people, rng) for i in (0, 1)]
+    found = bootstrap.curve_difference(verification.area, ScorePair(*worse), rng)
+    apart = [
+        bootstrap.curve_interval(verification.area, ScorePair(worse[0][i], people, impostor, people), rng)
+        for i in (0, 1)
+    ]
     assert found.value == pytest.approx(apart[0].value - apart[1].value)
     assert 0 < found.low < found.value < found.high
     assert found.high - found.low < 0.7 * (apart[0].high - apart[0].low)
-    same = bootstrap.curve_difference(verification.area, worse[0][[0, 0]], people, worse[2], people, rng)
+    same = bootstrap.curve_difference(verification.area, ScorePair(worse[0][[0, 0]], people, worse[2], people), rng)
     assert (same.value, same.low, same.high) == (0, 0, 0)

@@ -26,7 +26,7 @@ CASES = {
         {"outputs": 7, "textures": 5, "shapes": 3, "hidden": 6},
         given((3, *TEXTURE), (LANDMARKS, 2)),
     ),
-    "hashed": (HashedNet, {"code": 4, "look": 3, "hidden": 6}, given((4,), (3,))),
+    "hashed": (HashedNet, {"code": 4, "noise": 3, "hidden": 6}, given((4,), (3,))),
     "bits": (BitsNet, {"feature": 5, "bits": 8, "hidden": 6}, given((5,), (8,))),
     "keyed": (KeyedNet, {"reading": 5, "bits": 8, "dimension": 4, "hidden": 6}, given((5,), (8,))),
 }

@@ -16,33 +16,33 @@ def silent(layers: nn.Module) -> None:
     nn.init.zeros_(list(layers.parameters())[-1])
 
 
-def test_code_and_look_both_draw_the_face():
+def test_code_and_noise_both_draw_the_face():
     torch.manual_seed(0)
-    net = HashedNet(code=6, look=4, hidden=16).eval()
-    code, look = random(3, 6), random(3, 4, seed=1)
-    found = net(code, look)
+    net = HashedNet(code=6, noise=4, hidden=16).eval()
+    code, noise = random(3, 6), random(3, 4, seed=1)
+    found = net(code, noise)
     assert found.shape == (3, GROUPS, LEADING)
-    for moved in (net(code + 1, look), net(code, look + 1)):
+    for moved in (net(code + 1, noise), net(code, noise + 1)):
         assert (moved != found)[..., 1:].all()
-    torch.testing.assert_close(net(code[1:2], look[1:2]), found[1:2])
+    torch.testing.assert_close(net(code[1:2], noise[1:2]), found[1:2])
 
 
-def test_the_first_coordinate_of_all_layers_is_the_first_of_the_look():
+def test_the_first_coordinate_of_all_layers_is_the_first_of_the_noise():
     torch.manual_seed(0)
-    net = HashedNet(code=6, look=4, hidden=16).eval()
-    code, look = random(3, 6), random(3, 4, seed=1)
-    for found in (net(code, look), net(code + 1, look)):
-        torch.testing.assert_close(found[..., 0], look[:, :1].expand(3, GROUPS))
+    net = HashedNet(code=6, noise=4, hidden=16).eval()
+    code, noise = random(3, 6), random(3, 4, seed=1)
+    for found in (net(code, noise), net(code + 1, noise)):
+        torch.testing.assert_close(found[..., 0], noise[:, :1].expand(3, GROUPS))
 
 
 def test_where_it_does_not_bend_the_hashed_net_is_linear():
     """So it starts: half the way between two codes stands half the way between their faces."""
     torch.manual_seed(0)
-    net = HashedNet(code=6, look=4, hidden=16)
-    a, b, look = random(1, 6), random(1, 6, seed=1), random(1, 4, seed=2)
+    net = HashedNet(code=6, noise=4, hidden=16)
+    a, b, noise = random(1, 6), random(1, 6, seed=1), random(1, 4, seed=2)
 
     def between() -> torch.Tensor:
-        return net((a + b) / 2, look) - (net(a, look) + net(b, look)) / 2
+        return net((a + b) / 2, noise) - (net(a, noise) + net(b, noise)) / 2
 
     assert between().abs().max() > 1e-3
     silent(net.bend)

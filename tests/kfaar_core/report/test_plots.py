@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kfaar_core.metrics.bands import tar_band
+from kfaar_core.metrics.roc_interval import roc_interval
+from kfaar_core.metrics.score_pair import ScorePair
 from kfaar_core.metrics.verification import roc
 from kfaar_core.report import plots
 
@@ -32,7 +33,7 @@ def test_curves_are_drawn_on_their_axes(rng):
     genuine, impostor = rng.normal(0.6, 0.1, 50), rng.normal(0, 0.1, 50)
     curve = roc(genuine, impostor)
     far = np.logspace(-3, 0, 5)
-    band = tar_band(genuine, np.arange(50), impostor, np.arange(50), far, rng)
+    band = roc_interval(ScorePair(genuine, np.arange(50), impostor, np.arange(50)), far, rng)
     figure = plots.roc_curve(curve, band, (0.1, 0.9))
     assert figure.layout.xaxis.type == "log" and len(figure.data) == 3
     assert plots.det_curve(curve, (0.1, 0.1)).layout.yaxis.type == "log"
