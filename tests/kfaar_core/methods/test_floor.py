@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from kfaar_core.key_schedule import rotation
 from kfaar_core.keys import UserKey
 from kfaar_core.methods.floor import FloorProjector
-from kfaar_core.stages.identify import IdentityMap, rotation_of
+from kfaar_core.stages.identify import IdentityMap
 
 KEY = UserKey.parse("00" * 31 + "01")
 
@@ -27,7 +28,7 @@ def test_the_latent_carries_the_turned_identity_and_a_look_of_the_key(projector)
     assert found.latent.shape == (3, 512) and found.latent.dtype == torch.float32
     flat = found.latent.flatten().numpy() - 0.5
     assert np.linalg.norm(flat[:4]) == pytest.approx(2.0, rel=1e-5)  # sqrt(d): one sd a dimension
-    np.testing.assert_allclose(rotation_of(KEY, 4).T @ flat[:4] / 2, u, atol=1e-6)
+    np.testing.assert_allclose(rotation(KEY, 4).T @ flat[:4] / 2, u, atol=1e-6)
     assert np.abs(flat[4:12]).min() > 0 and not flat[12:].any()
 
 

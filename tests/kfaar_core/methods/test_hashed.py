@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from kfaar_core.key_schedule import rotation
 from kfaar_core.keys import UserKey
 from kfaar_core.methods.hashed import HashedProjector, TwoViewReader, hashed_net
 from kfaar_core.metrics.random_direction import law_test
 from kfaar_core.nets.projector_net import LEADING, HashedNet
-from kfaar_core.stages.identify import IdentityMap, RotationIdentifier, rotation_of
+from kfaar_core.stages.identify import IdentityMap, RotationIdentifier
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.linear import LinearReader, unit
 
@@ -41,11 +42,11 @@ def drawn(projector: HashedProjector, u: np.ndarray, key: UserKey) -> np.ndarray
 def test_the_hashed_face_carries_the_turned_identity_and_a_look_of_the_key(rng):
     u = unit(rng.standard_normal(D))
     found = hashed()(u, KEY)
-    np.testing.assert_allclose(found.payload.code, rotation_of(KEY, D) @ u)
+    np.testing.assert_allclose(found.payload.code, rotation(KEY, D) @ u)
     np.testing.assert_allclose(found.payload.identity, u)
     assert found.latent.shape == (3, 512) and found.latent.dtype == torch.float32
     v = drawn(hashed(), u, KEY)
-    np.testing.assert_allclose(rotation_of(KEY, D).T @ v[0, CODE], 4 * u, atol=1e-5)  # sqrt(d): one sd a dimension
+    np.testing.assert_allclose(rotation(KEY, D).T @ v[0, CODE], 4 * u, atol=1e-5)  # sqrt(d): one sd a dimension
     assert np.abs(v[0, LOOKS]).min() > 0 and not v[0, LOOKS.stop : LEADING].any() and not v[1:, 1:LEADING].any()
     assert 0.25 < v[:, LEADING:].std() < 0.35  # what the network leaves open
     assert not drawn(hashed(size=0.0), u, KEY)[:, LEADING:].any()
@@ -86,7 +87,7 @@ def test_a_key_keeps_distances_between_people(rng):
 def test_the_network_sees_no_key(rng):
     """Two people under two keys that turn them to one code get one payload: nothing else of the key goes in."""
     u, other = unit(rng.standard_normal(D)), KEY.flip([77])
-    twin = rotation_of(other, D).T @ rotation_of(KEY, D) @ u
+    twin = rotation(other, D).T @ rotation(KEY, D) @ u
     projector = hashed()
     np.testing.assert_allclose(drawn(projector, twin, other)[0, CODE], drawn(projector, u, KEY)[0, CODE], atol=1e-5)
 
@@ -143,7 +144,7 @@ def test_what_e_sees_of_the_whole_picture_counts_by_its_share(identifier, rng):
     h = {"code.mean": torch.zeros(rows.shape[1]), "code.map": torch.from_numpy(rows)}
     identity = IdentityMap({"identity.mean": torch.zeros(READ), "identity.map": torch.eye(READ)})
     u = unit(rng.standard_normal((50, READ)))
-    code = u @ rotation_of(KEY, READ).T
+    code = u @ rotation(KEY, READ).T
     views = [unit(code + 0.1 * rng.standard_normal(code.shape)) for _ in range(2)]
     seen, cosines = features(*views), {}
     for share in (0.0, 0.5, 1.0, 100.0):
@@ -159,14 +160,14 @@ def test_what_e_sees_of_the_whole_picture_counts_by_its_share(identifier, rng):
 def test_a_code_that_is_read_exactly_gives_the_identity_back_exactly(identifier, rng):
     photo = features(rng.standard_normal((3, WIDE)), rng.standard_normal((3, READ)))
     u = identifier.original(photo)
-    virtual = features(rng.standard_normal((3, WIDE)), 0.2 * u @ rotation_of(KEY, READ).T)  # of any length
+    virtual = features(rng.standard_normal((3, WIDE)), 0.2 * u @ rotation(KEY, READ).T)  # of any length
     np.testing.assert_allclose(identifier.virtual(virtual, KEY), u, atol=1e-12)
     np.testing.assert_allclose(identifier.virtual(virtual[1], KEY), u[1], atol=1e-12)
 
 
 def test_the_right_key_loses_what_the_reading_lost_and_no_more(identifier, rng):
     u = identifier.original(rng.standard_normal((50, WIDE + STYLES + READ)))
-    code = u @ rotation_of(KEY, READ).T
+    code = u @ rotation(KEY, READ).T
     read = unit(code + 0.1 * rng.standard_normal(code.shape))
     found = identifier.virtual(features(rng.standard_normal((50, WIDE)), read), KEY)
     np.testing.assert_allclose((found * u).sum(axis=1), (read * code).sum(axis=1))
@@ -178,7 +179,7 @@ def test_one_wrong_bit_leaves_a_random_direction_of_all_64_dimensions(identifier
     for number in range(1500):
         key = UserKey(rng.bytes(32))
         u = unit(rng.standard_normal(READ))
-        virtual = features(np.zeros(WIDE), rotation_of(key, READ) @ u)
+        virtual = features(np.zeros(WIDE), rotation(key, READ) @ u)
         cosines.append(identifier.virtual(virtual, key.flip([number % 256])) @ u)
     found = law_test(np.array(cosines), READ)
     assert found.p_value > 0.01 and abs(found.mean) < 0.015 and found.sd == pytest.approx(1 / 8, rel=0.08)
@@ -187,7 +188,7 @@ def test_one_wrong_bit_leaves_a_random_direction_of_all_64_dimensions(identifier
 def test_all_neighbours_of_one_key_on_one_face_follow_it_too(identifier, rng):
     """What an adversary learns who knows the key but for one bit: nothing."""
     u = unit(rng.standard_normal(READ))
-    virtual = features(np.zeros(WIDE), rotation_of(KEY, READ) @ u)
+    virtual = features(np.zeros(WIDE), rotation(KEY, READ) @ u)
     found = law_test(np.array([identifier.virtual(virtual, KEY.flip([bit])) @ u for bit in range(256)]), READ)
     assert found.p_value > 0.01 and abs(found.mean) < 4 / 8 / 256**0.5
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 from scipy import stats
 
+from kfaar_core.key_schedule import rotation
 from kfaar_core.keys import UserKey
 from kfaar_core.metrics.random_direction import law_test
 from kfaar_core.stages import tiny as tiny_stages
-from kfaar_core.stages.identify import FaceReader, IdentityMap, RotationIdentifier, compare, reader_net, rotation_of
+from kfaar_core.stages.identify import FaceReader, IdentityMap, RotationIdentifier, compare, reader_net
 from kfaar_core.stages.linear import LinearReader, unit
 
 WIDE, D = 48, 32
@@ -16,25 +17,25 @@ RIGHT, WRONG = UserKey.parse("0f" * 32), UserKey.parse("f0" * 32)
 
 
 def test_a_key_is_an_orthogonal_matrix_always_the_same():
-    turn = rotation_of(RIGHT, 32)
+    turn = rotation(RIGHT, 32)
     np.testing.assert_allclose(turn @ turn.T, np.eye(32), atol=1e-12)
-    np.testing.assert_array_equal(turn, rotation_of(UserKey.parse(RIGHT.hex()), 32))
+    np.testing.assert_array_equal(turn, rotation(UserKey.parse(RIGHT.hex()), 32))
 
 
 @pytest.mark.parametrize("bit", [0, 100, 255])
 def test_one_bit_turns_everything(bit):
     """Two independent rotations of 32 dimensions agree by tr(A^T B) of about N(0, 1), where the same one gives 32."""
-    agreement = np.trace(rotation_of(RIGHT, 32).T @ rotation_of(RIGHT.flip([bit]), 32))
+    agreement = np.trace(rotation(RIGHT, 32).T @ rotation(RIGHT.flip([bit]), 32))
     assert abs(agreement) < 4
 
 
 def test_keys_of_two_lengths_turn_differently():
-    assert abs(np.trace(rotation_of(UserKey.parse("00"), 16).T @ rotation_of(UserKey.parse("0000"), 16))) < 4
+    assert abs(np.trace(rotation(UserKey.parse("00"), 16).T @ rotation(UserKey.parse("0000"), 16))) < 4
 
 
 def test_rotations_are_haar_distributed():
     """The trace of a Haar matrix is nearly N(0, 1), half of the matrices mirror, every entry is symmetric about 0."""
-    turns = np.stack([rotation_of(UserKey(number.to_bytes(2)), 12) for number in range(800)])
+    turns = np.stack([rotation(UserKey(number.to_bytes(2)), 12) for number in range(800)])
     assert stats.kstest(np.trace(turns, axis1=1, axis2=2), "norm").pvalue > 1e-3
     assert abs((np.linalg.det(turns) > 0).mean() - 0.5) < 4 * 0.5 / 800**0.5
     # QR alone, without the signs, gives a first entry that never is positive.
@@ -76,7 +77,7 @@ def exact() -> RotationIdentifier:
 
 def test_the_right_key_turns_the_payload_back(exact, rng):
     u = unit(rng.standard_normal(D))
-    written = rotation_of(RIGHT, D) @ u
+    written = rotation(RIGHT, D) @ u
     np.testing.assert_allclose(exact.virtual(written, RIGHT), exact.original(u))
     assert abs(exact.virtual(written, WRONG) @ u) < 0.7
     np.testing.assert_allclose(exact.virtual(np.stack([written, u]), RIGHT)[0], u, atol=1e-12)  # rows of a batch
@@ -111,7 +112,7 @@ def test_one_pair_of_faces_under_many_keys_follows_it_too(identifier, rng):
 
 def test_condition_2_compares_under_the_key(exact, rng):
     u = unit(rng.standard_normal(D))
-    written = rotation_of(RIGHT, D) @ u
+    written = rotation(RIGHT, D) @ u
     right, wrong = (compare(exact, written, u, key, threshold=0.7) for key in (RIGHT, WRONG))
     assert right.cosine == pytest.approx(1) and right.same_person and right.key_used
     assert not wrong.same_person and wrong.dimension == D and wrong.threshold == 0.7
