@@ -15,35 +15,63 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = ("kfaar_core/", "demo/", "benchmarks/", "app.py")
 TEXT = {".py", ".md", ".txt", ".toml", ".json", ".css", ".yml", ".yaml", ".cfg", ".ini", ".sh", ""}
 
-# What a part may not know. Packages are listed from the bottom upwards.
-UPPER = (
+# The modules and packages of the core from the bottom upwards: none imports one that stands below it in this list.
+ORDER = (
+    "errors",
+    "files",
+    "keys",
+    "key_schedule",
+    "records",
+    "presets",
+    "targets",
+    "paper",
+    "runtime",
+    "image",
+    "quantised",
+    "weights",
+    "torchvision_shim",
+    "calibration",
+    "metrics",
+    "nets",
+    "losses",
     "stages",
-    "train",
-    "pipeline",
-    "scenarios",
     "methods",
+    "assemble",
+    "pipeline",
+    "servers",
+    "scenarios",
+    "data",
+    "results",
+    "report",
     "evaluate",
-    "tables",
-    "plots",
+    "train",
+    "convert",
     "commands",
     "__main__",
 )
-FORBIDDEN = {
+FORBIDDEN = {  # what a part may not know besides
     "kfaar_core/": ("gradio", "demo", "app"),
     "demo/": ("torch", "torchvision", "facenet_pytorch", "openvino", "kfaar_core.nets", "kfaar_core.train"),
-    "kfaar_core/errors.py": ("kfaar_core",),
-    "kfaar_core/keys.py": ("torch", *(f"kfaar_core.{name}" for name in ("nets", *UPPER))),
-    "kfaar_core/key_schedule.py": ("torch", *(f"kfaar_core.{name}" for name in ("nets", *UPPER))),
-    "kfaar_core/records.py": ("torch", *(f"kfaar_core.{name}" for name in ("nets", *UPPER))),
-    "kfaar_core/image.py": tuple(f"kfaar_core.{name}" for name in ("nets", *UPPER)),
-    "kfaar_core/weights.py": tuple(f"kfaar_core.{name}" for name in ("nets", *UPPER)),
-    "kfaar_core/nets/": tuple(f"kfaar_core.{name}" for name in ("weights", *UPPER)),
-    "kfaar_core/metrics/": ("torch", *(f"kfaar_core.{name}" for name in ("nets", "weights", *UPPER))),
-    "kfaar_core/stages/": tuple(f"kfaar_core.{name}" for name in UPPER if name != "stages"),
-    "kfaar_core/losses.py": tuple(f"kfaar_core.{name}" for name in UPPER),
-    "kfaar_core/pipeline.py": tuple(f"kfaar_core.{name}" for name in ("train", *UPPER[3:])),
-    "kfaar_core/report/tables.py": ("torch", "kfaar_core.report.plots", "kfaar_core.pipeline", "kfaar_core.train"),
-    "kfaar_core/report/plots.py": ("torch", "kfaar_core.pipeline", "kfaar_core.train"),
+    "kfaar_core/keys.py": ("torch",),
+    "kfaar_core/key_schedule.py": ("torch",),
+    "kfaar_core/records.py": ("torch",),
+    "kfaar_core/metrics/": ("torch", "kfaar_core.weights"),
+    "kfaar_core/nets/": ("kfaar_core.weights",),
+    "kfaar_core/losses.py": ("kfaar_core.weights",),
+    "kfaar_core/report/tables.py": ("torch", "kfaar_core.report.plots", "kfaar_core.pipeline"),
+    "kfaar_core/report/plots.py": ("torch", "kfaar_core.pipeline"),
+}
+METHODS = "kfaar_core/methods/"
+TAKEN_APART = {
+    "group",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
 }
 ONLY = {  # module -> the files that may import it
     "plotly": ("kfaar_core/report/plots.py",),
@@ -105,8 +133,97 @@ def test_the_tree_is_seen():
     assert len(sources()) >= 10
 
 
+def place_of(name: str) -> int:
+    """Where a file of the core stands in ORDER."""
+    return ORDER.index(Path(name).parts[1].removesuffix(".py"))
+
+
+def climbs(name: str, module: ast.AST) -> list[str]:
+    """What a file of the core imports from above itself."""
+    own = [found.split(".")[1] for found in imported(module) if found.startswith("kfaar_core.")]
+    return [f"{name} imports {part}" for part in own if ORDER.index(part) > place_of(name)]
+
+
+def test_every_part_of_the_core_has_its_place():
+    parts = {Path(name).parts[1].removesuffix(".py") for name in sources() if name.startswith("kfaar_core/")}
+    assert parts - {"__init__"} == set(ORDER) and len(ORDER) == len(set(ORDER))
+
+
+@pytest.mark.parametrize("part", ORDER)
+def test_no_part_of_the_core_imports_what_stands_above_it(part):
+    inside_part = [name for name in sources() if re.match(rf"kfaar_core/{part}(/|\.py$)", name)]
+    assert inside_part
+    assert [found for name in inside_part for found in climbs(name, tree(name))] == []
+
+
+def test_the_rule_sees_an_import_that_climbs():
+    inner = ast.parse("def f():\n    from kfaar_core.pipeline import load\n    from kfaar_core import files, train")
+    assert climbs("kfaar_core/stages/place.py", inner) == [
+        "kfaar_core/stages/place.py imports pipeline",
+        "kfaar_core/stages/place.py imports train",
+    ]
+    assert climbs("kfaar_core/__main__.py", inner) == []
+
+
+def method_names() -> set[str]:
+    """Of their files."""
+    return {Path(name).stem for name in sources() if name.startswith(METHODS)} - {"__init__", "base"}
+
+
+def test_methods_do_not_import_each_other():
+    for name in sources():
+        if name.startswith(METHODS) and Path(name).stem in method_names():
+            others = method_names() - {Path(name).stem}
+            found = [module for module in imported(tree(name)) if module.startswith("kfaar_core.methods.")]
+            assert not [module for module in found if module.split(".")[2] in others], name
+
+
+def compared_names(module: ast.AST, names: set[str]) -> Iterator[str]:
+    """Methods' names on either side of a comparison, alone or in a list, and in the cases of a match."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Compare | ast.MatchValue):
+            for part in ast.walk(node):
+                if isinstance(part, ast.Constant) and part.value in names:
+                    yield f"line {node.lineno}: {part.value}"
+
+
+def numbers_in_names(module: ast.AST) -> Iterator[str]:
+    """int(...) of a piece of a name or path, such as the 128 of kvfa_bits_128; a piece of a `line` is no name."""
+    for call in calls(module, "int"):
+        for part in ast.walk(call):
+            taken = isinstance(part, ast.Attribute) and part.attr in TAKEN_APART
+            if taken and ast.unparse(part.value) != "line":
+                yield f"line {call.lineno}: {ast.unparse(call)}"
+
+
+def beside_methods() -> list[str]:
+    return [name for name in sources() if not name.startswith((METHODS, "kfaar_core/train/"))]
+
+
+def test_nothing_is_decided_by_a_methods_name():
+    """What differs between methods is asked of the method."""
+    assert {"floor", "hashed", "bits"} <= method_names()
+    found = {name: list(compared_names(tree(name), method_names())) for name in beside_methods()}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_no_number_is_read_out_of_the_name_of_a_weight():
+    """A key length, say: a method lists those that it has weights for."""
+    found = {name: list(numbers_in_names(tree(name))) for name in beside_methods()}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_the_rules_see_a_name_that_decides_and_a_number_in_a_name():
+    for decides in ('x == "bits"', '"bits" in x', 'x in ("floor", "bits")', 'match x:\n    case "bits": pass'):
+        assert len(list(compared_names(ast.parse(decides), {"bits"}))) == 1, decides
+    assert not list(compared_names(ast.parse('Preset(method="bits"); x == key.bits'), {"bits"}))
+    for number in ('int(name.rpartition("_")[2])', 'int(re.search("[0-9]+", name).group())', "int(path.stem[-3:])"):
+        assert list(numbers_in_names(ast.parse(number))), number
+    assert not list(numbers_in_names(ast.parse("int(x) + int(len(y))")))
+
+
 @pytest.mark.parametrize("part", FORBIDDEN)
-def test_imports_point_down(part):
+def test_what_a_part_may_not_know(part):
     wrong = [
         f"{name} imports {found}"
         for name in sources()
