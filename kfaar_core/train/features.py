@@ -1,4 +1,4 @@
-"""Cache of encoder features: E of every labelled photo and render."""
+"""Cache of face embeddings of labelled photos and renders."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ log = logging.getLogger(__name__)
 
 @torch.inference_mode()
 def features(encoder: FaceEncoder, faces: LabelledPhotos | Renders, name: str, masked: bool = False) -> np.ndarray:
-    """(N, D) float32 raw features of the faces, aligned by the teacher's landmarks; cached under `name`.
+    """(N, D) float32 raw embeddings of the faces, aligned by their labelled landmarks; cached under `name`.
 
     Args:
-        masked: of the faces alone (FaceEncoder.align).
+        masked: of the face without its surroundings (FaceEncoder.align).
     """
     path = cache_folder("features") / f"{name}.npy"
     if path.exists():
         return np.load(path)
-    answers = []
+    batches = []
     for start in range(0, len(faces.pictures), 32):
         pairs = zip(faces.pictures[start : start + 32], faces.landmarks[start : start + 32], strict=True)
         crops = np.stack([encoder.align(picture, landmarks * SIDE, masked) for picture, landmarks in pairs])
-        answers.append(encoder.embed_crops(image.to_float(crops)).numpy())
+        batches.append(encoder.embed_crops(image.to_float(crops)).numpy())
         if start % 3200 == 0:
             log.info("%s: %d of %d", name, start, len(faces.pictures))
-    found = np.concatenate(answers)
+    embeddings = np.concatenate(batches)
     partial = path.with_suffix(".part.npy")
-    np.save(partial, found)
+    np.save(partial, embeddings)
     partial.rename(path)
-    return found
+    return embeddings
