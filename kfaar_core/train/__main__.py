@@ -25,12 +25,12 @@ from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB, get_preset, one_of
 from kfaar_core.train import bits, floor, geometry, hashed, identity, judge, posture, reader
-from kfaar_core.train.recipe import Recipe, RenderKind, Run
-from kfaar_core.train.renders import mixed_styles, render_cache
+from kfaar_core.train.recipe import Recipe, RenderKind, Run, mixed_sampler
+from kfaar_core.train.renders import render_cache
 from kfaar_core.train.settings import LAB_TRAINING, with_settings
 
 RENDERS: Mapping[str, RenderKind] = {
-    "mixed": RenderKind(lambda run: partial(mixed_styles, run.data.generator), lambda run: run.data.held_out("mixed")[1]),
+    "mixed": RenderKind(mixed_sampler, lambda run: run.data.held_out("mixed")[1]),
     "posed": RenderKind(floor.posed_sampler, lambda run: run.training.posed_shards),
     "draft": RenderKind(hashed.bootstrap_sampler, lambda run: run.data.held_out("draft")[1]),
     "hashed": RenderKind(hashed.projector_sampler, lambda run: run.data.held_out("hashed")[1]),
@@ -80,12 +80,10 @@ def renders(
     preset: PresetName = LAB.name,
 ) -> None:
     """Render and label faces into the cache."""
-    recipe = _of(RENDERS, kind)
+    recipe = _of(RENDERS, "kind", kind)
     run = _run(data, out, settings=settings, device=device, preset=preset)
     torch.set_num_threads(1)
-    render_cache(
-        run.data.generator, kind, recipe.sampler(run), recipe.shards(run), run.training.seed, worker, workers
-    )
+    render_cache(run.data.generator, kind, recipe.sampler(run), recipe.shards(run), run.training.seed, worker, workers)
 
 
 @app.command("recogniser", hidden=True)  # its earlier name, which the committed model card has
@@ -125,7 +123,7 @@ def projector(
     preset: PresetName = LAB.name,
 ) -> None:
     """Train P (Eq. 6-10); `draft` is the bootstrap P of `hashed`."""
-    _train(_of(PROJECTORS, method), _run(data, out, resume, settings, device, preset))
+    _train(_of(PROJECTORS, "method", method), _run(data, out, resume, settings, device, preset))
 
 
 @app.command()
@@ -140,7 +138,7 @@ def kvfa(
     preset: PresetName = LAB.name,
 ) -> None:
     """Train KVFA (Eq. 17-24): F on `styles`, then on the code of `hashed`; `code` fits h alone; bits-N: its MLP."""
-    recipe = _of(KVFAS, method)
+    recipe = _of(KVFAS, "method", method)
     torch.set_num_threads(threads)
     _train(recipe, _run(data, out, resume, settings, device, preset))
 
@@ -165,12 +163,12 @@ for _name, _recipe in CLOSED_FORMS.items():
     _closed_form(_name, _recipe)
 
 
-def _of(recipes: Mapping[str, Named], name: str) -> Named:
+def _of(recipes: Mapping[str, Named], what: str, name: str) -> Named:
     """
     Raises:
         BadSetting: there is no recipe of that name.
     """
-    return recipes[one_of("name", name, recipes)]
+    return recipes[one_of(what, name, recipes)]
 
 
 def _run(

@@ -179,9 +179,7 @@ def projector_sampler(run: Run, name: str) -> partial[Samples]:
     """Draws faces of the trained P of one key length."""
     data, bits = run.data, NAMES[name]
     net = bits_net(load_file(run.out / f"{networks(bits)[0]}.safetensors"), bits)
-    return partial(
-        bits_styles, net, data.generator, run.training.bits_truncation, data.people, data.floor.step
-    )
+    return partial(bits_styles, net, data.generator, run.training.bits_truncation, data.people, data.floor.step)
 
 
 # ---- the keyed MLP
@@ -208,8 +206,8 @@ def keyed_examples(data: TrainingData, reader: ReaderNet, name: str) -> KeyedExa
     return KeyedExamples(np.stack(features), views.payload, views.w)
 
 
+# count -> features (N, 3, S) of x1, x2, y; u (N, d) of x1; key (N, b)
 Draw = Callable[[int], tuple[Tensor, Tensor, Tensor]]
-"""count -> features (N, 3, S) of x1, x2, y; u (N, d) of x1; key (N, b)"""
 
 
 def keyed_draw(net: BitsNet, generator: Generator, truncation: float, people: People, encoder: LatentEncoder) -> Draw:

@@ -1,4 +1,4 @@
-"""Training data of one configuration: photos, renders, embeddings and surrogate models, each loaded or fitted on demand.
+"""Training data of one configuration: photos, renders, embeddings and surrogate models, loaded or fitted on demand.
 
 On a CPU, surrogate models take the place of rendering while P is trained; train.live renders on a GPU instead.
 """

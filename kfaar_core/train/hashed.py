@@ -198,9 +198,7 @@ def train_projector(run: Run) -> Metrics:
 
 def _trained(inputs: ProjectorInputs, run: Run, folder: Path) -> HashedNet:
     training = run.training
-    net = initial_projector(
-        training.code_dimension, payload_axes(inputs.encoder, training.code_dimension), training
-    )
+    net = initial_projector(training.code_dimension, payload_axes(inputs.encoder, training.code_dimension), training)
     train_hashed(net, inputs, training, folder, run.resume)
     return net
 

@@ -55,8 +55,8 @@ def identity_map(
     share_of = np.ones(len(people)) if importance is None else (importance / counts)[people]
     if importance is not None:
         weight *= importance[people]
-    away = features - means[people]
-    within = (away * weight[:, None]).T @ away / (weight.sum() * (1 - 1 / counts[counts > 1].mean()))
+    centred = features - means[people]
+    within = (centred * weight[:, None]).T @ centred / (weight.sum() * (1 - 1 / counts[counts > 1].mean()))
     within += shrink * np.trace(within) / len(within) * np.eye(len(within))
     between, vectors = scipy.linalg.eigh(np.cov(means.T, aweights=importance), within)
     rows = vectors[:, ::-1][:, :dimension].T

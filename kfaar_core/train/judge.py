@@ -207,7 +207,7 @@ def distil(
 
 @torch.inference_mode()
 def flip_sum(net: nn.Module, crops: Tensor) -> Tensor:
-    """(N, 128) sums of the embeddings of aligned crops with margin (N, 3, 128, 112) uint8 and of their mirror images."""
+    """(N, 128) sums of the embeddings of crops with margin (N, 3, 128, 112) uint8 and of their mirror images."""
     views = (without_margin(batch.float() / 127.5 - 1) for batch in crops.split(128))
     return torch.cat([net(x) + net(x.flip(-1)) for x in views])
 

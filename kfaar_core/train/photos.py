@@ -36,7 +36,7 @@ class LabelledPhotos:
 
 
 def in_portrait_frame(rotation: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
-    """A head rotation (3, 3) in the photo's frame -> in the portrait's frame, which `to_photo` (2, 3) maps to the photo."""
+    """A head rotation (3, 3) in the photo's frame -> in the portrait's; `to_photo` (2, 3) maps portrait to photo."""
     angle = np.arctan2(to_photo[1, 0], to_photo[0, 0])  # of the portrait's frame in the photo, clockwise (y down)
     c, s = np.cos(angle), np.sin(angle)
     # The camera's y points up: a frame that is turned clockwise sees the head turned by +angle about z.

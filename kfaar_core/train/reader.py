@@ -193,9 +193,7 @@ def train_code(run: Run) -> tuple[ReaderNet, Metrics]:
         lambda terms: recogniser_total(terms, lambdas) + training.styles_share * terms["styles"],
     )
     plan, folder = data.reader_plan(training.code_steps), cache_folder("kvfa/hashed")
-    train_reader(
-        net, examples[:-HELD_OUT], targets[:-HELD_OUT], objective, plan, training, folder, run.resume, group=2
-    )
+    train_reader(net, examples[:-HELD_OUT], targets[:-HELD_OUT], objective, plan, training, folder, run.resume, group=2)
     metrics: Metrics = {}
     for name, faces in (("as_it_is", examples.clean), ("saved_small_or_as_jpeg", examples.damaged)):
         codes = predict(net, faces[-HELD_OUT:])[:, STYLES:]

@@ -8,20 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kfaar_core import weights
+from kfaar_core import methods, weights
 from kfaar_core.quantised import quantised
 from kfaar_core.results import safe_command
 from kfaar_core.train.artefacts import save_state
-from kfaar_core.train.data import TrainingData
+from kfaar_core.train.data import CPU, TrainingData
 from kfaar_core.train.live import LiveTrainingData
-from kfaar_core.train.renders import Sampler
+from kfaar_core.train.renders import Sampler, mixed_styles
 from kfaar_core.train.settings import Training
 
 LARGE = 4096  # numbers in a tensor from which it is saved in half precision
@@ -36,7 +36,7 @@ class Run:
     lfw: Path  # parquet file
     out: Path  # folder of the weights
     resume: bool = False  # continue from the checkpoint
-    device: torch.device = torch.device("cpu")  # on any other one, faces are rendered during training (train.live)
+    device: torch.device = CPU  # on any other one, faces are rendered during training (train.live)
     command: tuple[str, ...] = ()  # its words, for the model card
 
     @cached_property
@@ -57,6 +57,7 @@ class Run:
         Returns:
             The metrics.
         """
+        methods.registered()  # each registers its weights
         small: dict[str, Tensor] = {}
         for key, tensor in state.items():
             if key in as_bytes:
@@ -85,3 +86,8 @@ class RenderKind:
 
     sampler: Callable[[Run], Sampler]
     shards: Callable[[Run], int]
+
+
+def mixed_sampler(run: Run) -> Sampler:
+    """Draws random faces of the generator."""
+    return partial(mixed_styles, run.data.generator)

@@ -92,7 +92,7 @@ def _cached(path: Path, folder: Path, face: MeanFace, geometry: GeometryReader) 
 
 def _landmarks(pictures: list[np.ndarray], geometry: GeometryReader) -> np.ndarray:
     """(N, 478, 2) landmarks, in sides of each square picture."""
-    resized = torch.cat([image.to_float(np.asarray(Image.fromarray(p).resize((2 * INPUT, 2 * INPUT)))) for p in pictures])
-    return np.concatenate([[p.landmarks[:, :2] for p in geometry.postures(part)] for part in resized.split(50)]).astype(
-        np.float64
-    )
+    side = 2 * INPUT
+    resized = torch.cat([image.to_float(np.asarray(Image.fromarray(p).resize((side, side)))) for p in pictures])
+    postures = [posture for part in resized.split(50) for posture in geometry.postures(part)]
+    return np.array([posture.landmarks[:, :2] for posture in postures], dtype=np.float64)
