@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from kfaar_core.presets import LAB, one_of
-
-if TYPE_CHECKING:
-    from kfaar_core.report.tables import Table
-    from kfaar_core.train.data import TrainingData
 
 PARTS = ("projector", "kvfa")
 
@@ -37,68 +33,33 @@ def ablation(
     import torch
 
     from kfaar_core.data.photos import locate
+    from kfaar_core.data.split import TEST
+    from kfaar_core.evaluate import ablate_kvfa, ablate_projector
+    from kfaar_core.evaluate.context import EvaluationConfig
     from kfaar_core.evaluate.runner import write_table
-    from kfaar_core.train.bits import NAMES
+    from kfaar_core.scenarios import pairs
+    from kfaar_core.train import bits as recipe
     from kfaar_core.train.data import TrainingData
     from kfaar_core.train.settings import LAB_TRAINING, with_settings
 
     one_of("part", part, PARTS)
-    name = one_of("method", f"bits-{bits}", NAMES)
+    name = one_of("method", f"bits-{bits}", recipe.NAMES)
     torch.set_num_threads(1)
     training = with_settings(LAB_TRAINING, settings)
     typer.echo(json.dumps(asdict(training), indent=2))
-    training_data, ask = TrainingData(training, locate(data)), Ask(data, seeds, limit, keys, jobs, resume)
+    training_data = TrainingData(training, locate(data))
     if part == "projector":
-        stem, table = _projector(training_data, ask)
+        bench = ablate_projector.bench_of(training_data)
+        del training_data  # and all the pictures that it holds
+        context = EvaluationConfig(replace(LAB, method="floor"), data, limit, threads=1, jobs=jobs).open()
+        people = pairs.people(context.data.samples, context.data.identities_of(TEST), limit=limit)
+        table = ablate_projector.table_ix(bench, context, people, training, seeds=seeds, keys=keys, resume=resume)
+        stem = f"{LAB.name}-hashed-{context.data.name}-ix-shared"
     else:
-        stem, table = _kvfa(training_data, ask, name, weights)
+        examples = recipe.keyed_examples(training_data, training_data.reader(weights), name)
+        held, unseen = ablate_kvfa.split(ablate_kvfa.triplets_of(examples, training_data.people), training.seed)
+        draw = recipe.draw_of(training_data, examples, name, weights, training_data.people.without(held))
+        scaling, fixed = recipe.projector_reader(name), LAB.match_threshold
+        table = ablate_kvfa.table_x(unseen, draw, scaling, training, bits=bits, fixed=fixed, seeds=seeds, resume=resume)
+        stem = f"{LAB.name}-{name}-renders-x"
     typer.echo(str(write_table(output / stem, table)))
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What both parts are asked for."""
-
-    data: str
-    seeds: int
-    limit: int
-    keys: int
-    jobs: int
-    resume: bool
-
-
-def _projector(training_data: TrainingData, ask: Ask) -> tuple[str, Table]:
-    """The name of the file and Table IX."""
-    from kfaar_core.data.split import TEST
-    from kfaar_core.evaluate.ablate_projector import bench_of, table_ix
-    from kfaar_core.evaluate.context import EvaluationConfig
-    from kfaar_core.scenarios import pairs
-
-    bench = bench_of(training_data)
-    config = EvaluationConfig(replace(LAB, method="floor"), ask.data, ask.limit, threads=1, jobs=ask.jobs)
-    context = config.open()
-    people = pairs.people(context.data.samples, context.data.identities_of(TEST), limit=ask.limit)
-    table = table_ix(bench, context, people, training_data.training, seeds=ask.seeds, keys=ask.keys, resume=ask.resume)
-    return f"{LAB.name}-hashed-{context.data.name}-ix-shared", table
-
-
-def _kvfa(training_data: TrainingData, ask: Ask, name: str, weights: Path) -> tuple[str, Table]:
-    """The name of the file and Table X."""
-    from kfaar_core.evaluate.ablate_kvfa import split, table_x, triplets_of
-    from kfaar_core.train.bits import NAMES, draw_of, keyed_examples, projector_reader
-
-    training, people = training_data.training, training_data.people
-    examples = keyed_examples(training_data, training_data.reader(weights), name)
-    held, unseen = split(triplets_of(examples, people), training.seed)
-    draw = draw_of(training_data, examples, name, weights, people.without(held))
-    table = table_x(
-        unseen,
-        draw,
-        projector_reader(name),
-        training,
-        bits=NAMES[name],
-        fixed=LAB.match_threshold,
-        seeds=ask.seeds,
-        resume=ask.resume,
-    )
-    return f"{LAB.name}-{name}-renders-x", table

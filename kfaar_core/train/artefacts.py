@@ -1,10 +1,11 @@
-"""What recipes write: weights, and figures for their model cards."""
+"""What recipes write: weights, caches, and figures for model cards."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.torch import save_file
@@ -14,6 +15,13 @@ from torch import Tensor
 def save_state(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors, which refuses those that are not contiguous."""
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+
+
+def save_arrays(path: Path, **arrays: Any) -> None:
+    """Write an .npz file whole or not at all: other processes may read the cache meanwhile."""
+    partial = path.with_suffix(".part.npz")
+    np.savez(partial, **arrays)
+    partial.rename(path)
 
 
 def prefixed(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

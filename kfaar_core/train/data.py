@@ -16,23 +16,22 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from kfaar_core import weights
+from kfaar_core import image, weights
 from kfaar_core.files import cache_folder
 from kfaar_core.nets.projector_net import LEADING
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.quantised import dequantised
-from kfaar_core.stages.encode import load_auxiliary_encoder, load_encoder, widened
+from kfaar_core.stages.encode import FaceEncoder, load_auxiliary_encoder, load_encoder, widened
 from kfaar_core.stages.generate import OpenVinoGenerator, TorchGenerator, part
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.identify import IdentityMap, reader_net
 from kfaar_core.stages.latent import NaturalSpace, natural_state
 from kfaar_core.train import views
 from kfaar_core.train.appearance import predict
-from kfaar_core.train.features import features
 from kfaar_core.train.floor import FloorFit, fit_directions
 from kfaar_core.train.identity import identity_map
 from kfaar_core.train.loop import Plan
-from kfaar_core.train.photos import LabelledPhotos, load_photos
+from kfaar_core.train.photos import SIDE, LabelledPhotos, load_photos
 from kfaar_core.train.projector import People, people_of
 from kfaar_core.train.renders import Renders, load_renders
 from kfaar_core.train.settings import Training
@@ -90,12 +89,12 @@ class TrainingData:
             wide: with E's penultimate activations appended.
         """
         e = load_encoder(CPU)
-        return features(widened(e) if wide else e, faces, name, masked)
+        return cached_embeddings(widened(e) if wide else e, faces, name, masked)
 
     @staticmethod
     def auxiliary_features(photos: LabelledPhotos, name: str) -> np.ndarray:
         """(N, D) float32 raw embeddings of the auxiliary encoder; cached under `name`."""
-        return features(load_auxiliary_encoder(CPU), photos, f"{name}-second")
+        return cached_embeddings(load_auxiliary_encoder(CPU), photos, f"{name}-second")
 
     @cached_property
     def photo_features(self) -> np.ndarray:
@@ -223,3 +222,29 @@ class TrainingData:
         v = self.space.of_w(torch.from_numpy(w))[..., :LEADING]
         both = torch.from_numpy(np.concatenate(examples)).float()
         return fit_surrogate_encoder(self.space, self.floor.step, torch.cat((v, v)), both)
+
+
+@torch.inference_mode()
+def cached_embeddings(
+    encoder: FaceEncoder, faces: LabelledPhotos | Renders, name: str, masked: bool = False
+) -> np.ndarray:
+    """(N, D) float32 raw embeddings of the faces, aligned by their labelled landmarks; cached under `name`.
+
+    Args:
+        masked: of the face without its surroundings (FaceEncoder.align).
+    """
+    path = cache_folder("features") / f"{name}.npy"
+    if path.exists():
+        return np.load(path)
+    batches = []
+    for start in range(0, len(faces.pictures), 32):
+        pairs = zip(faces.pictures[start : start + 32], faces.landmarks[start : start + 32], strict=True)
+        crops = np.stack([encoder.align(picture, landmarks * SIDE, masked) for picture, landmarks in pairs])
+        batches.append(encoder.embed_crops(image.to_float(crops)).numpy())
+        if start % 3200 == 0:
+            log.info("%s: %d of %d", name, start, len(faces.pictures))
+    embeddings = np.concatenate(batches)
+    partial = path.with_suffix(".part.npy")
+    np.save(partial, embeddings)
+    partial.rename(path)
+    return embeddings

@@ -21,6 +21,7 @@ from kfaar_core.nets.judge_net import INPUT, JudgeNet
 from kfaar_core.runtime import stream
 from kfaar_core.stages.encode import JUDGE
 from kfaar_core.stages.locate import five_points
+from kfaar_core.train.artefacts import save_arrays
 from kfaar_core.train.augment import degrade
 from kfaar_core.train.loop import Plan, train
 from kfaar_core.train.photos import SIDE, load_photos
@@ -136,9 +137,7 @@ def load_crops(data: Path, part: str, renders: int | None) -> AlignedCrops:
         if renders != 0:
             faces = load_renders("mixed", renders)
             crops.append(aligned(faces.pictures, faces.landmarks))
-        partial = path.with_suffix(".part.npz")
-        np.savez(partial, crops=np.concatenate(crops).transpose(0, 3, 1, 2), photos=len(crops[0]))
-        partial.rename(path)
+        save_arrays(path, crops=np.concatenate(crops).transpose(0, 3, 1, 2), photos=len(crops[0]))
     stored = np.load(path)
     return AlignedCrops(torch.from_numpy(stored["crops"]), int(stored["photos"]))
 

@@ -6,7 +6,6 @@ import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -17,6 +16,7 @@ from kfaar_core.data.landmarker import Landmarker
 from kfaar_core.data.split import part_of
 from kfaar_core.files import cache_folder
 from kfaar_core.stages.locate import five_points, portrait_frame
+from kfaar_core.train.artefacts import save_arrays
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +70,7 @@ def label_photos(parquet_file: Path, part: str, path: Path) -> None:
         columns["people"].append(index[names[i]])
         if done % 1000 == 0:
             log.info("%s: %d of %d photos labelled, %d missed", part, done, len(chosen), missed)
-    partial = path.with_suffix(".part.npz")
-    stacked: dict[str, Any] = {name: np.stack(column) for name, column in columns.items()}
-    np.savez(partial, missed=missed, **stacked)
-    partial.rename(path)
+    save_arrays(path, missed=missed, **{name: np.stack(column) for name, column in columns.items()})
 
 
 def load_photos(parquet_file: Path, part: str) -> LabelledPhotos:

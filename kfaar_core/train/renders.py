@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from kfaar_core.data.landmarker import Landmarker
 from kfaar_core.files import cache_folder
 from kfaar_core.runtime import stream
 from kfaar_core.stages.generate import Generator, w_plus
+from kfaar_core.train.artefacts import save_arrays
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +76,8 @@ def render_shard(generator: Generator, landmarker: Landmarker, samples: Samples,
     for group in groups:
         detected = [face for face in group if face is not None]
         kept += detected if len(detected) == samples.group else []
-    partial = path.with_suffix(".part.npz")
-    columns: dict[str, Any] = {name: np.stack(c) for name, c in zip(names, zip(*kept, strict=True), strict=True)}
-    np.savez(partial, missed=len(faces) - len(kept), **columns)
-    partial.rename(path)
+    columns = {name: np.stack(column) for name, column in zip(names, zip(*kept, strict=True), strict=True)}
+    save_arrays(path, missed=len(faces) - len(kept), **columns)
 
 
 def render_cache(

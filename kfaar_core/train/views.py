@@ -17,6 +17,7 @@ from kfaar_core.nets.geometry_net import INPUT
 from kfaar_core.runtime import stream
 from kfaar_core.stages.face_view import FaceView, MeanFace, upright
 from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.train.artefacts import save_arrays
 from kfaar_core.train.renders import shard_files
 
 log = logging.getLogger(__name__)
@@ -83,9 +84,7 @@ def _cached(path: Path, folder: Path, face: MeanFace, geometry: GeometryReader) 
         ]
         columns[name] = np.stack([view.texture for view in inputs])
         columns[f"{name}_shape"] = np.stack([view.shape for view in inputs]).astype(np.float16)
-    partial = target.with_suffix(".part.npz")
-    np.savez(partial, **columns)
-    partial.rename(target)
+    save_arrays(target, **columns)
     log.info("%s %s", folder.name, path.stem)
     return target
 

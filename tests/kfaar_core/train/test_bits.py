@@ -42,7 +42,7 @@ class FrozenM:
         return self.mapping(z)
 
     def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
-        raise AssertionError("the CPU road renders nothing while P learns")
+        raise AssertionError("with surrogate models nothing is rendered")
 
 
 @pytest.mark.parametrize("bits", [8, 128])
