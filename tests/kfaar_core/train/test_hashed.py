@@ -90,7 +90,7 @@ def test_p_begins_with_the_code_on_the_best_axes_and_the_look_on_the_others():
     axes = torch.zeros(MOVED, MOVED)
     axes[free, : len(free)] = torch.linalg.qr(random(len(free), len(free)))[0]
     net = initial_projector(4, axes, LAB_TRAINING)
-    assert (net.code, net.look) == (4, MOVED - 4)
+    assert (net.code, net.noise) == (4, MOVED - 4)
     nothing, look = torch.zeros(1, 4), random(1, MOVED - 4, seed=1)
     code = torch.tensor([[0.0, 0, 1, 0]])
     drawn = net(code, torch.zeros(1, MOVED - 4)).detach().flatten()

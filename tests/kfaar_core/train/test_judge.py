@@ -71,7 +71,7 @@ def test_a_face_and_its_mirror_image_have_one_feature(rng):
 def test_the_mean_feature_is_that_of_the_judge(rng):
     some = crops(rng, 130)
     judge = FaceEncoder(Sums(), JUDGE, torch.zeros(1), torch.device("cpu"), flip=True)
-    expected = judge.raw(without_margin(some).float() / 127.5 - 1).mean(dim=0)
+    expected = judge.embed_crops(without_margin(some).float() / 127.5 - 1).mean(dim=0)
     torch.testing.assert_close(mean_feature(Sums(), some), expected, atol=1e-4, rtol=1e-4)
 
 
