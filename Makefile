@@ -19,12 +19,12 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CHECKED)
 
-# Every weight of ours again, in order; hours on two cores. It needs KFAAR_DATA (LFW) and KFAAR_TEACHERS; a step that was
-# stopped goes on where it was. The three converted networks come from `python -m kfaar_core.convert`.
+# Trains every weight of ours, in order; hours on two cores. Needs KFAAR_DATA (LFW) and KFAAR_TEACHERS; a step that was
+# stopped continues. The three converted networks come from `python -m kfaar_core.convert`.
 TRAIN := $(BIN)/python -m kfaar_core.train
 weights: $(VENV)/installed-dev
 	$(TRAIN) renders mixed
-	$(TRAIN) recogniser --device auto --resume
+	$(TRAIN) judge --device auto --resume
 	$(TRAIN) geometry --resume
 	$(TRAIN) renders posed
 	$(TRAIN) geometry --tune --resume

@@ -29,7 +29,7 @@ SECTIONS = (  # title, table of evaluate, key mode
     ("E, u and the judge alone, real photos", "recognisers", SHARED),
 )
 KEYED = ("vi", "vii", "robustness")  # tables that have another outcome in another key mode
-ABLATIONS = (  # title, glob of the files of `train ablation`
+ABLATIONS = (  # title, glob of the files of `ablation`
     ("HPVFG without one loss (Table IX)", "lab-hashed-*-ix-*.json"),
     ("KVFA of bits without some losses (Table X)", "lab-bits-*-x.json"),
 )

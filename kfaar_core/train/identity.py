@@ -1,11 +1,13 @@
-"""Fit u, the identity of a photo: linear discriminants of recognisers' features, in closed form.
+"""Fit u, the identity of a photo: linear discriminant analysis of face embeddings, in closed form.
 
 python -m kfaar_core.train identity
+python -m kfaar_core.train second
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.linalg
@@ -13,7 +15,14 @@ import torch
 from torch import Tensor
 
 from kfaar_core.metrics.verification import auc
+from kfaar_core.nets.sface import FEATURE, WIDE
 from kfaar_core.stages.identify import IdentityMap
+from kfaar_core.train.photos import LabelledPhotos, load_photos
+from kfaar_core.train.renders import load_renders
+
+if TYPE_CHECKING:
+    from kfaar_core.train.data import TrainingData
+    from kfaar_core.train.recipe import Metrics, Run
 
 
 def identity_map(
@@ -24,26 +33,30 @@ def identity_map(
     reliable: float = 0.0,
     importance: np.ndarray | None = None,
 ) -> dict[str, Tensor]:
-    """Linear discriminants of features: u = unit(W (E(x) - mu)), every dimension of unit variance on train.
+    """Linear discriminants: u = unit(W (E(x) - mu)), where every dimension has unit variance over training photos.
 
     Args:
-        features: (N, D) raw features of training photos.
-        people: (N,) identity numbers; people with one photo serve the between-class part alone.
+        features: (N, D) raw embeddings of training photos.
+        people: (N,) identity numbers; people with one photo enter the between-class scatter only.
+        dimension: d.
         shrink: ridge on the within-class scatter, in shares of its mean variance.
-        reliable: let each dimension count by this power of the share of its variance that people differ by. The keyed
-            rotation makes every direction of u alike, so that a wrong key stays a random direction of all d, while two
-            photos of one person agree better.
-        importance: (P,) how much each person counts, in the order of their numbers; None counts photos alike.
+        reliable: scale each dimension by this power of its between-class share of the variance. Two photos of a person
+            then agree better. A wrong key still gives a random direction in all d dimensions, because the keyed
+            rotation mixes them.
+        importance: (P,) weight of each person, in the order of their numbers; None weights photos equally.
+
+    Returns:
+        State of IdentityMap.
     """
     features = features.astype(np.float64)
     people, counts, means = _means(features, people)
-    # A person counts as at most ten photos, so that nobody's 500 photos rule the scatter.
+    # Nobody counts as more than ten photos: one person has 500 and would dominate the scatter.
     weight = np.minimum(1.0, 10.0 / counts)[people] * (counts[people] > 1)
     share_of = np.ones(len(people)) if importance is None else (importance / counts)[people]
     if importance is not None:
         weight *= importance[people]
-    away = features - means[people]
-    within = (away * weight[:, None]).T @ away / (weight.sum() * (1 - 1 / counts[counts > 1].mean()))
+    centred = features - means[people]
+    within = (centred * weight[:, None]).T @ centred / (weight.sum() * (1 - 1 / counts[counts > 1].mean()))
     within += shrink * np.trace(within) / len(within) * np.eye(len(within))
     between, vectors = scipy.linalg.eigh(np.cov(means.T, aweights=importance), within)
     rows = vectors[:, ::-1][:, :dimension].T
@@ -63,10 +76,10 @@ def balanced_map(
     reliable: float,
     importance: np.ndarray | None = None,
 ) -> dict[str, Tensor]:
-    """identity_map of features in parts, of which none counts for more because its numbers are larger or more.
+    """identity_map of concatenated embeddings, each scaled to the same total variance first.
 
     Args:
-        widths: how many numbers each part has.
+        widths: of each embedding; they sum to D.
     """
     parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
     scale = np.concatenate([np.full(part.shape[1], np.sqrt(part.var(axis=0).sum())) for part in parts])
@@ -77,61 +90,61 @@ def balanced_map(
     }
 
 
-def beyond_the_middle(
+def beyond_axis_mean(
     features: np.ndarray, people: np.ndarray, renders: np.ndarray, axis: np.ndarray, ridge: float
 ) -> np.ndarray:
-    """Who lies on the far side of an axis of the generator.
+    """Which people lie above the mean of an axis of the generator, predicted from embeddings by ridge regression.
 
-    The natural axis along which its faces differ most tells men from women.
+    Along the first natural axis, where the generator's faces differ most, men and women are separated.
 
     Args:
-        features: (N, D) of photos. people: (N,) identity numbers.
-        renders: (M, D) the same features of the generator's faces. axis: (M,) where each of those lies.
-        ridge: of the map from features to the axis, in shares of their mean variance.
+        features: (N, D) embeddings of photos. people: (N,) identity numbers.
+        renders: (M, D) embeddings of generated faces. axis: (M,) their coordinate along the axis.
+        ridge: the penalty, in shares of the mean variance.
 
     Returns:
         (P,) bool, in the order of the numbers.
     """
-    middle = renders.mean(axis=0)
-    seen = renders - middle
-    square = seen.T @ seen
+    mean = renders.mean(axis=0)
+    centred = renders - mean
+    square = centred.T @ centred
     square += ridge * np.trace(square) / len(square) * np.eye(len(square))
-    along = (_means(features, people)[2] - middle) @ np.linalg.solve(square, seen.T @ (axis - axis.mean()))
+    along = (_means(features, people)[2] - mean) @ np.linalg.solve(square, centred.T @ (axis - axis.mean()))
     return along > 0
 
 
-def evened(beyond: np.ndarray, evens: float) -> np.ndarray:
-    """How much each person shall count, so that the fewer on one side count more nearly as the others do.
+def group_weights(beyond: np.ndarray, strength: float) -> np.ndarray:
+    """Weights of people that balance two groups of unequal size.
 
-    Of LFW's people most are men. With a mean and a scale that are men's, two women are alike to u because they are
-    women, and so are their virtual faces.
+    LFW is mostly male. With a mean and scale estimated mostly from men, u encodes gender: two women are alike to it,
+    and so are their virtual faces.
 
     Args:
-        beyond: (P,) bool.
-        evens: 1 lets both sides count alike, 0 lets every person.
+        beyond: (P,) bool, the group of each person.
+        strength: 1 gives both groups the same total weight, 0 gives every person the same weight.
 
     Raises:
-        ValueError: all people lie on one side.
+        ValueError: one group is empty.
     """
     if beyond.all() or not beyond.any():
         raise ValueError("all people lie on one side")
-    return np.where(beyond, beyond.mean(), 1 - beyond.mean()) ** -evens
+    return np.where(beyond, beyond.mean(), 1 - beyond.mean()) ** -strength
 
 
 def _means(features: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """People numbered without holes (N,), how many photos each has (P,), and their mean features (P, D)."""
-    dense = np.unique(people, return_inverse=True)[1]  # without the numbers of people whose photos all were missed
+    """Consecutive identity numbers (N,), the number of photos of each person (P,), and their mean features (P, D)."""
+    dense = np.unique(people, return_inverse=True)[1]  # the landmarker missed all photos of some people
     counts = np.bincount(dense)
     means = np.zeros((len(counts), features.shape[1]))
     np.add.at(means, dense, features)
     return dense, counts, means / counts[:, None]
 
 
-def turned_towards(state: dict[str, Tensor], features: np.ndarray, u: np.ndarray) -> dict[str, Tensor]:
-    """An identity map whose answers are turned or mirrored to lie nearest to u (orthogonal Procrustes).
+def aligned_with(state: dict[str, Tensor], features: np.ndarray, u: np.ndarray) -> dict[str, Tensor]:
+    """The identity map rotated or mirrored so that its outputs lie nearest to u (orthogonal Procrustes).
 
     Args:
-        features: (N, D) that the map takes. u: (N, d).
+        features: (N, D) inputs of the map. u: (N, d).
     """
     turn, _ = scipy.linalg.orthogonal_procrustes(IdentityMap(state)(features), u)
     return {**state, "identity.map": torch.from_numpy(turn.T) @ state["identity.map"]}
@@ -140,10 +153,10 @@ def turned_towards(state: dict[str, Tensor], features: np.ndarray, u: np.ndarray
 def identity_report(
     state: dict[str, Tensor], features: np.ndarray, people: np.ndarray, beyond: np.ndarray | None = None
 ) -> dict[str, float]:
-    """How u tells unseen people apart: the first two photos of each, and the first ones of all.
+    """How well u separates unseen people: genuine pairs are the first two photos of each person.
 
     Args:
-        beyond: (P,) bool; who lies on the rarer side, in the order of the numbers: how alike they are is told as well.
+        beyond: (P,) bool, people of the rarer group; adds how similar strangers of this group are.
     """
     u = IdentityMap(state)(features)
     rarer: dict[str, float] = {}
@@ -162,3 +175,69 @@ def identity_report(
         "auc": auc(genuine, impostor),
         **rarer,
     }
+
+
+# ---- recipes
+
+
+def pair_features(data: TrainingData, photos: LabelledPhotos, name: str) -> np.ndarray:
+    """(N, D) float32 embeddings of EncoderPair: E, its penultimate activations, the auxiliary encoder.
+
+    Args:
+        name: of the photos in the cache.
+    """
+    wide = data.features(photos, f"{name}-wide", wide=True)
+    return np.concatenate([wide, data.auxiliary_features(photos, name)], axis=1)
+
+
+def rarer_side(data: TrainingData, features: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """(P,) bool: who lies above the mean of the generator's first axis, predicted from E's penultimate activations.
+
+    Args:
+        features: (N, D) of pair_features.
+    """
+    shards = data.training.axis_shards
+    renders = load_renders("mixed", shards)
+    penultimate = data.features(renders, f"renders-mixed-0-{shards}-wide", wide=True)[:, FEATURE:]
+    # The first natural coordinate, of the layers that draw the face's shape.
+    axis = -data.space.of_w(torch.from_numpy(renders.w))[:, :-1, 0].mean(dim=1).double().numpy()
+    return beyond_axis_mean(features[:, FEATURE:WIDE], people, penultimate, axis, data.training.axis_ridge)
+
+
+def pair_identity(data: TrainingData) -> dict[str, Tensor]:
+    """State of IdentityMap of `hashed` in use: u of the encoder pair.
+
+    P was trained with u of E alone, and works with any u because codes come from all directions. This u is aligned with
+    that of E, so that E reads from a virtual face the code that refinement put there, and not one that contradicts it.
+    """
+    features, people, training = pair_features(data, data.photos, "lfw-train"), data.photos.people, data.training
+    widths = FEATURE, WIDE - FEATURE, features.shape[1] - WIDE
+    weights = group_weights(rarer_side(data, features, people), training.axis_evens)
+    d = training.code_dimension
+    state = balanced_map(features, widths, people, d, training.wide_shrink, training.wide_power, weights)
+    return aligned_with(state, features, IdentityMap(data.identity)(data.photo_features))
+
+
+def auxiliary_identity(data: TrainingData) -> dict[str, Tensor]:
+    """State of IdentityMap of the auxiliary encoder, aligned with u of E: a code is the same person to both."""
+    features, training = data.auxiliary_features(data.photos, "lfw-train"), data.training
+    state = identity_map(features, data.photos.people, training.code_dimension, training.second_shrink, reliable=1.0)
+    return aligned_with(state, features, IdentityMap(data.identity)(data.photo_features))
+
+
+def fit_identity(run: Run) -> Metrics:
+    """Fit u of `hashed`: the identity of a photo, from E and the auxiliary encoder."""
+    data, unseen = run.data, load_photos(run.lfw, "dev")
+    state, features = pair_identity(data), pair_features(data, unseen, "lfw-dev")
+    metrics = identity_report(state, features, unseen.people, rarer_side(data, features, unseen.people))
+    alone = identity_report(data.identity, data.features(unseen, "lfw-dev"), unseen.people)  # what P was trained with
+    metrics |= {f"of_e_alone_{name}": value for name, value in alone.items()}
+    return run.save("identity", {name: tensor.float() for name, tensor in state.items()}, metrics)
+
+
+def fit_auxiliary(run: Run) -> Metrics:
+    """Fit u of the auxiliary encoder alone; refinement makes it see the person of the code as well."""
+    data, unseen = run.data, load_photos(run.lfw, "dev")
+    state = auxiliary_identity(data)
+    metrics = identity_report(state, data.auxiliary_features(unseen, "lfw-dev"), unseen.people)
+    return run.save("second", {name: tensor.float() for name, tensor in state.items()}, metrics)

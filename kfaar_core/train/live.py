@@ -1,10 +1,13 @@
-"""The GPU road: what train.road learns from stand-ins is learned through the generator itself, with the same lessons.
+"""Training on a GPU: faces are rendered during training, in place of the surrogate models of train.surrogates.
 
-Closed forms (posture rows, the mean face, natural coordinates) are those of the CPU road, over the same cached renders.
+The trainings are the same. G, E, F and the geometry network stand on the device, frozen. What is trained is small and
+stays on the CPU, as do random draws, so that a seed gives the same batches on every device. Closed forms (posture rows,
+mean face, natural coordinates) come from the same cached renders as on a CPU.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,25 +15,114 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from kfaar_core import weights
 from kfaar_core.nets.reader_net import ReaderNet
+from kfaar_core.presets import Descent
 from kfaar_core.runtime import stream
-from kfaar_core.stages.differentiable import FeatureExtractor
+from kfaar_core.stages.differentiable import FeatureExtractor, crops
 from kfaar_core.stages.encode import FaceEncoder, load_encoder
-from kfaar_core.stages.geometry import GeometryReader
+from kfaar_core.stages.generate import TorchGenerator, w_plus
+from kfaar_core.stages.geometry import GeometryReader, to_pixels
+from kfaar_core.stages.latent import NaturalSpace
+from kfaar_core.train.data import TrainingData
 from kfaar_core.train.loop import Plan
-from kfaar_core.train.proxy import Reading
+from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.renders import mixed_styles
-from kfaar_core.train.road import Road
-from kfaar_core.train.through import Camera, LiveFeatures, LiveGenerator, live_channel
+from kfaar_core.train.surrogates import LatentEncoder
 
-SCALING = 1000  # mixed renders over which readings are centred and scaled              [design]
+SCALING = 1000  # mixed renders over which features are centred and scaled              [design]
+
+Extract = Callable[[Tensor, Tensor], Tensor]  # portraits (N, 3, S, S) and landmarks (N, 478, 2) px -> (N, D)
+
+
+class LiveGenerator(TorchGenerator):
+    """M on the CPU, beside P, and G on the device."""
+
+    def __init__(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        super().__init__(state, torch.device("cpu"))
+        self.synthesis.to(device)
+        self.device = device
+
+    def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
+        """w+ on any device -> pictures on the generator's."""
+        return super().render(w_plus.to(self.device), side)
 
 
 @dataclass(frozen=True)
-class LiveRoad(Road):
-    """Data and the generator of one configuration."""
+class Camera:
+    """Renders latents and measures the landmarks of the pictures; differentiable."""
+
+    generator: LiveGenerator
+    geometry: GeometryReader  # on the same device
+    part: int = 64  # faces at a time: the backward pass keeps their activations, 160 MB each
+    side: int = Descent.side  # px of the picture, the refinement's; a tenth of the work of 512
+
+    def features(self, w: Tensor, extract: Extract) -> Tensor:
+        """(N, 3, 512) on the CPU -> (N, D) float32 on the CPU, differentiable.
+
+        Every part is rendered again in the backward pass, so that activations of one part at a time are kept.
+        """
+
+        def rendered(part: Tensor) -> Tensor:
+            pictures = self.generator.render(w_plus(part), self.side).float().clamp(-1, 1)
+            # In float32 from here on: in half precision the landmarks, and the crops by them, would be imprecise.
+            with torch.autocast(pictures.device.type, enabled=False):
+                landmarks = to_pixels(self.geometry.measure(pictures).landmarks, pictures.shape[-1])
+                return extract(pictures, landmarks).cpu()
+
+        parts = w.split(self.part)
+        # Nothing is drawn at random in a part.
+        return torch.cat([checkpoint(rendered, part, use_reentrant=False, preserve_rng_state=False) for part in parts])
+
+
+class LiveRenderer:
+    """R(G(w)), with the signature of SurrogateRenderer: (N, 3, 32) or more natural coordinates -> (N, D), unit length.
+
+    R is E, centred with its mean over photos. Missing coordinates are those of the mean face.
+    """
+
+    def __init__(self, camera: Camera, encoder: FaceEncoder, space: NaturalSpace) -> None:
+        self._camera, self._encoder, self._space = camera, encoder, space
+
+    def __call__(self, v: Tensor) -> Tensor:
+        w = self._space.to_w(functional.pad(v, (0, 512 - v.shape[-1])))
+        return self._camera.features(w, self._embed)
+
+    def _embed(self, pictures: Tensor, landmarks: Tensor) -> Tensor:
+        return self._encoder.embed_crops_normalised(crops(pictures, landmarks, self._encoder))
+
+
+@dataclass(frozen=True)
+class LiveEncoder:
+    """Posture correction, rendering and feature extraction, in place of SurrogateEncoder."""
+
+    space: NaturalSpace
+    step: PostureStep
+    camera: Camera
+    extractor: FeatureExtractor
+    mean: Tensor  # (S,) of the features
+    scale: Tensor  # (S,) sd of the features
+
+    def encode(self, w: Tensor) -> Tensor:
+        """Latents (N, 3, 512) of P -> features (N, S) of the corrected faces."""
+        return self.camera.features(self.step.moved(w), self.extractor)
+
+
+@torch.no_grad()
+def live_encoder(
+    space: NaturalSpace, step: PostureStep, camera: Camera, extractor: FeatureExtractor, w: Tensor
+) -> LiveEncoder:
+    """w: (N, 3, 512) latents over which features are centred and scaled."""
+    features = camera.features(w, extractor)
+    return LiveEncoder(space, step, camera, extractor, features.mean(dim=0), features.std(dim=0).clamp(min=1e-6))
+
+
+@dataclass(frozen=True)
+class LiveTrainingData(TrainingData):
+    """Training data of one configuration, with the generator on a device."""
 
     device: torch.device
 
@@ -43,30 +135,29 @@ class LiveRoad(Road):
         return Camera(self.generator, GeometryReader(weights.load("geometry"), self.device))
 
     @cached_property
-    def encoder(self) -> FaceEncoder:
-        """E, centred as people are."""
+    def face_encoder(self) -> FaceEncoder:
+        """E on the device, centred like the embeddings of people."""
         return load_encoder(self.device, self.people.feature_mean)
 
-    def proxy(self, drafted: bool) -> LiveFeatures:
-        return LiveFeatures(self.camera, self.encoder, self.space)
+    def renderer(self, with_bootstrap: bool) -> LiveRenderer:
+        return LiveRenderer(self.camera, self.face_encoder, self.space)
 
-    def channel(self, reader: ReaderNet | None, kind: str) -> Reading:
-        """Posture correction, rendering and what KVFA sees.
+    def encoder(self, reader: ReaderNet | None, kind: str) -> LatentEncoder:
+        """Posture correction, rendering and feature extraction; nothing is fitted, whatever the kind.
 
         Args:
-            reader: F; None leaves E alone.
-            kind: of the renders that the CPU road fits its channel on; nothing is fitted here.
+            reader: F; None for features of E alone.
         """
-        sight = FeatureExtractor(self.encoder, reader, self.device)
-        return live_channel(self.space, self.fitted.step, self.camera, sight, self._mixed_styles(SCALING))
+        extractor = FeatureExtractor(self.face_encoder, reader, self.device)
+        return live_encoder(self.space, self.floor.step, self.camera, extractor, self._mixed_styles(SCALING))
 
-    def _keyed_channel(self, sights: np.ndarray, bits: int, folder: Path) -> Reading:
-        """Rendered and looked at when it is drawn: of the cached sights it needs none."""
-        return self.channel(self.reader(folder), f"bits-{bits}")
+    def keyed_encoder(self, examples: np.ndarray, w: np.ndarray, folder: Path) -> LatentEncoder:
+        """The same, with F from the folder of weights; the cached examples are not needed."""
+        return self.encoder(self.reader(folder), "mixed")
 
-    def _reader_plan(self, steps: int) -> Plan:
+    def reader_plan(self, steps: int) -> Plan:
         half = self.device.type == "cuda"
-        return replace(super()._reader_plan(steps), device=self.device.type, bfloat16=half)
+        return replace(super().reader_plan(steps), device=self.device.type, bfloat16=half)
 
     def _mixed_styles(self, count: int) -> Tensor:
         rng: np.random.Generator = stream(self.training.seed, "scaling of live readings")

@@ -1,4 +1,4 @@
-"""Cache of labelled real photos for training: the portrait crop of every LFW photo of one part of the split."""
+"""Cache of labelled LFW photos for training: the portrait crop of every photo of one part of the split."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -17,6 +16,7 @@ from kfaar_core.data.landmarker import Landmarker
 from kfaar_core.data.split import part_of
 from kfaar_core.files import cache_folder
 from kfaar_core.stages.locate import five_points, portrait_frame
+from kfaar_core.train.artefacts import save_arrays
 
 log = logging.getLogger(__name__)
 
@@ -25,21 +25,21 @@ SIDE = 256  # px of the cached portrait
 
 @dataclass(frozen=True)
 class LabelledPhotos:
-    """Photos in which the teacher found a face; N of them."""
+    """N photos in which the landmarker found a face."""
 
     pictures: np.ndarray  # (N, 256, 256, 3) uint8, portrait frame
     landmarks: np.ndarray  # (N, 478, 3) float32, x and y in [0, 1] of the portrait, z on the same scale
     blendshapes: np.ndarray  # (N, 52) float32
     rotation: np.ndarray  # (N, 3, 3) float32, in the portrait frame (its roll is the residual one)
     people: np.ndarray  # (N,) int64: index into the sorted names of this part
-    missed: int  # photos in which the teacher found no face
+    missed: int  # photos in which the landmarker found no face
 
 
-def turn_back(rotation: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
-    """A head rotation seen in the photo (3, 3) -> seen in the portrait frame that `to_photo` (2, 3) describes."""
-    angle = np.arctan2(to_photo[1, 0], to_photo[0, 0])  # the frame's turn in the photo, clockwise (y down)
+def in_portrait_frame(rotation: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
+    """A head rotation (3, 3) in the photo's frame -> in the portrait's; `to_photo` (2, 3) maps portrait to photo."""
+    angle = np.arctan2(to_photo[1, 0], to_photo[0, 0])  # of the portrait's frame in the photo, clockwise (y down)
     c, s = np.cos(angle), np.sin(angle)
-    # The camera's y points up, so that turning the frame clockwise turns the head by +angle about z.
+    # The camera's y points up: a frame that is turned clockwise sees the head turned by +angle about z.
     return (np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ rotation).astype(np.float32)
 
 
@@ -66,18 +66,15 @@ def label_photos(parquet_file: Path, part: str, path: Path) -> None:
         columns["pictures"].append(image.warp(photo, to_photo, (SIDE, SIDE)))
         columns["landmarks"].append((np.concatenate([points, depth], axis=1) / SIDE).astype(np.float32))
         columns["blendshapes"].append(labels.blendshapes)
-        columns["rotation"].append(turn_back(labels.rotation, to_photo))
+        columns["rotation"].append(in_portrait_frame(labels.rotation, to_photo))
         columns["people"].append(index[names[i]])
         if done % 1000 == 0:
             log.info("%s: %d of %d photos labelled, %d missed", part, done, len(chosen), missed)
-    partial = path.with_suffix(".part.npz")
-    stacked: dict[str, Any] = {name: np.stack(column) for name, column in columns.items()}
-    np.savez(partial, missed=missed, **stacked)
-    partial.rename(path)
+    save_arrays(path, missed=missed, **{name: np.stack(column) for name, column in columns.items()})
 
 
 def load_photos(parquet_file: Path, part: str) -> LabelledPhotos:
-    """The labelled photos of one part, from the cache or made now."""
+    """The labelled photos of one part; labelled now if the cache lacks them."""
     path = cache_folder("photos") / f"{parquet_file.stem}-{part}.npz"
     if not path.exists():
         label_photos(parquet_file, part, path)

@@ -13,9 +13,9 @@ from kfaar_core.errors import BadSetting
 
 @dataclass(frozen=True, kw_only=True)
 class Correction:
-    """How the posture correction is priced."""
+    """Weights and tolerances of the posture correction."""
 
-    keep: float = 10.0  # lambda, price of a change of identity                 [dev]
+    keep: float = 10.0  # lambda, weight of a change of identity                [dev]
     angle_tolerance: float = 0.02  # sd, in units of 10 degrees                 [dev]
     shape_tolerance: float = 0.1  # sd, of a blendshape                        [dev]
     group_reach: tuple[float, ...] = (1.0, 1.0, 0.1)  # coarse, middle, fine: how far they may move  [dev]
@@ -49,34 +49,34 @@ class Training:
     identity_shrink: float = 0.1  # of the within-class scatter                 [dev]
     example_seeds: tuple[int, ...] = (8, 3, 4, 9, 11, 2)  # people who do not exist, unlike the mean face [design]
     reader_ridge: float = 0.003  # of E's mean variance                         [dev]
-    # the trained forms
-    styled_shards: int = 64  # mixed renders from which F learns to read styles [design]
+    # `hashed` and `bits`
+    styled_shards: int = 64  # mixed renders for F's first training, on styles [design]
     code_dimension: int = 64  # d of `hashed`                                   [dev]
     code_size: float = 1.1  # sd of the code along each natural coordinate      [dev]
-    look_size: float = 0.2  # sd of what the key draws beside it                [dev]
-    channel_shards: int = 10  # further ones that tell how well it reads        [design]
+    look_size: float = 0.2  # sd of the noise that the key draws beside it      [dev]
+    channel_shards: int = 10  # further ones, for surrogate encoders            [design]
     reader_batch: int = 256  # faces, of F                                      [design]
     reader_rate: float = 1e-3  # peak learning rate of F                        [dev]
     reader_decay: float = 0.05  #                                               [dev]
-    reader_noise: float = 0.05  # sd, on its appearance model's coordinates      [dev]
-    styles_steps: int = 6000  # of F's first lesson                             [dev]
-    draft_shards: int = 70  # of 250 renders by the draft of P                  [design]
+    reader_noise: float = 0.05  # sd, on the coordinates of its appearance model [dev]
+    styles_steps: int = 6000  # of F's first training                           [dev]
+    draft_shards: int = 70  # of 250 renders by the bootstrap P                 [design]
     code_shards: int = 26  # of 250 renders by the trained P                    [design]
-    draft_unseen: int = 12  # further ones that tell how well its codes are read [design]
-    proxies: int = 2  # that stand for R(G(w)) together                        [dev]
+    draft_unseen: int = 12  # further ones, for surrogate models                [design]
+    proxies: int = 2  # surrogate renderers in the ensemble                    [dev]
     proxy_epochs: int = 30  #                                                  [dev]
     unseen_shards: int = 8  # further ones, to which h is fitted               [design]
-    code_ridge: float = 0.5  # of a sight's mean variance                      [dev]
-    code_seen: float = 1.0  # weight in h of what E sees of the person          [dev]
-    code_steps: int = 500  # of F's second lesson                              [dev]
+    code_ridge: float = 0.5  # of the features' mean variance                  [dev]
+    code_seen: float = 1.0  # weight of u of E's embedding in h                 [dev]
+    code_steps: int = 500  # of F's second training                            [dev]
     styles_share: float = 0.25  # weight of the styles beside the code          [design]
-    reliable_shrink: float = 1.0  # of the within-class scatter, for u of P's lesson [dev]
-    second_shrink: float = 0.3  # the same for u of the second recogniser         [dev]
-    wide_shrink: float = 2.0  # the same for u of photos, of both recognisers   [dev]
-    wide_power: float = 1.5  # of the share by which its dimensions count        [dev]
-    axis_shards: int = 10  # mixed renders that tell the generator's first axis [design]
+    reliable_shrink: float = 1.0  # of the within-class scatter, for u of P's training [dev]
+    second_shrink: float = 0.3  # the same for u of the auxiliary encoder         [dev]
+    wide_shrink: float = 2.0  # the same for u of the encoder pair              [dev]
+    wide_power: float = 1.5  # `reliable` of its identity map                   [dev]
+    axis_shards: int = 10  # mixed renders along the generator's first axis    [design]
     axis_ridge: float = 1.0  # of their features' mean variance                 [design]
-    axis_evens: float = 0.6  # how far u counts both sides of it alike; 0: as many as there are [dev]
+    axis_evens: float = 0.6  # strength of class re-weighting along it; 0: none  [dev]
     bits_steps: int = 1500  # of each P of `bits`, through M                     [design]
     bits_rate: float = 1e-3  #                                                  [dev]
     bits_batch: int = 128  # triplets                                           [design]
@@ -99,19 +99,18 @@ class Training:
     lambda_pmis3: float = 1.0  #                                                [paper, V-A]
     lambda_per1: float = 1.0  #                                                 [paper, V-A]
     lambda_per2: float = 1.0  #                                                 [paper, V-A]
-    lambda_read: float = 2.0  # that the corrected face tells its code          [dev]
-    lambda_seen: float = 2.0  # that E sees the person of the code, in `hashed`  [dev]
-    # That a wrong key is not told it. As much as `read`, the two cancel while P still ignores the key, and nothing is
-    # ever learned.
-    lambda_wrong: float = 1.5  # in `bits`                                       [dev]
-    lambda_natural: float = 30.0  # that no coordinate is unusual                [dev]
+    lambda_read: float = 2.0  # the code is read from the corrected face        [dev]
+    lambda_seen: float = 2.0  # E sees the person of the code, in `hashed`       [dev]
+    # Smaller than lambda_read: while P still ignores the key, equal weights cancel, and nothing is ever learned.
+    lambda_wrong: float = 1.5  # a wrong key reads something else, in `bits`     [dev]
+    lambda_natural: float = 30.0  # natural coordinates stay within the limit    [dev]
 
     def projector_weights(self) -> dict[str, float]:
-        """Weight of each term that P is trained with, by its name: the paper's four and ours."""
+        """Weights of the terms that P is trained with, by name: the paper's four and ours."""
         return self._weights("ano", "syn", "div", "dif", "read", "seen", "wrong", "natural")
 
     def recogniser_weights(self) -> dict[str, float]:
-        """Weight of each term that KVFA is trained with, by its name."""
+        """Weights of the terms that KVFA is trained with, by name."""
         return self._weights("pmis1", "pmis2", "pmis3", "per1", "per2")
 
     def _weights(self, *names: str) -> dict[str, float]:

@@ -77,7 +77,12 @@ ONLY = {  # module -> the files that may import it
     "plotly": ("kfaar_core/report/plots.py",),
     "mediapipe": ("kfaar_core/data/landmarker.py",),
     "onnx": ("kfaar_core/convert/",),
-    "typer": ("kfaar_core/__main__.py", "kfaar_core/commands/", "kfaar_core/convert/__main__.py", "kfaar_core/train/"),
+    "typer": (
+        "kfaar_core/__main__.py",
+        "kfaar_core/commands/",
+        "kfaar_core/convert/__main__.py",
+        "kfaar_core/train/__main__.py",
+    ),
     "pickle": (),
     "kfaar_core.__main__": (),
 }

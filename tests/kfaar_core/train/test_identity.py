@@ -1,19 +1,32 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import cdist
 
+from kfaar_core.nets.sface import FEATURE
 from kfaar_core.stages.identify import IdentityMap
+from kfaar_core.train import identity as module
+from kfaar_core.train.data import TrainingData
 from kfaar_core.train.identity import (
+    aligned_with,
+    auxiliary_identity,
     balanced_map,
-    beyond_the_middle,
-    evened,
+    beyond_axis_mean,
+    group_weights,
     identity_map,
     identity_report,
-    turned_towards,
+    pair_features,
+    pair_identity,
+    rarer_side,
 )
+from kfaar_core.train.settings import LAB_TRAINING
+from tests.kfaar_core.train.small_worlds import SPACE
 
 
 def people(rng: np.random.Generator, count: int = 40, photos: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -141,20 +154,20 @@ def test_the_generators_axis_tells_the_sides(rng):
     where = rng.standard_normal(400)
     renders = rng.standard_normal((400, 6)) + 1.5 * np.eye(6)[0] + np.outer(2 * where, np.eye(6)[0]) + 2 * np.eye(6)[4]
     axis = 7 + where + 0.1 * rng.standard_normal(400)
-    found = beyond_the_middle(features, 2 * owners, renders, axis, 0.01)
+    found = beyond_axis_mean(features, 2 * owners, renders, axis, 0.01)
     assert found.shape == (300,) and np.mean(found == side) > 0.85
 
 
 @pytest.mark.parametrize(("evens", "few"), [(1.0, 10), (0.5, 10**0.5), (0.0, 1)])
 def test_the_fewer_count_for_more(evens, few):
-    found = evened(np.arange(20) < 2, evens)
+    found = group_weights(np.arange(20) < 2, evens)
     np.testing.assert_allclose(found[:2], few)
     np.testing.assert_allclose(found[2:], (10 / 9) ** evens)
 
 
 def test_an_axis_that_divides_nobody_is_refused():
     with pytest.raises(ValueError, match="one side"):
-        evened(np.ones(5, dtype=bool), 1.0)
+        group_weights(np.ones(5, dtype=bool), 1.0)
 
 
 def test_a_map_turns_towards_another_and_keeps_its_cosines(rng):
@@ -165,7 +178,7 @@ def test_a_map_turns_towards_another_and_keeps_its_cosines(rng):
     state = {"identity.mean": torch.zeros(3), "identity.map": torch.from_numpy(turn)}
     u = features / np.linalg.norm(features, axis=1, keepdims=True)
     assert np.abs(IdentityMap(state)(features) - u).max() > 0.5
-    np.testing.assert_allclose(IdentityMap(turned_towards(state, features, u))(features), u, atol=1e-9)
+    np.testing.assert_allclose(IdentityMap(aligned_with(state, features, u))(features), u, atol=1e-9)
 
 
 def test_the_report_of_u_is_of_pairs_of_photos():
@@ -182,3 +195,41 @@ def test_the_report_of_u_is_of_pairs_of_photos():
         "strangers_cosine_sd": pytest.approx(0.2),  # of -1 and -0.6
         "auc": 1.0,
     }
+
+
+def test_u_of_photos_looks_at_all_parts_and_lies_near_the_u_that_p_learned_with(
+    rng, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Who somebody is stands in five numbers of E, less well, in five that E's last layer is fed, which show on which
+    side they are as well, and in five of another network, better."""
+    people = np.repeat(np.arange(80), 4)
+    who = rng.standard_normal((80, 5))[people]
+    narrow, fed, behind = rng.standard_normal((3, 320, FEATURE))
+    narrow[:, :5] = 3 * who + rng.standard_normal((320, 5))
+    fed[:, :5] = 3 * who + rng.standard_normal((320, 5))
+    behind[:, :5] = 3 * who + 0.3 * rng.standard_normal((320, 5))
+    w = rng.standard_normal((600, 3, 512)).astype(np.float32)
+    rendered = 0.3 * rng.standard_normal((600, 2 * FEATURE))
+    rendered[:, FEATURE] -= SPACE.of_w(torch.from_numpy(w))[:, :2, 0].mean(dim=1).numpy()
+    seen = {"lfw-train": narrow, "lfw-train-wide": np.concatenate([narrow, fed], axis=1)}
+    monkeypatch.setattr(TrainingData, "photos", SimpleNamespace(people=people))
+    monkeypatch.setattr(TrainingData, "features", lambda self, faces, name, wide=False: seen.get(name, rendered))
+    monkeypatch.setattr(TrainingData, "auxiliary_features", lambda self, faces, name: behind)
+    monkeypatch.setattr(TrainingData, "space", SPACE)
+    monkeypatch.setattr(module, "WIDE", 2 * FEATURE)
+    monkeypatch.setattr(module, "load_renders", lambda kind, limit: SimpleNamespace(w=w))
+    made = TrainingData(replace(LAB_TRAINING, code_dimension=5), tmp_path)
+    pair = pair_features(made, made.photos, "lfw-train")
+    np.testing.assert_array_equal(pair, np.concatenate([narrow, fed, behind], axis=1))
+    beyond = fed[:, 0].reshape(80, 4).mean(axis=1) > 0  # the axis points the other way
+    assert np.mean(rarer_side(made, pair, people) == beyond) > 0.75
+    learned, photos = IdentityMap(made.identity)(narrow), IdentityMap(pair_identity(made))(pair)
+    assert np.mean(np.sum(learned * photos, axis=1)) > 0.8
+
+    beside = IdentityMap(auxiliary_identity(made))(behind)  # of another network, which knows the people better
+    assert np.mean(np.sum(learned * beside, axis=1)) > 0.8
+
+    def agreement(u: np.ndarray) -> float:
+        return float(np.mean(np.sum(u[::4] * u[1::4], axis=1)))
+
+    assert agreement(photos) > agreement(learned) + 0.02 and agreement(beside) > agreement(learned) + 0.02

@@ -15,7 +15,7 @@ from kfaar_core.data.split import part_of
 from kfaar_core.stages.geometry import euler_degrees
 from kfaar_core.stages.locate import portrait_frame
 from kfaar_core.train import photos
-from kfaar_core.train.photos import SIDE, load_photos, turn_back
+from kfaar_core.train.photos import SIDE, in_portrait_frame, load_photos
 
 FIVE = np.array([[-12.0, -8], [12, -8], [0, 4], [-9, 15], [9, 15]])
 
@@ -36,7 +36,7 @@ def tilted(degrees: float) -> np.ndarray:
 @pytest.mark.parametrize("degrees", [-50, 0, 20])
 def test_in_its_own_frame_a_leaning_head_is_upright(degrees):
     frame = portrait_frame(leaning(degrees), SIDE)
-    found = euler_degrees(torch.from_numpy(turn_back(tilted(degrees), frame))[None])[0]
+    found = euler_degrees(torch.from_numpy(in_portrait_frame(tilted(degrees), frame))[None])[0]
     assert euler_degrees(torch.from_numpy(tilted(degrees))[None])[0, 2] == pytest.approx(degrees)
     assert found.tolist() == pytest.approx([0, 0, 0], abs=1e-4)
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kfaar_core.train.directions import PostureFit
-from kfaar_core.train.posture import PostureStep, fit, gain, postures_of, ridge
+from kfaar_core.train.posture import PostureFit, PostureStep, fit_rows, gain, postures_of, ridge
 
 LATENT, POSTURE, FEATURE = 30, 5, 4
 EXACT = np.zeros(POSTURE)
@@ -90,7 +89,7 @@ def test_a_planted_linear_world_is_found(rng):
     rows = rng.standard_normal((54, 8))
     postures = 1.5 + w[:, 1, :8] @ rows.T
     features = w[:, 1, :2] @ rng.standard_normal((2, 6)) - 3
-    found = fit(w, postures, features, share=1e-6)
+    found = fit_rows(w, postures, features, share=1e-6)
     np.testing.assert_allclose(found.rows[:, 512:520], rows, atol=0.01)
     assert not found.rows[:, :512].any() and found.rows.shape == (54, 1536)
     np.testing.assert_allclose(found.identity_rows[:, 514:520], 0, atol=1e-2)

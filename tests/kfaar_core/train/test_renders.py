@@ -5,22 +5,9 @@ import pytest
 import torch
 
 from kfaar_core.data.landmarker import FaceLabels
-from kfaar_core.nets.projector_net import LEADING, BitsNet, HashedNet
 from kfaar_core.runtime import stream
 from kfaar_core.train import renders
-from kfaar_core.train.directions import Directions, PostureFit
-from kfaar_core.train.posture import PostureStep
-from kfaar_core.train.renders import (
-    Samples,
-    bits_styles,
-    code_styles,
-    load_renders,
-    mixed_styles,
-    posed_styles,
-    render_cache,
-    render_shard,
-)
-from tests.kfaar_core.train.stand_ins import SPACE, crowd, still
+from kfaar_core.train.renders import Samples, load_renders, mixed_styles, render_cache, render_shard
 
 
 class FakeGenerator:
@@ -122,67 +109,3 @@ def test_half_of_the_mixed_faces_mix_three_people():
     assert one_person.tolist() == [True] * 20 + [False] * 20
     keep = np.linalg.norm(found.w[:, 0] - 2, axis=1) / (10 * 512**0.5)  # shares of the way from the mean face
     assert 0.45 < keep.min() < 0.6 and 0.9 < keep.max() < 1.1
-
-
-def test_posed_faces_carry_their_payload_and_take_a_targets_posture(rng):
-    """Payload in entries 0-2, look in 3-5, posture in 6-7: nothing disturbs anything else."""
-    eye = np.eye(1536)
-    directions = Directions(mean=np.full(1536, 0.5), payload=eye[:, :3], nuisance=eye[:, 3:6])
-    rows = 2 * eye[6:8]
-    gain = np.linalg.pinv(rows)
-    posture = PostureFit(np.full(1536, 0.25), np.array([1.0, -1.0]), rows, eye[:2], eye)
-    targets = np.array([[3.0, 4.0], [5.0, 6.0]])
-    found = posed_styles(directions, PostureStep(posture, gain, targets), rng, 30)
-    flat = found.w.reshape(30, 1536) - 0.5
-    np.testing.assert_allclose(np.linalg.norm(found.payload, axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(flat[:, :3], 3**0.5 * found.payload, atol=1e-5)
-    assert (flat[:, 3:6].std(axis=0) > 0.5).all() and not flat[:, 8:].any()
-    reached = posture.posture_mean + (flat + 0.25) @ rows.T
-    assert {tuple(row) for row in reached.round(4).tolist()} == {(3.0, 4.0), (5.0, 6.0)}
-
-
-def test_faces_of_the_hashed_p_carry_each_code_twice():
-    torch.manual_seed(0)
-    net = HashedNet(4, 6, hidden=8).eval()
-    for parameter in net.parameters():
-        torch.nn.init.zeros_(parameter)
-    with torch.no_grad():
-        net.straight.weight[1:11] = torch.eye(10)  # behind the first coordinate, which is the look's
-    found = code_styles(net, SPACE, 0.3, still(), np.random.default_rng(0), 30)
-    assert found.group == 2 and found.w.shape == (30, 3, 512) and found.w.dtype == np.float32
-    np.testing.assert_array_equal(found.payload[::2], found.payload[1::2])
-    np.testing.assert_allclose(np.linalg.norm(found.payload, axis=1), 1, rtol=1e-5)
-    assert len(np.unique(found.payload[:, 0])) == 15
-    v = SPACE.of_w(torch.from_numpy(found.w)).numpy()
-    np.testing.assert_allclose(v[:, 0, 1:5], 2 * found.payload, atol=1e-5)  # sqrt(d): one sd a dimension
-    assert np.abs(v[::2, 0, 5:11] - v[1::2, 0, 5:11]).max(axis=1).min() > 0.1  # as another key draws the look
-    assert 0.25 < v[..., LEADING:].std() < 0.35 and not v[:, 1:, 1:LEADING].any()
-    again = code_styles(net, SPACE, 0.3, still(), np.random.default_rng(0), 30)
-    np.testing.assert_array_equal(again.w, found.w)
-
-
-class OneLayer:
-    """M as the first 512 numbers of z themselves."""
-
-    w_mean = torch.zeros(512)
-
-    def map(self, z: torch.Tensor) -> torch.Tensor:
-        return z
-
-    def render(self, w_plus: torch.Tensor, side: int = 512) -> torch.Tensor:
-        raise AssertionError("a sampler renders nothing")
-
-
-def test_faces_of_the_bits_p_come_as_two_photos_of_a_person_and_one_of_another_under_one_key(rng):
-    people = crowd(rng)
-    torch.manual_seed(0)
-    net = BitsNet(6, 8, hidden=16).eval()
-    found = bits_styles(net, OneLayer(), 0.7, people, 8, still(), np.random.default_rng(0), 250)
-    assert found.group == 3 and len(found.w) == len(found.payload) == 249  # a multiple of three
-    u, key = found.payload[:, :4].reshape(-1, 3, 4), found.payload[:, 4:].reshape(-1, 3, 8)
-    assert set(np.unique(key)) == {-1.0, 1.0} and (key == key[:, :1]).all() and len(np.unique(key[:, 0], axis=0)) > 20
-    same, other = (u[:, 0] * u[:, 1]).sum(axis=1), (u[:, 0] * u[:, 2]).sum(axis=1)
-    assert same.min() > 0.9 and (u[:, 0] != u[:, 1]).any(axis=1).all() and (other < same).mean() > 0.95
-    w = found.w.reshape(-1, 3, 3, 512)
-    np.testing.assert_array_equal(w[:, :, 0], w[:, :, 2])  # one style for every layer group
-    assert (w[:, 0] != w[:, 1]).any(axis=(1, 2)).all()

@@ -14,7 +14,7 @@ from kfaar_core.records import Posture
 from kfaar_core.stages.face_view import MeanFace
 from kfaar_core.stages.tiny import TinyGeometry
 from kfaar_core.train import views as module
-from kfaar_core.train.views import Views, mean_shape, saved
+from kfaar_core.train.views import Views, mean_shape, recompressed
 
 SHARDS, EACH = 3, 2
 POINTS = TinyGeometry().points
@@ -54,7 +54,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_a_saved_picture_is_worse_but_the_same(rng):
     picture, sides, errors = portrait(0), set(), []
     for _ in range(30):
-        worse = saved(picture, rng)
+        worse = recompressed(picture, rng)
         assert worse.dtype == np.uint8 and worse.shape[0] == worse.shape[1] and 128 <= worse.shape[0] <= 256
         sides.add(worse.shape[0])
         back = np.asarray(Image.fromarray(worse).resize((256, 256), Image.Resampling.BICUBIC)).astype(int)
@@ -94,7 +94,7 @@ def test_each_render_is_seen_as_it_is_and_saved(cache):
 
 def test_the_damaged_view_is_of_the_saved_picture_at_its_own_size(cache, monkeypatch):
     """Pictures are black and 150 px after saving; the face still stands where the landmarks are."""
-    monkeypatch.setattr(module, "saved", lambda picture, rng: np.zeros((150, 150, 3), dtype=np.uint8))
+    monkeypatch.setattr(module, "recompressed", lambda picture, rng: np.zeros((150, 150, 3), dtype=np.uint8))
     found = views(0, 1)
     face, black = (found.clean.texture != 128).any(axis=3), (found.damaged.texture == 0).all(axis=3)
     assert black.any() and (face != black).mean() < 0.01  # a colour of the face may be grey by chance
@@ -116,8 +116,8 @@ class Spy(TinyGeometry):
 
 
 def test_landmarks_are_found_in_each_picture_anew(cache, monkeypatch):
-    """In the picture as it is and in the saved one, both at 256 px."""
-    monkeypatch.setattr(module, "saved", lambda picture, rng: np.full((150, 150, 3), 255, dtype=np.uint8))
+    """In the picture as it is and in the recompressed one, both at 256 px."""
+    monkeypatch.setattr(module, "recompressed", lambda picture, rng: np.full((150, 150, 3), 255, dtype=np.uint8))
     geometry = Spy()
     found = views(0, 1, geometry)
     clean, damaged = geometry.shown
@@ -151,5 +151,5 @@ def test_views_are_made_once_and_always_the_same(cache, monkeypatch):
         path.unlink()
     again = views()
     np.testing.assert_array_equal(again.damaged.texture[: 2 * EACH], first.damaged.texture)
-    monkeypatch.setattr(module, "saved", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(module, "recompressed", lambda *_: pytest.fail("made again"))
     np.testing.assert_array_equal(views().damaged.texture, again.damaged.texture)

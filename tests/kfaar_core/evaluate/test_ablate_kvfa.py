@@ -1,4 +1,4 @@
-"""Table X on triplets whose sights show u and the key."""
+"""Table X on triplets whose features show u and the key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from kfaar_core.train.ablate_kvfa import (
+from kfaar_core.evaluate.ablate_kvfa import (
     GENUINE,
     IMPOSTOR,
     Triplets,
@@ -18,12 +18,13 @@ from kfaar_core.train.ablate_kvfa import (
     split,
     table_x,
     triplets_of,
-    unlearned,
+    untrained,
 )
-from kfaar_core.train.ablation import RECOGNISER
+from kfaar_core.evaluate.ablation import RECOGNISER
+from kfaar_core.train.bits import KeyedExamples
 from kfaar_core.train.projector import People
 from kfaar_core.train.settings import LAB_TRAINING
-from tests.kfaar_core.train.stand_ins import crowd
+from tests.kfaar_core.train.small_worlds import crowd
 
 BITS, D, COUNT = 8, 4, 120
 QUICK = replace(LAB_TRAINING, keyed_steps=2, bits_batch=8)
@@ -36,24 +37,25 @@ def people(rng) -> People:
 
 @pytest.fixture
 def drawn(people, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(2, N, S) sights that show payload and noise, (N, d + bits) payload, (T, 3) photos."""
+    """(2, N, S) features that show payload and noise, (N, d + bits) payload, (T, 3) photos."""
     torch.manual_seed(0)
     photos = torch.stack(people.triplets(COUNT), dim=1)
     key = np.repeat(rng.choice([-1.0, 1.0], (COUNT, BITS)), 3, axis=0)
     payload = np.concatenate([people.identity[photos.flatten()].numpy(), key], axis=1).astype(np.float32)
-    sights = np.concatenate([payload, rng.standard_normal((len(payload), 2))], axis=1)
-    return np.stack([sights, sights + 0.1]), payload, photos.numpy()
+    features = np.concatenate([payload, rng.standard_normal((len(payload), 2))], axis=1)
+    return np.stack([features, features + 0.1]), payload, photos.numpy()
 
 
 @pytest.fixture
 def triplets(people, drawn) -> Triplets:
-    return triplets_of(*drawn[:2], people)
+    examples = KeyedExamples(*drawn[:2], np.zeros((len(drawn[1]), 3, 512)))
+    return triplets_of(examples, people)
 
 
 def test_everybody_is_known_again(people, drawn, triplets):
     owners = {int(photo): person for person, photos in enumerate(people.pairs) for photo in photos}
     assert triplets.people.tolist() == [[owners[int(photo)] for photo in row] for row in drawn[2]]
-    assert triplets.sights.shape == (2, COUNT, 3, D + BITS + 2)
+    assert triplets.features.shape == (2, COUNT, 3, D + BITS + 2)
     np.testing.assert_array_equal(triplets.payload.reshape(drawn[1].shape), drawn[1])
 
 
@@ -74,12 +76,12 @@ def test_people_who_are_held_out_come_in_no_triplet(people):
 
 
 class Honest(torch.nn.Module):
-    """I as it should be, where a sight shows u and the bits: u with these bits, its opposite with others, else zero."""
+    """I as it should be, where features show u and the bits: u with these bits, -u with others, zero with none."""
 
-    def forward(self, sights: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
-        right = (sights[:, D : D + BITS] == bits).all(dim=1, keepdim=True)
+    def forward(self, features: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
+        right = (features[:, D : D + BITS] == bits).all(dim=1, keepdim=True)
         blank = (bits == 0).all(dim=1, keepdim=True)
-        return sights[:, :D] * torch.where(blank, 0.0, torch.where(right, 1.0, -1.0))
+        return features[:, :D] * torch.where(blank, 0.0, torch.where(right, 1.0, -1.0))
 
 
 def test_scores_of_a_network_that_does_as_it_should(triplets):
@@ -128,7 +130,7 @@ def test_figures_by_hand():
 
 def test_a_network_begins_from_nothing_but_the_scaling():
     scaling = {"mean": torch.arange(5.0), "scale": torch.full((5,), 2.0), "layers.0.weight": torch.zeros(1)}
-    one, again, other = (unlearned(scaling, BITS, D, seed).state_dict() for seed in (0, 0, 1))
+    one, again, other = (untrained(scaling, BITS, D, seed).state_dict() for seed in (0, 0, 1))
     assert torch.equal(one["mean"], scaling["mean"]) and torch.equal(one["scale"], scaling["scale"])
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert one["layers.0.weight"].shape == (256, 5 + BITS) and one["layers.4.bias"].shape == (D,)
@@ -137,7 +139,7 @@ def test_a_network_begins_from_nothing_but_the_scaling():
 
 def test_a_table_comes_again_without_a_step(triplets, tmp_path, monkeypatch):
     monkeypatch.setenv("KFAAR_CACHE", str(tmp_path))
-    width = triplets.sights.shape[-1]
+    width = triplets.features.shape[-1]
     scaling = {"mean": torch.zeros(width), "scale": torch.ones(width)}
     unseen = split(triplets, QUICK.seed)[1]
 

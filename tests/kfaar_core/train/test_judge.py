@@ -10,19 +10,19 @@ from torch import nn
 from kfaar_core.runtime import stream
 from kfaar_core.stages.encode import JUDGE, FaceEncoder
 from kfaar_core.stages.tiny import FIVE
-from kfaar_core.train import recogniser
-from kfaar_core.train.loop import Plan
-from kfaar_core.train.recogniser import (
+from kfaar_core.train import judge as module
+from kfaar_core.train.judge import (
     MARGIN,
-    Lesson,
+    AlignedCrops,
     aligned,
     augmented,
-    both_ways,
-    centre,
     distil,
+    flip_sum,
     mean_feature,
     report,
+    without_margin,
 )
+from kfaar_core.train.loop import Plan
 
 
 class Sums(nn.Module):
@@ -57,21 +57,21 @@ def test_without_its_margin_a_crop_is_what_the_judge_sees(rng):
     for one, picture, points in zip(wide, pictures, landmarks, strict=True):
         inner = one[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(int)
         assert np.abs(inner - judge.align(picture, points * 256)).mean() < 1
-    assert centre(torch.from_numpy(wide).permute(0, 3, 1, 2)).shape == (2, 3, 112, 96)
+    assert without_margin(torch.from_numpy(wide).permute(0, 3, 1, 2)).shape == (2, 3, 112, 96)
 
 
 def test_a_face_and_its_mirror_image_have_one_feature(rng):
     some = crops(rng, 130)  # more than a batch
-    found = both_ways(Sums(), some)
+    found = flip_sum(Sums(), some)
     assert found.shape == (130, 128)
-    torch.testing.assert_close(both_ways(Sums(), some.flip(-1)), found, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(both_ways(Sums(), some[125:]), found[125:], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(flip_sum(Sums(), some.flip(-1)), found, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(flip_sum(Sums(), some[125:]), found[125:], atol=1e-4, rtol=1e-4)
 
 
 def test_the_mean_feature_is_that_of_the_judge(rng):
     some = crops(rng, 130)
     judge = FaceEncoder(Sums(), JUDGE, torch.zeros(1), torch.device("cpu"), flip=True)
-    expected = judge.embed_crops(centre(some).float() / 127.5 - 1).mean(dim=0)
+    expected = judge.embed_crops(without_margin(some).float() / 127.5 - 1).mean(dim=0)
     torch.testing.assert_close(mean_feature(Sums(), some), expected, atol=1e-4, rtol=1e-4)
 
 
@@ -98,8 +98,8 @@ class Still:
 @pytest.mark.parametrize("turns", [0, 10])
 def test_a_turned_view_keeps_shapes(monkeypatch, turns):
     """A dot 20 px right of the centre is seen 20 px away, turned by 3 degrees a step, in the middle of the crop."""
-    monkeypatch.setattr(recogniser, "stream", lambda *_: Still(turns, 0, 0))
-    monkeypatch.setattr(recogniser, "degrade", lambda x, _: x)
+    monkeypatch.setattr(module, "stream", lambda *_: Still(turns, 0, 0))
+    monkeypatch.setattr(module, "degrade", lambda x, _: x)
     crop = torch.zeros(1, 3, 128, 112, dtype=torch.uint8)
     crop[:, :, 62:66, 74:78] = 255  # centre (76, 64); the crop's is (56, 64)
     seen = (augmented(crop, 0, 0)[0, 0] + 1) / 2
@@ -122,30 +122,30 @@ class Watched(Sums):
         return super().forward(x)
 
 
-def taught(lesson: Lesson, folder: Path, steps: int = 2, teacher: nn.Module | None = None) -> nn.Module:
+def distilled(data: AlignedCrops, folder: Path, steps: int = 2, teacher: nn.Module | None = None) -> nn.Module:
     plan = Plan(steps=steps, checkpoint_s=1e9)
-    return distil(lesson, teacher or Sums(), plan, batch=2, seed=3, folder=folder, resume=False)
+    return distil(data, teacher or Sums(), plan, batch=2, seed=3, folder=folder, resume=False)
 
 
 def test_distilling_again_gives_the_same_network(rng, tmp_path):
-    lesson = Lesson(crops(rng), photos=4)
-    first, again = (taught(lesson, tmp_path) for _ in range(2))
+    data = AlignedCrops(crops(rng), photos=4)
+    first, again = (distilled(data, tmp_path) for _ in range(2))
     for one, other in zip(first.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_the_teacher_looks_at_the_view_of_the_step(rng, tmp_path):
-    lesson, teacher = Lesson(crops(rng), photos=4), Watched()
-    taught(lesson, tmp_path, teacher=teacher)
+    data, teacher = AlignedCrops(crops(rng), photos=4), Watched()
+    distilled(data, tmp_path, teacher=teacher)
     order = stream(3, "judge epoch 0").permutation(4)
-    views = [augmented(lesson.crops[torch.from_numpy(order[2 * i : 2 * i + 2])], 3, i) for i in range(2)]
+    views = [augmented(data.crops[torch.from_numpy(order[2 * i : 2 * i + 2])], 3, i) for i in range(2)]
     for seen, view in zip(teacher.shown, views, strict=True):
         torch.testing.assert_close(seen, view)
 
 
 def test_a_student_learns_what_its_teacher_says(rng, tmp_path):
-    lesson = Lesson(torch.from_numpy(aligned(*faces(rng, 8))).permute(0, 3, 1, 2).contiguous(), photos=8)
-    before, after = (report(taught(lesson, tmp_path, steps), Sums(), lesson.crops) for steps in (1, 30))
+    data = AlignedCrops(torch.from_numpy(aligned(*faces(rng, 8))).permute(0, 3, 1, 2).contiguous(), photos=8)
+    before, after = (report(distilled(data, tmp_path, steps), Sums(), data.crops) for steps in (1, 30))
     assert after["teacher_cosine_mean"] > before["teacher_cosine_mean"] + 0.2
 
 

@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import torch
 
-from kfaar_core.convert.generator import bands_together, mapping_state, order_bands, read_constants
+from kfaar_core.convert.mobile_stylegan import bands_together, mapping_state, order_bands, read_constants
 
 GRAPH = """<net><layers>
 <layer name="half" type="Const"><data element_type="f16" shape="2,3" offset="0" size="12"/></layer>

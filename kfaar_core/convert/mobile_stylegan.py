@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kfaar_core.nets.mobile_stylegan import BLOCK_CHANNELS
 
+PACKAGE = "random-face==2021.7.21.1"
 Constants = list[tuple[str, np.ndarray]]  # (name, float values), in the order of the graph
 FLOATS = {"f32": "<f4", "f16": "<f2"}
 
@@ -46,13 +47,13 @@ def mapping_state(constants: Constants) -> dict[str, Tensor]:
 
 
 def bands_together(channels: int) -> np.ndarray:
-    """The order that turns low (C) | details interleaved (C x 3) into four blocks of C channels."""
+    """Channel order from low (C) | interleaved details (C x 3) to four blocks of C channels."""
     c = channels // 4
     return np.concatenate([np.arange(c), *(c + 3 * np.arange(c) + band for band in range(3))])
 
 
 def synthesis_state(constants: Constants) -> dict[str, Tensor]:
-    """State of Synthesis. Channels that meet an inverse Haar step are put into blocks, so that it needs no gather."""
+    """State of Synthesis, with the channels before each inverse Haar step in blocks, which saves a gather there."""
     names = [name for name, _ in constants]
     by_name = dict(constants)
 

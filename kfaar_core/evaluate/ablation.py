@@ -1,7 +1,7 @@
-"""Ablations (Tables IX and X): which losses are left out in turn, and the rows that tell what this changes.
+"""Ablations (Tables IX and X): the variants of the total loss, their trainings, and the rows that compare them.
 
-A loss is left out by the weight 0 and by nothing else: every variant draws the same people and keys as the full loss,
-takes the same steps, and runs through the same code.
+A loss is left out by the weight 0 and by nothing else: every variant has the same batches, steps and code as the full
+loss.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kfaar_core.train.settings import Training, with_settings
 
 log = logging.getLogger(__name__)
 
-ALL = "all losses"  # the variant that leaves out none
+ALL = "all losses"  # the variant with the full loss
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,17 @@ def runs(
 
 
 class Figure(Protocol):
-    """One figure of one variant: trials of every seed. A trial is NaN where the detector found no face."""
+    """One figure of one variant, over the trials of every seed. A trial is NaN where the detector found no face."""
 
     @property
     def seeds(self) -> list[float]:
         """The figure of each seed alone."""
 
     def interval(self, rng: np.random.Generator) -> Interval:
-        """The figure over the trials of all seeds; people are resampled, each with his trials of every seed."""
+        """The figure over the trials of all seeds. The bootstrap resamples people, with their trials of every seed."""
 
-    def away(self, full: Figure, rng: np.random.Generator) -> Interval:
-        """How much larger it is than with all losses, on the same trials; the interval is that of the difference."""
+    def difference(self, full: Figure, rng: np.random.Generator) -> Interval:
+        """This figure minus that of the full loss on the same trials, with the interval of the difference."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Mean:
     """A mean of trials."""
 
     values: np.ndarray  # (S, N) of S seeds
-    people: np.ndarray  # (N,) int: whose trial it is
+    people: np.ndarray  # (N,) int: the person of each trial
 
     @property
     def seeds(self) -> list[float]:
@@ -108,7 +108,7 @@ class Mean:
     def interval(self, rng: np.random.Generator) -> Interval:
         return mean_interval(*pooled(self.people, self.values), rng)
 
-    def away(self, full: Figure, rng: np.random.Generator) -> Interval:
+    def difference(self, full: Figure, rng: np.random.Generator) -> Interval:
         assert isinstance(full, Mean)  # rows() compares a figure with its own name only
         return mean_interval(*pooled(self.people, self.values - full.values), rng)
 
@@ -140,7 +140,7 @@ class Curve:
         scores = ScorePair(*pooled(self.people, self.genuine), *pooled(self.impostor_people, self.impostor))
         return curve_interval(self.statistic, scores, rng)
 
-    def away(self, full: Figure, rng: np.random.Generator) -> Interval:
+    def difference(self, full: Figure, rng: np.random.Generator) -> Interval:
         assert isinstance(full, Curve)
         genuine = pooled(self.people, self.genuine, full.genuine)
         impostor = pooled(self.impostor_people, self.impostor, full.impostor)
@@ -148,7 +148,11 @@ class Curve:
 
 
 def pooled(people: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays (S, N) of the same trials as (n,), or (A, n) for several, without trials that failed in any; and whose."""
+    """Flattens arrays (S, N) of the same trials and drops trials that are NaN in any: (n,), or (A, n) for several.
+
+    Returns:
+        The values, and the person of each (n,).
+    """
     flat = np.stack([array.ravel() for array in values])  # (A, S * N)
     kept = ~np.isnan(flat).any(axis=0)
     owners = np.tile(people, len(values[0]))[kept]
@@ -156,7 +160,7 @@ def pooled(people: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def rows(table: str, found: Mapping[str, Mapping[str, Figure]], dataset: str, seed: int) -> tuple[Row, ...]:
-    """One row for each figure and variant, the variants of a figure one below the other.
+    """One row for each figure and variant, grouped by figure.
 
     Args:
         table: the paper's number, whose figures stand beside ours.
@@ -170,8 +174,8 @@ def rows(table: str, found: Mapping[str, Mapping[str, Figure]], dataset: str, se
             rng = stream(seed, f"table {table}, {words}")
             note = "seeds " + ", ".join(f"{value:.3f}" for value in entry.seeds)
             if variant != ALL:
-                away = entry.away(found[ALL][name], rng)
-                note += f"; {away.value:+.3f} ({away.low:+.3f} to {away.high:+.3f}) against {ALL}"
+                change = entry.difference(found[ALL][name], rng)
+                note += f"; {change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f}) against {ALL}"
             paper = paper_figure(table, name.lower(), dataset, OURS if variant == ALL else variant)
             made.append(row(words, entry.interval(rng), paper, note))
     return tuple(made)

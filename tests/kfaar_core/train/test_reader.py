@@ -7,34 +7,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kfaar_core.nets.keyed_net import KeyedNet
-from kfaar_core.nets.projector_net import BitsNet
 from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE, ReaderNet
 from kfaar_core.stages.face_view import FaceView, MeanFace
 from kfaar_core.stages.identify import FaceReader, reader_net
-from kfaar_core.stages.tiny import reader_state
-from kfaar_core.train.kvfa import (
+from kfaar_core.train import reader
+from kfaar_core.train.appearance import predict
+from kfaar_core.train.data import TrainingData
+from kfaar_core.train.loop import Plan
+from kfaar_core.train.reader import (
     STYLES,
+    Objective,
     code_terms,
-    cosine_report,
     fit_reading,
-    grown,
-    keyed_draw,
-    keyed_report,
-    learn,
-    read,
+    joined,
     style_targets,
     styles_report,
     styles_terms,
-    teach_keyed,
+    train_reader,
+    train_styles,
+    with_outputs,
 )
-from kfaar_core.train.loop import Plan
+from kfaar_core.train.recipe import Run
 from kfaar_core.train.settings import LAB_TRAINING
 from kfaar_core.train.views import Views
-from tests.kfaar_core.train.stand_ins import SPACE, crowd
+from tests.kfaar_core.train.small_worlds import SPACE
 
 D = 6
 
@@ -51,9 +51,6 @@ def pictures(rng: np.random.Generator, count: int) -> np.ndarray:
 def faces(rng: np.random.Generator, count: int) -> FaceView:
     """As train.views keeps them: shapes of half precision."""
     return FaceView(pictures(rng, count), rng.standard_normal((count, LANDMARKS, 2)).astype(np.float16))
-
-
-# ---- terms
 
 
 def answers(codes: Tensor, styles: Tensor | float = 0.0) -> Tensor:
@@ -120,22 +117,12 @@ def test_style_targets_are_the_leading_coordinates_of_each_layer_group():
     torch.testing.assert_close(found, torch.cat((v[:, 0, :32], v[:, 1, :32], v[:, 2, :32]), dim=1), atol=1e-5, rtol=0)
 
 
-def test_the_report_is_a_cosine():
-    codes = np.eye(D)[:2]
-    found = cosine_report(np.stack([3 * codes[0], codes[0] + codes[1]]), codes)
-    assert found["n"] == 2 and found["code_cosine_mean"] == pytest.approx((1 + 0.5**0.5) / 2)
-    assert found["code_cosine_sd"] == pytest.approx((1 - 0.5**0.5) / 2)
-
-
 def test_the_styles_report_is_the_share_of_variance_told():
     """Exact for the coarse layers, nothing but the mean for the middle ones, half the way for the fine ones."""
     targets = torch.randn(4000, 3, 32, generator=torch.Generator().manual_seed(0))
     told = targets * torch.tensor([1.0, 0.0, 0.5])[:, None]
     found = styles_report(torch.cat((told.flatten(1), torch.ones(4000, D)), dim=1).numpy(), targets.flatten(1))
     assert found == pytest.approx({"coarse_told": 1.0, "middle_told": 0.0, "fine_told": 0.75}, abs=0.01)
-
-
-# ---- lessons
 
 
 class Small(nn.Module):
@@ -157,6 +144,8 @@ class Killed(Exception):
 
 
 PLAN = Plan(steps=6, rate=0.02, log_steps=2, checkpoint_s=0)
+
+
 TRAINING = replace(LAB_TRAINING, reader_batch=4)
 
 
@@ -166,7 +155,7 @@ def data_of(rng: np.random.Generator, count: int) -> Views:
     return Views(clean, damaged, np.zeros((count, 3, 512), np.float32), np.zeros((count, 0), np.float32))
 
 
-def taught(folder: Path, data: Views, targets: Tensor, dies_at: int = -1, resume: bool = False, seed: int = 0):
+def trained(folder: Path, data: Views, targets: Tensor, dies_at: int = -1, resume: bool = False, seed: int = 0):
     calls = []
 
     def of(found: Tensor, aims: Tensor) -> dict[str, Tensor]:
@@ -178,16 +167,17 @@ def taught(folder: Path, data: Views, targets: Tensor, dies_at: int = -1, resume
     torch.manual_seed(seed)
     net = Small(targets.shape[1])
     folder.mkdir(exist_ok=True)
-    learn(net, data, targets, of, lambda found: found["fit"], PLAN, TRAINING, folder, resume, group=2)
+    objective = Objective(of, lambda terms: terms["fit"])
+    train_reader(net, data, targets, objective, PLAN, TRAINING, folder, resume, group=2)
     return net, calls
 
 
-def test_a_killed_lesson_goes_on_as_if_nothing_had_been(rng, tmp_path):
+def test_a_killed_training_goes_on_as_if_nothing_had_been(rng, tmp_path):
     data, targets = data_of(rng, 12), torch.from_numpy(rng.standard_normal((12, 3))).float()
-    whole, _ = taught(tmp_path / "whole", data, targets)
+    whole, _ = trained(tmp_path / "whole", data, targets)
     with pytest.raises(Killed):
-        taught(tmp_path / "killed", data, targets, dies_at=4)
-    resumed, calls = taught(tmp_path / "killed", data, targets, resume=True, seed=9)
+        trained(tmp_path / "killed", data, targets, dies_at=4)
+    resumed, calls = trained(tmp_path / "killed", data, targets, resume=True, seed=9)
     assert len(calls) == 2
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name])
@@ -199,7 +189,7 @@ def test_what_belongs_together_stands_in_both_halves_and_every_group_comes_once(
     """Renders 2n and 2n + 1 carry one code; a batch of four is two codes, and three batches are all of them."""
     codes = torch.arange(6).repeat_interleave(2).float()[:, None]
     photo = torch.arange(12).float()[:, None]
-    _, calls = taught(tmp_path, data_of(rng, 12), torch.cat((codes, photo), dim=1))
+    _, calls = trained(tmp_path, data_of(rng, 12), torch.cat((codes, photo), dim=1))
     for aims in calls:
         one, two = aims.chunk(2)
         assert torch.equal(one[:, 0], two[:, 0]) and torch.equal(one[:, 1] + 1, two[:, 1])
@@ -225,7 +215,8 @@ def test_half_of_what_f_sees_was_saved(rng, tmp_path):
         return {"fit": (found - aims).square().mean()}
 
     training, plan = replace(LAB_TRAINING, reader_batch=20), Plan(steps=4)
-    learn(Spy(1), data, torch.zeros(count, 1), of, lambda found: found["fit"], plan, training, tmp_path, False)
+    objective = Objective(of, lambda terms: terms["fit"])
+    train_reader(Spy(1), data, torch.zeros(count, 1), objective, plan, training, tmp_path, False)
     assert len(shades) == 80 and 0.3 < np.mean(np.array(shades) > 0) < 0.7
 
 
@@ -234,12 +225,11 @@ def test_f_itself_learns_a_step(rng, tmp_path):
     torch.manual_seed(0)
     net = ReaderNet(STYLES, textures=6, shapes=4, hidden=8)
     targets = torch.from_numpy(rng.standard_normal((4, STYLES))).float()
-    learn(
+    train_reader(
         net,
         data_of(rng, 4),
         targets,
-        styles_terms,
-        lambda found: found["styles"],
+        Objective(styles_terms, lambda terms: terms["styles"]),
         Plan(steps=1),
         replace(LAB_TRAINING, reader_batch=2),
         tmp_path,
@@ -255,16 +245,16 @@ def test_f_itself_learns_a_step(rng, tmp_path):
 
 def test_reading_does_not_depend_on_the_batch(rng):
     net, many = Small(3), faces(rng, 70)  # more than a batch
-    found = read(net, many)
+    found = predict(net, many)
     assert found.shape == (70, 3) and found.dtype == np.float32 and not net.training
-    np.testing.assert_allclose(read(net, many[66:]), found[66:], atol=1e-5)
+    np.testing.assert_allclose(predict(net, many[66:]), found[66:], atol=1e-5)
 
 
 def test_f_reads_in_training_as_it_does_in_use(photo, tiny):
     state, landmarks = reader_state(), tiny.locator.locate(photo).landmarks
     net = reader_net({name.removeprefix("net."): tensor for name, tensor in state.items() if name.startswith("net.")})
     view = MeanFace(net.mean_shape.numpy()).view(photo.pixels, landmarks)
-    (found,) = read(net, FaceView(view.texture[None], view.shape[None]))
+    (found,) = predict(net, FaceView(view.texture[None], view.shape[None]))
     np.testing.assert_allclose(FaceReader(state, torch.device("cpu"))(photo.pixels, landmarks), found, atol=1e-5)
 
 
@@ -272,7 +262,7 @@ def test_a_grown_f_reads_styles_as_before_and_of_the_code_nearly_nothing():
     torch.manual_seed(0)
     net = ReaderNet(STYLES)
     net.mean_shape.fill_(80.0)
-    larger = grown(net.eval(), STYLES + D).eval()
+    larger = with_outputs(net.eval(), STYLES + D).eval()
     x = torch.randn(2, 3, *TEXTURE, generator=torch.Generator().manual_seed(1))
     shape = 80 + 5 * torch.randn(2, LANDMARKS, 2, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
@@ -282,89 +272,75 @@ def test_a_grown_f_reads_styles_as_before_and_of_the_code_nearly_nothing():
     assert 0 < after[:, STYLES:].abs().mean() < 0.3 * before.abs().mean()
 
 
-# ---- the keyed network of `bits`
-
-
-def drawn(count: int, bits: int = 8) -> tuple[Tensor, Tensor, Tensor]:
-    """Sights that show u turned by the key's first bit: x1 and x2 of a person and y of another, under one key."""
-    person, other = torch.randn(2, count, D)
-    u = torch.stack((person, person + 0.05 * torch.randn(count, D), other), dim=1)
-    u = u / u.norm(dim=2, keepdim=True)
-    key = torch.randint(0, 2, (count, bits)).float() * 2 - 1
-    return torch.cat((3 * u * key[:, None, :1], key[:, None].expand(-1, 3, -1)), dim=2), u[:, 0], key
-
-
-def keyed(folder: Path, steps: int) -> KeyedNet:
-    torch.manual_seed(0)
-    net = KeyedNet(D + 8, 8, D)
-    net.mean.fill_(0.5)
-    training = replace(LAB_TRAINING, keyed_steps=steps, bits_batch=64, projector_rate=3e-3)
-    folder.mkdir(exist_ok=True)
-    teach_keyed(net, drawn, training, folder, False)
-    return net
-
-
-def test_three_steps_of_the_keyed_network_show_every_term(tmp_path):
-    net = keyed(tmp_path, 3)
-    with (tmp_path / "log.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
-    assert row.keys() == {"step", "pmis1", "pmis2", "pmis3", "per1", "per2"}
-    assert all(np.isfinite(float(value)) for value in row.values())
-    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in net.parameters())
-    assert (net.mean == 0.5).all() and (net.scale == 1).all()  # of P's stand-in, kept
-    assert not net.training
-
-
-def test_the_keyed_network_learns_what_it_is_shown(tmp_path):
-    net = keyed(tmp_path, 300)
-    sights, u, key = drawn(200)
-    found = keyed_report(net, sights[:, 0].numpy(), torch.cat((u, key), dim=1).numpy())
-    assert found["n"] == 200
-    assert found["key_cosine_mean"] > 0.6
-    assert found["no_key_cosine_mean"] < 0.3  # opposite is as good
-    assert found["wrong_key_cosine_mean"] < found["key_cosine_mean"] - 0.3
-
-
-class Plain:
-    """M as the identity; the mean style is none."""
-
-    w_mean = torch.zeros(512)
-
-    def map(self, z: Tensor) -> Tensor:
-        return z
-
-
-def test_a_draw_shows_three_photos_under_one_key(rng):
-    people = crowd(rng)
-    net = BitsNet(people.feature.shape[1], 8)
-    asked: list[Tensor] = []
-
-    class Seen:
-        def read(self, w: Tensor) -> Tensor:
-            asked.append(w)
-            return w[:, 0, :5]
-
-    sights, u, key = keyed_draw(net, Plain(), 0.7, people, Seen())(6)  # type: ignore[arg-type]
-    assert sights.shape == (6, 3, 5) and key.shape == (6, 8) and set(key.unique().tolist()) == {-1.0, 1.0}
-    assert not sights.requires_grad
-    owners = {photo: person for person, photos in enumerate(people.pairs) for photo in photos.tolist()}
-    photo = [int(torch.nonzero((people.identity == row).all(dim=1))[0]) for row in u]
-    with torch.no_grad():
-        again = 0.7 * net(people.feature[photo], key)
-    torch.testing.assert_close(sights[:, 0], again[:, :5])
-    assert all(number in owners for number in photo) and len(asked) == 3
-
-
 def test_h_is_the_ridge_and_what_e_sees_of_the_person(rng):
     """Six numbers of F tell the code without noise; three of E know nothing of it."""
     codes = rng.standard_normal((400, 4))
-    sight = np.concatenate([5 + rng.standard_normal((400, 3)), codes @ rng.standard_normal((4, 6)) - 2], axis=1)
+    features = np.concatenate([5 + rng.standard_normal((400, 3)), codes @ rng.standard_normal((4, 6)) - 2], axis=1)
     person = rng.standard_normal((4, 3))
-    mean, told = fit_reading([sight, sight], codes, person, 1e-6, 0.0)
-    np.testing.assert_allclose(mean, sight.mean(axis=0))
-    np.testing.assert_allclose((sight - mean) @ told.T, codes - codes.mean(axis=0), atol=1e-3)
-    both = fit_reading([sight, sight], codes, person, 1e-6, 0.5)[1]
+    mean, told = fit_reading([features, features], codes, person, 1e-6, 0.0)
+    np.testing.assert_allclose(mean, features.mean(axis=0))
+    np.testing.assert_allclose((features - mean) @ told.T, codes - codes.mean(axis=0), atol=1e-3)
+    both = fit_reading([features, features], codes, person, 1e-6, 0.5)[1]
     added = both - told
     assert (added[:, 3:] == 0).all() and np.allclose(added[:, :3] / person, added[0, 0] / person[0, 0])
-    sizes = [np.square((sight - mean) @ rows.T).mean() for rows in (added, told)]
+    sizes = [np.square((features - mean) @ rows.T).mean() for rows in (added, told)]
     assert sizes[0] == pytest.approx(0.25 * sizes[1])
+
+
+STYLES_ONLY = replace(
+    LAB_TRAINING, reader_batch=4, styles_steps=1, styled_shards=3, channel_shards=1, draft_shards=2, draft_unseen=2
+)
+
+
+MEAN_FACE = 80 + 20 * np.random.default_rng(0).standard_normal((LANDMARKS, 2))
+
+
+def views_of(rng: np.random.Generator, count: int, carried: int) -> Views:
+    def faces() -> FaceView:
+        textures = rng.integers(0, 256, (count, *TEXTURE, 3), dtype=np.uint8)
+        return FaceView(textures, (MEAN_FACE + rng.standard_normal((count, LANDMARKS, 2))).astype(np.float16))
+
+    w = rng.standard_normal((count, 3, 512)).astype(np.float32)
+    return Views(faces(), faces(), w, rng.standard_normal((count, carried)).astype(np.float32))
+
+
+def test_views_of_two_kinds_are_joined_row_by_row(rng):
+    """Mixed renders carry nothing, and those of P do."""
+    mixed, draft = views_of(rng, 3, 0), views_of(rng, 2, 4)
+    found = joined([mixed, draft])
+    for part, rows in ((mixed, slice(0, 3)), (draft, slice(3, 5))):
+        np.testing.assert_array_equal(found[rows].clean.texture, part.clean.texture)
+        np.testing.assert_array_equal(found[rows].clean.shape, part.clean.shape)
+        np.testing.assert_array_equal(found[rows].damaged.texture, part.damaged.texture)
+        np.testing.assert_array_equal(found[rows].damaged.shape, part.damaged.shape)
+        np.testing.assert_array_equal(found[rows].w, part.w)
+    assert found.payload.shape == (5, 0)
+
+
+def test_the_training_on_styles_holds_renders_out_and_writes_f_with_its_mean_face(
+    rng, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("KFAAR_CACHE", str(tmp_path))
+    asked = []
+
+    def seen(_: TrainingData, kind: str, first: int = 0, last: int | None = None) -> Views:
+        asked.append((kind, first, last))
+        return views_of(rng, 4, 0 if kind == "mixed" else 4)
+
+    monkeypatch.setattr(TrainingData, "views", seen)
+    monkeypatch.setattr(TrainingData, "mean_shape", MEAN_FACE)
+    monkeypatch.setattr(TrainingData, "space", SPACE)
+    fitted = []
+
+    def fit(net: ReaderNet, faces: FaceView, mean: np.ndarray) -> None:  # the axes of so many pixels take a minute
+        fitted.append(len(faces.shape))
+        net.mean_shape.copy_(torch.from_numpy(mean))
+
+    monkeypatch.setattr(reader, "fit_appearance", fit)
+    report = train_styles(Run(STYLES_ONLY, tmp_path, tmp_path))
+    assert asked == [("mixed", 0, 3), ("draft", 0, 2), ("draft", 2, 4)]  # the last ones test it, and serve surrogates
+    assert report.keys() == {"coarse_told", "middle_told", "fine_told"} and max(report.values()) < 0.5
+    assert fitted == [8]  # all faces that it is trained on
+    net = reader_net(load_file(tmp_path / "kvfa" / "styles" / "net.safetensors"))
+    assert net.last.out_features == STYLES
+    torch.testing.assert_close(net.mean_shape, torch.from_numpy(MEAN_FACE).float())

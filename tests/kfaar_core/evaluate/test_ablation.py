@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from kfaar_core import losses
+from kfaar_core.evaluate.ablation import ALL, PROJECTOR, RECOGNISER, Curve, Mean, Share, Variant, pooled, rows, runs
 from kfaar_core.metrics.verification import area
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.report.paper_figures import FIGURES, OURS
-from kfaar_core.train.ablation import ALL, PROJECTOR, RECOGNISER, Curve, Mean, Share, Variant, pooled, rows, runs
-from kfaar_core.train.kvfa import teach_keyed
-from kfaar_core.train.projector import start, train_hashed
-from kfaar_core.train.proxy import FeatureProxy
+from kfaar_core.train.bits import train_keyed
+from kfaar_core.train.hashed import initial_projector, train_hashed
+from kfaar_core.train.projector import ProjectorInputs
 from kfaar_core.train.settings import LAB_TRAINING
-from tests.kfaar_core.train.stand_ins import MOVED, channel, crowd
+from kfaar_core.train.surrogates import SurrogateRenderer
+from tests.kfaar_core.train.small_worlds import MOVED, crowd, encoder_of
 
 QUICK = replace(LAB_TRAINING, projector_steps=3, keyed_steps=3, projector_batch=12, projector_keys=4)
 PEOPLE = np.arange(4)
@@ -54,10 +55,11 @@ def test_each_loss_is_left_out_alone_once():
 def p_after(folder, training):
     folder.mkdir()
     torch.manual_seed(0)
-    proxy = FeatureProxy(6, hidden=8).eval().requires_grad_(False)
-    seen = channel(torch.randn(8, MOVED) / 20, 0.1 * torch.eye(8))
-    net = start(4, torch.eye(MOVED), training)
-    train_hashed(crowd(np.random.default_rng(0)), net, proxy, seen, training, folder, resume=False)
+    renderer = SurrogateRenderer(6, hidden=8).eval().requires_grad_(False)
+    encoder = encoder_of(torch.randn(8, MOVED) / 20, 0.1 * torch.eye(8))
+    net = initial_projector(4, torch.eye(MOVED), training)
+    inputs = ProjectorInputs(crowd(np.random.default_rng(0)), renderer, encoder)
+    train_hashed(net, inputs, training, folder, resume=False)
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
@@ -65,14 +67,14 @@ def keyed_after(folder, training):
     folder.mkdir()
     torch.manual_seed(0)
     net = KeyedNet(5, 8, 4)
-    teach_keyed(
+    train_keyed(
         net, lambda n: (torch.randn(n, 3, 5), torch.randn(n, 4), torch.randn(n, 8).sign()), training, folder, False
     )
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
 @pytest.mark.parametrize(
-    ("taught", "loss", "term"),
+    ("trained", "loss", "term"),
     [
         (p_after, "anonymity", "ano"),
         (p_after, "synchronism", "syn"),
@@ -85,13 +87,13 @@ def keyed_after(folder, training):
         (keyed_after, "other_photo", "per2"),
     ],
 )
-def test_what_a_loss_asks_for_matters_only_where_it_is_in(monkeypatch, tmp_path, taught, loss, term):
+def test_what_a_loss_asks_for_matters_only_where_it_is_in(monkeypatch, tmp_path, trained, loss, term):
     """The loss is turned round: with its weight the network becomes another, without it the very same."""
     without = Variant(f"w/o {term}", (term,)).of(QUICK)
-    before = taught(tmp_path / "full", QUICK), taught(tmp_path / "without", without)
+    before = trained(tmp_path / "full", QUICK), trained(tmp_path / "without", without)
     asked = getattr(losses, loss)
     monkeypatch.setattr(losses, loss, lambda *features: -50 * asked(*features))
-    after = taught(tmp_path / "full turned", QUICK), taught(tmp_path / "without turned", without)
+    after = trained(tmp_path / "full turned", QUICK), trained(tmp_path / "without turned", without)
     assert not torch.equal(before[0], after[0])
     assert torch.equal(before[1], after[1])
     assert not torch.equal(before[0], before[1])
@@ -131,7 +133,7 @@ def test_a_mean_of_two_seeds(rng):
     assert less.seeds == [0, 1]
     found = less.interval(rng)
     assert (found.value, found.n, found.people) == (pytest.approx(4 / 7), 7, 4)
-    away = less.away(full, rng)
+    away = less.difference(full, rng)
     assert (away.value, away.low, away.high, away.n) == (-1, -1, -1, 7)  # the same for everybody: no doubt about it
 
 
@@ -146,8 +148,8 @@ def test_a_curve_and_how_far_it_is_from_another(rng):
     mixed = replace(good, genuine=np.array([[0.9] * 4, [np.nan, 0, 0, 0]]))
     assert good.seeds == [1, 1] and bad.seeds == [0, 0] and mixed.seeds == [1, 0]
     assert good.interval(rng).value == 1 and mixed.interval(rng).value == pytest.approx(4 / 7)
-    assert bad.away(good, rng).value == -1 and good.away(good, rng).high == 0
-    assert mixed.away(good, rng).value == pytest.approx(4 / 7 - 1)
+    assert bad.difference(good, rng).value == -1 and good.difference(good, rng).high == 0
+    assert mixed.difference(good, rng).value == pytest.approx(4 / 7 - 1)
 
 
 def test_rows_put_the_variants_of_a_figure_below_each_other_and_the_paper_beside_them():

@@ -1,19 +1,23 @@
-"""Table IX: P of `hashed` with one loss of HPVFG left out in turn, judged by its faces of people it did not see."""
+"""Table IX: P of `hashed` trained without one loss of HPVFG in turn, compared on virtual faces of test people.
+
+python -m kfaar_core ablation projector
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from kfaar_core.evaluate.ablation import PROJECTOR, Curve, Figure, Mean, Share, rows, runs
 from kfaar_core.evaluate.context import Arrays, EvaluationContext, FaceFeatures, Real, features
 from kfaar_core.evaluate.jobs import fill
 from kfaar_core.files import cache_folder
@@ -23,55 +27,50 @@ from kfaar_core.report.tables import Table
 from kfaar_core.scenarios import pairs
 from kfaar_core.servers import AnonymisationServer
 from kfaar_core.stages.identify import IdentityMap
-from kfaar_core.train.ablation import PROJECTOR, Curve, Figure, Mean, Share, rows, runs
-from kfaar_core.train.projector import People, payload_axes, start, train_hashed
-from kfaar_core.train.proxy import Reading
-from kfaar_core.train.road import Road
+from kfaar_core.train.artefacts import prefixed, save_state
+from kfaar_core.train.data import TrainingData
+from kfaar_core.train.hashed import FILE, initial_projector, payload_axes, projector_constants, train_hashed
+from kfaar_core.train.projector import ProjectorInputs
 from kfaar_core.train.settings import Training
 
 log = logging.getLogger(__name__)
 
-FILE = "projector_hashed.safetensors"
-
 
 @dataclass(frozen=True)
 class Bench:
-    """What every variant learns from; made once, with the first seed."""
+    """What all variants are trained with; made once, with the first seed."""
 
-    people: People
-    proxy: Callable[[Tensor], Tensor]
-    channel: Reading
+    inputs: ProjectorInputs
     axes: Tensor  # (96, 96), see payload_axes
-    state: dict[str, Tensor]  # of HashedProjector, without its network
+    constants: dict[str, Tensor]  # of HashedProjector, beside its network
 
 
-def bench_of(road: Road) -> Bench:
-    """The bench of `train projector hashed`."""
-    training = road.training
+def bench_of(data: TrainingData) -> Bench:
+    """What `train projector hashed` trains P with."""
+    training = data.training
     torch.manual_seed(training.seed)
-    channel = road.channel(road.styles_reader(), "draft")
-    axes = payload_axes(channel, training.code_dimension)
-    state = {**road.natural, **road.identity, "look.size": torch.tensor(training.look_size)}
-    return Bench(road.people, road.proxy(drafted=True), channel, axes, state)
+    encoder = data.encoder(data.style_reader(), "draft")
+    axes = payload_axes(encoder, training.code_dimension)
+    constants = projector_constants(data)
+    return Bench(ProjectorInputs(data.people, data.renderer(with_bootstrap=True), encoder), axes, constants)
 
 
-def teach(bench: Bench, training: Training, folder: Path, resume: bool) -> None:
-    """Train P and leave it in the folder; a seed changes its first weights, and the people and keys it meets."""
+def train_variant(bench: Bench, training: Training, folder: Path, resume: bool) -> None:
+    """Train P and save it in the folder. The seed sets its first weights, and the people and keys of every step."""
     torch.manual_seed(training.seed)
-    net = start(training.code_dimension, bench.axes, training)
-    train_hashed(bench.people, net, bench.proxy, bench.channel, training, folder, resume)
-    state = bench.state | {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / FILE)
+    net = initial_projector(training.code_dimension, bench.axes, training)
+    train_hashed(net, bench.inputs, training, folder, resume)
+    save_state(folder / FILE, bench.constants | prefixed("net.", net.state_dict()))
 
 
 @dataclass(frozen=True)
-class VirtualBy:
-    """The virtual face that P of one training makes of a photo of the data, as the judge sees it.
+class VariantFace:
+    """A request: the judge's features of the virtual face that one trained variant of P makes of a photo.
 
-    The context is that of the floor: KVFA takes no part here.
+    The context is that of the method `floor`, because KVFA takes no part here.
     """
 
-    run: str  # its folder of the cache
+    run: str  # the variant's folder in the cache
     index: int
     purpose: str  # of the key
 
@@ -97,38 +96,39 @@ def _sha256(path: Path) -> str:
 
 @cache
 def _projector(path: Path, sha256: str) -> HashedProjector:
-    """Read once for all faces; the hash tells a P that was trained again from the one before."""
+    """P of a variant, loaded once for all faces; the hash changes when it is trained again."""
     state = load_file(path)
     return HashedProjector(state, IdentityMap(state))
 
 
-def judged(looks: Iterable[FaceFeatures | None], width: int) -> np.ndarray:
+def judge_features(faces: Iterable[FaceFeatures | None], width: int) -> np.ndarray:
     """(n, D) features of the judge; NaN where the detector found no face."""
-    return np.stack([np.full(width, np.nan) if look is None else look.judge for look in looks])
+    return np.stack([np.full(width, np.nan) if face is None else face.judge for face in faces])
 
 
-def photos_of(context: EvaluationContext, people: Sequence[pairs.Person]) -> np.ndarray:
-    """(P, 2, D) what the judge sees in two photos of each person.
+def real_features(context: EvaluationContext, people: Sequence[pairs.Person]) -> np.ndarray:
+    """(P, 2, D) features of the judge of two photos of each person.
 
     Raises:
         NoFaceFound: in none of them.
     """
     asked = [Real(index) for person in people for index in person.photos]
     fill(context, asked)
-    looks = [features(context.ask(request)) for request in asked]
-    width = max(len(look.judge) for look in looks if look is not None)
-    return judged(looks, width).reshape(len(people), 2, width)
+    faces = [features(context.ask(request)) for request in asked]
+    width = max(len(face.judge) for face in faces if face is not None)
+    return judge_features(faces, width).reshape(len(people), 2, width)
 
 
-def virtual_by(
+def virtual_features(
     context: EvaluationContext, people: Sequence[pairs.Person], run: str, keys: int, width: int
 ) -> np.ndarray:
-    """(P, 2, K, D) what the judge sees in the virtual faces of two photos under K keys that everyone shares."""
+    """(P, 2, K, D) features of the judge of the virtual faces of two photos under K keys that everyone shares."""
     asked = [
-        VirtualBy(run, index, f"shared {key}") for person in people for index in person.photos for key in range(keys)
+        VariantFace(run, index, f"shared {key}") for person in people for index in person.photos for key in range(keys)
     ]
     fill(context, asked)
-    return judged((features(context.ask(request)) for request in asked), width).reshape(len(people), 2, keys, width)
+    faces = (features(context.ask(request)) for request in asked)
+    return judge_features(faces, width).reshape(len(people), 2, keys, width)
 
 
 def different(cosines: np.ndarray, threshold: float) -> np.ndarray:
@@ -137,7 +137,7 @@ def different(cosines: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def figures(real: np.ndarray, virtual: np.ndarray, threshold: float) -> dict[str, Figure]:
-    """The figures of Table IX, differentiation, which its text speaks of, and the cosines that each loss is about.
+    """The figures of Table IX, differentiation, which the paper's text mentions, and the mean cosine of each loss.
 
     Args:
         real: (P, 2, D) unit features of the judge; virtual: (S, P, 2, K, D) of S seeds and K >= 2 shared keys.
@@ -149,10 +149,12 @@ def figures(real: np.ndarray, virtual: np.ndarray, threshold: float) -> dict[str
         owners = np.broadcast_to(people.reshape(-1, *[1] * (values.ndim - 2)), values.shape[1:])
         return kind(values.reshape(len(values), -1), owners.ravel())
 
-    apart = {
+    pairs_of_two = {
         "anonymity": np.einsum("pfd,spfkd->spfk", real, virtual),  # x and G(x, k)
         "diversity": np.einsum("spfkd,spfkd->spfk", virtual[..., :-1, :], virtual[..., 1:, :]),  # two keys
-        "differentiation": np.einsum("spfkd,spfkd->spfk", virtual, np.roll(virtual, -1, axis=1)),  # in random order
+        "differentiation": np.einsum(
+            "spfkd,spfkd->spfk", virtual, np.roll(virtual, -1, axis=1)
+        ),  # neighbours in random order
     }
     two_photos = np.einsum("spkd,sqkd->spqk", virtual[:, :, 0], virtual[:, :, 1])  # G(x1, k) and G(x2 or y, k)
     same, owner = np.eye(len(people), dtype=bool), np.repeat(people, keys)
@@ -166,9 +168,9 @@ def figures(real: np.ndarray, virtual: np.ndarray, threshold: float) -> dict[str
         "AUC": Curve(area, *sides),
         "EER": Curve(equal_error, *sides),
         "detection": of(Share, (~np.isnan(virtual[..., 0])).astype(float)),
-        **{name: of(Share, different(cosines, threshold)) for name, cosines in apart.items()},
+        **{name: of(Share, different(cosines, threshold)) for name, cosines in pairs_of_two.items()},
         "cosine: synchronism": Mean(*sides[:2]),
-        **{f"cosine: {name}": of(Mean, cosines) for name, cosines in apart.items()},
+        **{f"cosine: {name}": of(Mean, cosines) for name, cosines in pairs_of_two.items()},
     }
 
 
@@ -182,25 +184,25 @@ def table_ix(
     keys: int,
     resume: bool,
 ) -> Table:
-    """Table IX: train every variant with every seed, make its faces, and compare.
+    """Table IX: train every variant with every seed, generate its faces, and compare.
 
     Args:
-        context: of the floor, see VirtualBy.
+        context: of the method `floor`, see VariantFace.
         people: of the test part, each with two photos.
         training: the budget of every variant; its seed is the first one.
-        resume: go on from checkpoints; faces that were made are kept in any case.
+        resume: continue from checkpoints; generated faces are cached in any case.
     """
-    real = photos_of(context, people)
-    found: dict[str, list[np.ndarray]] = {variant.name: [] for variant in PROJECTOR}
+    real = real_features(context, people)
+    features_by_variant: dict[str, list[np.ndarray]] = {variant.name: [] for variant in PROJECTOR}
     for variant, chosen, folder in runs(PROJECTOR, training, seeds, "projector"):
-        teach(bench, chosen, folder, resume)
+        train_variant(bench, chosen, folder, resume)
         run = f"ablation/projector/{folder.name}"
-        found[variant.name].append(virtual_by(context, people, run, keys, real.shape[-1]))
+        features_by_variant[variant.name].append(virtual_features(context, people, run, keys, real.shape[-1]))
     threshold = context.stages.calibration.judge_fmr_1
-    named = {name: figures(real, np.stack(virtual), threshold) for name, virtual in found.items()}
+    named = {name: figures(real, np.stack(virtual), threshold) for name, virtual in features_by_variant.items()}
     about = (
         f"{context.data.name}, {len(people)} test people, 2 photos each, {keys} keys shared by all, {seeds} seeds; "
-        f"projector hashed, taught by {len(bench.people.pairs)} training people with two photos or more in "
+        f"projector hashed, trained on {len(bench.inputs.people.pairs)} training people with two photos or more in "
         f"{training.projector_steps} steps a variant; our own terms `read`, `seen` and `natural` stay in all of them; "
         f"different: judge's cosine below {threshold:.3f} (FMR 1 %)"
     )

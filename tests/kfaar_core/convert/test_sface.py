@@ -10,7 +10,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from kfaar_core.convert.recogniser import MEMBER, convert
+from kfaar_core.convert.sface import MEMBER, convert
 from kfaar_core.errors import BadWeights
 from kfaar_core.nets.sface import SFace
 from kfaar_core.quantised import dequantised

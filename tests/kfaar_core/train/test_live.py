@@ -1,4 +1,4 @@
-"""The road through the generator, on the CPU: what it sees is what run time sees, and gradients reach P alone."""
+"""Training with renders, here on the CPU: same features as in use, and gradients reach P alone."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ from kfaar_core.stages.identify import FaceReader, reader_net
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.tiny import TinyGeometry
 from kfaar_core.train import __main__ as command
-from kfaar_core.train import projector
-from kfaar_core.train.live import LiveRoad
-from kfaar_core.train.projector import start, train_hashed
-from kfaar_core.train.settings import LAB_TRAINING
-from kfaar_core.train.through import (
+from kfaar_core.train import hashed
+from kfaar_core.train.bits import KeyedExamples, draw_of
+from kfaar_core.train.hashed import initial_projector, train_hashed
+from kfaar_core.train.live import (
     Camera,
-    LiveChannel,
-    LiveFeatures,
+    LiveEncoder,
     LiveGenerator,
-    live_channel,
+    LiveRenderer,
+    LiveTrainingData,
+    live_encoder,
 )
-from tests.kfaar_core.train.stand_ins import MOVED, SPACE, crowd, still
+from kfaar_core.train.projector import ProjectorInputs
+from kfaar_core.train.settings import LAB_TRAINING
+from tests.kfaar_core.train.small_worlds import MOVED, SPACE, crowd, still
 
 CPU = torch.device("cpu")
 FEATURES = 6
@@ -101,8 +103,8 @@ class World:
         self.reader = ReaderNet(5, textures=6, shapes=4, hidden=8)
         self.reader.mean_shape.copy_(torch.from_numpy(upright(TinyGeometry().points.astype(np.float64) * 64)[1]))
         self.camera = Camera(generator, SmallGeometry(), part)
-        self.features = LiveFeatures(self.camera, self.encoder, SPACE)
-        self.channel: LiveChannel = live_channel(
+        self.render = LiveRenderer(self.camera, self.encoder, SPACE)
+        self.latent_encoder: LiveEncoder = live_encoder(
             SPACE, still(), self.camera, FeatureExtractor(self.encoder, self.reader, CPU), torch.randn(12, 3, 512)
         )
 
@@ -117,11 +119,11 @@ def test_gradients_reach_the_styles_and_no_frozen_network():
     world = World()
     before = [parameter.clone() for parameter in world.frozen()]
     v = torch.randn(6, 3, 32, requires_grad=True)
-    seen = world.features(v)
+    seen = world.render(v)
     torch.testing.assert_close(seen.norm(dim=1), torch.ones(6))
     (of_features,) = torch.autograd.grad(seen[:, 0].sum(), v)
     w = torch.randn(6, 3, 512, requires_grad=True)
-    (of_shape,) = torch.autograd.grad(world.channel.read(w)[:, FEATURES:].square().sum(), w)
+    (of_shape,) = torch.autograd.grad(world.latent_encoder.encode(w)[:, FEATURES:].square().sum(), w)
     for found in (of_features, of_shape):
         assert found.isfinite().all() and (found.flatten(1).abs().amax(dim=1) > 0).all()
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in world.frozen())
@@ -133,7 +135,7 @@ def test_the_gradient_is_the_slope():
     world, v = World(), torch.randn(1, 3, 32, requires_grad=True)
 
     def first(at: Tensor) -> Tensor:
-        return world.features(at)[0, 0]
+        return world.render(at)[0, 0]
 
     (slope,) = torch.autograd.grad(first(v), v)
     step = 1e-2 * slope / slope.norm()
@@ -146,11 +148,11 @@ def test_the_gradient_is_the_slope():
 def test_parts_do_not_show():
     """And each face is rendered again for its gradient, which is what keeps memory small."""
     small, large = World(part=2), World(part=50)
-    small.encoder, small.features = large.encoder, LiveFeatures(small.camera, large.encoder, SPACE)
+    small.encoder, small.render = large.encoder, LiveRenderer(small.camera, large.encoder, SPACE)
     v = torch.randn(5, 3, 32, requires_grad=True)
     asked = small.camera.generator.synthesis
     asked.asked = 0
-    one, other = small.features(v), large.features(v)
+    one, other = small.render(v), large.render(v)
     assert asked.asked == 5
     torch.testing.assert_close(one, other)
     gradients = [torch.autograd.grad(seen[:, 0].sum(), v)[0] for seen in (one, other)]
@@ -166,7 +168,7 @@ def test_a_face_is_placed_in_full_precision_where_networks_run_in_half():
         return landmarks.flatten(1)
 
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
-        world.camera.look(torch.randn(3, 3, 512), by)
+        world.camera.features(torch.randn(3, 3, 512), by)
     ((pictures, found),) = placed
     landmarks = to_pixels(world.camera.geometry.measure(pictures).landmarks, pictures.shape[-1])
     torch.testing.assert_close(found, similarity(SFACE.template, five_points(landmarks)))
@@ -179,27 +181,27 @@ class Killed(Exception):
     pass
 
 
-def lesson(folder: Path, resume: bool = False, dies_at: int = -1) -> dict[str, Tensor]:
+def trained(folder: Path, resume: bool = False, dies_at: int = -1) -> dict[str, Tensor]:
     """Two steps of `hashed`; the state at the end."""
     torch.manual_seed(0)
     world = World()
     calls = []
 
-    def proxy(v: Tensor) -> Tensor:
+    def renderer(v: Tensor) -> Tensor:
         calls.append(v)
         if len(calls) == dies_at:
             raise Killed
-        return world.features(v)
+        return world.render(v)
 
-    net = start(4, torch.eye(MOVED), QUICK)
+    net = initial_projector(4, torch.eye(MOVED), QUICK)
     folder.mkdir(exist_ok=True)
     people = crowd(np.random.default_rng(0))
-    train_hashed(people, net, proxy, world.channel, QUICK, folder, resume)
+    train_hashed(net, ProjectorInputs(people, renderer, world.latent_encoder), QUICK, folder, resume)
     return net.state_dict()
 
 
 def test_two_steps_through_the_generator_show_every_term_and_repeat(tmp_path):
-    first, again = lesson(tmp_path / "one"), lesson(tmp_path / "two")
+    first, again = trained(tmp_path / "one"), trained(tmp_path / "two")
     assert all(torch.equal(first[name], again[name]) for name in first)
     with (tmp_path / "one" / "log.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
@@ -208,12 +210,12 @@ def test_two_steps_through_the_generator_show_every_term_and_repeat(tmp_path):
 
 
 def test_a_killed_lesson_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
-    plan = projector.projector_plan
-    monkeypatch.setattr(projector, "projector_plan", lambda *a: replace(plan(*a), checkpoint_s=0.0))
-    whole = lesson(tmp_path / "whole")
+    plan = hashed.projector_plan
+    monkeypatch.setattr(hashed, "projector_plan", lambda *a: replace(plan(*a), checkpoint_s=0.0))
+    whole = trained(tmp_path / "whole")
     with pytest.raises(Killed):
-        lesson(tmp_path / "killed", dies_at=6)  # four looks a step
-    resumed = lesson(tmp_path / "killed", resume=True)
+        trained(tmp_path / "killed", dies_at=6)  # four looks a step
+    resumed = trained(tmp_path / "killed", resume=True)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert (tmp_path / "whole" / "log.csv").read_text() == (tmp_path / "killed" / "log.csv").read_text()
 
@@ -235,7 +237,7 @@ def portrait(camera: Camera) -> tuple[Tensor, Tensor]:
     z = torch.randn(1, 512, generator=torch.Generator().manual_seed(8))
     w = generator.w_mean + 0.7 * (generator.map(z) - generator.w_mean)
     kept: list[Tensor] = []
-    camera.look(w[:, None].expand(-1, 3, -1), lambda *seen: kept.extend(seen) or seen[1])  # type: ignore[func-returns-value]
+    camera.features(w[:, None].expand(-1, 3, -1), lambda *seen: kept.extend(seen) or seen[1])  # type: ignore[func-returns-value]
     return kept[0], kept[1]
 
 
@@ -274,7 +276,7 @@ def test_f_sees_what_it_sees_at_run_time(portrait):
 def test_a_gradient_comes_back_through_the_committed_generator(camera, encoder):
     space = NaturalSpace({"natural.mean": camera.generator.w_mean / 2**0.5, "natural.basis": 0.2 * torch.eye(512)})
     v = torch.zeros(1, 3, 32, requires_grad=True)
-    features = LiveFeatures(camera, encoder, space)(v)
+    features = LiveRenderer(camera, encoder, space)(v)
     features[0, 0].backward()
     assert v.grad is not None and v.grad.isfinite().all() and (v.grad[0].abs().amax(dim=1) > 0).all()
     assert all(parameter.grad is None for parameter in camera.generator.synthesis.parameters())
@@ -283,7 +285,7 @@ def test_a_gradient_comes_back_through_the_committed_generator(camera, encoder):
 # ---- the command
 
 
-@pytest.mark.parametrize("words", [("projector", "hashed"), ("kvfa", "bits-8"), ("renders", "mixed"), ("recogniser",)])
+@pytest.mark.parametrize("words", [("projector", "hashed"), ("kvfa", "bits-8"), ("renders", "mixed"), ("judge",)])
 @pytest.mark.parametrize(
     ("option", "said"),
     [
@@ -302,28 +304,28 @@ def test_a_device_or_preset_that_is_none_is_one_sentence(monkeypatch, words, opt
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_auto_says_which_road_it_takes(monkeypatch, capsys, there):
+def test_auto_says_which_device_it_takes(monkeypatch, capsys, there):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     name = "cuda" if there else "cpu"
     assert command._device("auto", "lab").type == name and capsys.readouterr().err == f"device: {name}\n"
     assert command._device("cpu", "lab").type == "cpu" and capsys.readouterr().err == ""
 
 
-# ---- KVFA on the road
+# ---- KVFA with renders
 
 
 @pytest.fixture
-def road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LiveRoad:
-    """A road of a small world, with P of `bits` for keys of 8 bits among its weights."""
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LiveTrainingData:
+    """The data of a small world, with P of `bits` for keys of 8 bits among its weights."""
     net = BitsNet(FEATURES, 8, 16)
     state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     state["truncation"] = torch.tensor(0.7)
     save_file(state, tmp_path / "projector_bits_8.safetensors")
     world = World()
-    monkeypatch.setattr(LiveRoad, "channel", lambda self, reader, kind: world.channel)
-    monkeypatch.setattr(LiveRoad, "reader", lambda self, folder: None)
-    monkeypatch.setattr(LiveRoad, "generator", Styles())
-    return LiveRoad(QUICK, tmp_path, CPU)
+    monkeypatch.setattr(LiveTrainingData, "encoder", lambda self, reader, kind: world.latent_encoder)
+    monkeypatch.setattr(LiveTrainingData, "reader", lambda self, folder: None)
+    monkeypatch.setattr(LiveTrainingData, "generator", Styles())
+    return LiveTrainingData(QUICK, tmp_path, CPU)
 
 
 class Styles:
@@ -335,18 +337,19 @@ class Styles:
         return z
 
 
-def test_the_keyed_mlp_of_the_gpu_road_learns_from_faces_that_are_rendered_for_it(road):
-    world, people = road.channel(None, "bits-8"), crowd(np.random.default_rng(0))
+def test_the_keyed_mlp_learns_from_faces_that_are_rendered_for_it(data):
+    world, people = data.encoder(None, "bits-8"), crowd(np.random.default_rng(0))
     asked = world.camera.generator.synthesis
     asked.asked = 0
-    draw = road.keyed_draw(np.zeros((2, 0, 1)), 8, road.lfw, people)
-    sights, u, key = draw(4)
+    nothing = KeyedExamples(np.zeros((2, 0, 1)), np.zeros((0, 12)), np.zeros((0, 3, 512)))
+    draw = draw_of(data, nothing, "bits-8", data.lfw, people)
+    features, u, key = draw(4)
     assert asked.asked == 3 * 4  # x1, x2 and y of each
-    assert sights.shape[:2] == (4, 3) and not sights.requires_grad
+    assert features.shape[:2] == (4, 3) and not features.requires_grad
     assert u.shape == (4, people.identity.shape[1]) and key.shape == (4, 8)
 
 
-def test_f_learns_on_the_device_of_the_road(road):
-    plans = {name: replace(road, device=torch.device(name))._reader_plan(7) for name in ("cpu", "cuda")}
+def test_f_learns_on_the_device_of_the_data(data):
+    plans = {name: replace(data, device=torch.device(name)).reader_plan(7) for name in ("cpu", "cuda")}
     assert all(plan.device == name and plan.steps == 7 for name, plan in plans.items())
     assert plans["cuda"].bfloat16 and not plans["cpu"].bfloat16

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from kfaar_core.convert.second import BYTES_FROM, MEMBER, convert, integer
+from kfaar_core.convert.dlib_resnet import BYTES_FROM, MEMBER, convert, integer
 from kfaar_core.errors import BadWeights
 from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.quantised import dequantised

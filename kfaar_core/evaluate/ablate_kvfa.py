@@ -1,6 +1,8 @@
-"""Table X: KVFA's keyed MLP of `bits` with losses left out in turn, tried on renders of people it did not learn from.
+"""Table X: KVFA's keyed MLP of `bits` trained without some losses in turn, compared on renders of held-out people.
 
-The MLP begins from nothing here: P's stand-in for it, where its training usually begins, was taught by everybody.
+python -m kfaar_core ablation kvfa
+
+The MLP starts from random weights here. Usually it starts from the one trained beside P, which has seen all people.
 """
 
 from __future__ import annotations
@@ -12,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kfaar_core.evaluate.ablation import RECOGNISER, Curve, Figure, Mean, Share, rows, runs
 from kfaar_core.losses import cosines
 from kfaar_core.metrics.verification import area, best_crr_threshold
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.report.tables import Table
 from kfaar_core.runtime import stream
-from kfaar_core.train.ablation import RECOGNISER, Curve, Figure, Mean, Share, rows, runs
-from kfaar_core.train.kvfa import Draw, teach_keyed
+from kfaar_core.train.bits import Draw, KeyedExamples, train_keyed
 from kfaar_core.train.projector import People
 from kfaar_core.train.settings import Training
 
@@ -27,9 +29,9 @@ HELD = 0.2  # of the people                                                    [
 
 @dataclass(frozen=True)
 class Triplets:
-    """T times two photos x1, x2 of one person and y of another, anonymised under one key (renders.bits_styles)."""
+    """T triplets x1, x2 of one person and y of another, anonymised under one key (train.bits.bits_styles)."""
 
-    sights: np.ndarray  # (2, T, 3, S): as they are, and saved small or as a JPEG
+    features: np.ndarray  # (2, T, 3, S) of the faces as rendered and damaged
     payload: np.ndarray  # (T, 3, d + bits): u of the photo, then the bits of the key
     people: np.ndarray  # (T, 3) int: who is in the photo
 
@@ -37,34 +39,31 @@ class Triplets:
         return len(self.people)
 
     def __getitem__(self, chosen: np.ndarray) -> Triplets:
-        return Triplets(self.sights[:, chosen], self.payload[chosen], self.people[chosen])
+        return Triplets(self.features[:, chosen], self.payload[chosen], self.people[chosen])
 
 
-def triplets_of(sights: np.ndarray, payload: np.ndarray, people: People) -> Triplets:
-    """Triplets in which everybody is known again: a render carries u of its photo, which no other photo has.
-
-    Args:
-        sights: (2, N, S), payload: (N, d + bits), both of Road.keyed_sights.
-    """
+def triplets_of(examples: KeyedExamples, people: People) -> Triplets:
+    """The examples as triplets, each photo with its person, who is identified by u: no two photos have the same."""
     persons = np.full(len(people.identity), -1)
     for person, photos in enumerate(people.pairs):
         persons[photos.numpy()] = person
+    payload = examples.payload
     u = torch.from_numpy(payload[:, : people.identity.shape[1]]).float()
     owners = persons[(u @ people.identity.T).argmax(dim=1).numpy()]
-    width = payload.shape[1]
-    return Triplets(sights.reshape(2, -1, 3, sights.shape[-1]), payload.reshape(-1, 3, width), owners.reshape(-1, 3))
+    features = examples.features.reshape(2, -1, 3, examples.features.shape[-1])
+    return Triplets(features, payload.reshape(-1, 3, payload.shape[1]), owners.reshape(-1, 3))
 
 
 def split(triplets: Triplets, seed: int) -> tuple[np.ndarray, Triplets]:
-    """Who is held out, and the triplets that show one of them as x, sorted by x."""
+    """Numbers of the held-out people, and the triplets with one of them as x, sorted by x."""
     known = np.unique(triplets.people)
     held = stream(seed, "held-out people").permutation(known)[: round(HELD * len(known))]
     unseen = np.flatnonzero(np.isin(triplets.people[:, 0], held))
     return held, triplets[unseen[np.argsort(triplets.people[unseen, 0], kind="stable")]]
 
 
-def unlearned(scaling: Mapping[str, Tensor], bits: int, dimension: int, seed: int) -> KeyedNet:
-    """A network that has learned nothing but the `mean` and `scale` (S,) of sights."""
+def untrained(scaling: Mapping[str, Tensor], bits: int, dimension: int, seed: int) -> KeyedNet:
+    """A network with random weights and the given `mean` and `scale` (S,) of its input features."""
     torch.manual_seed(seed)
     net = KeyedNet(len(scaling["mean"]), bits, dimension)
     net.mean.copy_(scaling["mean"])
@@ -74,25 +73,25 @@ def unlearned(scaling: Mapping[str, Tensor], bits: int, dimension: int, seed: in
 
 @torch.inference_mode()
 def scores(net: KeyedNet, unseen: Triplets, bits: int, seed: int) -> dict[str, np.ndarray]:
-    """Cosines (T,) of what KVFA compares for each held-out x; wrong keys follow from the seed."""
-    sights = torch.from_numpy(unseen.sights[0]).float()  # (T, 3, S)
+    """Cosines (T,) that KVFA computes for each held-out x; wrong keys follow from the seed."""
+    features = torch.from_numpy(unseen.features[0]).float()  # (T, 3, S)
     payload = torch.from_numpy(unseen.payload).float()
     u, right = payload[..., :-bits], payload[:, 0, -bits:]
     rng = stream(seed, "wrong keys of held-out people")
     wrong = torch.from_numpy(rng.choice([-1.0, 1.0], right.shape)).float()
-    place = torch.from_numpy(rng.integers(bits, size=(len(right), 1)))
-    one_bit = torch.where(torch.arange(bits) == place, -right, right)
+    position = torch.from_numpy(rng.integers(bits, size=(len(right), 1)))
+    one_bit = torch.where(torch.arange(bits) == position, -right, right)
     wrong = torch.where((wrong == right).all(dim=1, keepdim=True), one_bit, wrong)
-    x = net(sights[:, 0], right)
+    x = net(features[:, 0], right)
     compared = {
         "right key, same photo": (x, u[:, 0]),  # Eq. 14, 21
         "right key, another photo": (x, u[:, 1]),
-        "right key, another person": (x, u[:, 0].roll(len(u) // 2, dims=0)),  # sorted by person: half-way is another
-        "wrong key": (net(sights[:, 0], wrong), u[:, 0]),  # Eq. 12, 18
-        "one bit wrong": (net(sights[:, 0], one_bit), u[:, 0]),
-        "no key": (net(sights[:, 0], torch.zeros_like(right)), u[:, 0]),  # Eq. 11, 17
-        "two faces of a person": (x, net(sights[:, 1], right)),  # Eq. 16, 22
-        "faces of two people, one key": (x, net(sights[:, 2], right)),  # Eq. 13, 19
+        "right key, another person": (x, u[:, 0].roll(len(u) // 2, dims=0)),  # half the sorted list away
+        "wrong key": (net(features[:, 0], wrong), u[:, 0]),  # Eq. 12, 18
+        "one bit wrong": (net(features[:, 0], one_bit), u[:, 0]),
+        "no key": (net(features[:, 0], torch.zeros_like(right)), u[:, 0]),  # Eq. 11, 17
+        "two faces of a person": (x, net(features[:, 1], right)),  # Eq. 16, 22
+        "faces of two people, one key": (x, net(features[:, 2], right)),  # Eq. 13, 19
     }
     return {name: cosines(one, other).double().numpy() for name, (one, other) in compared.items()}
 
@@ -101,7 +100,11 @@ GENUINE, IMPOSTOR = "right key, another photo", "right key, another person"
 
 
 def own_thresholds(found: dict[str, np.ndarray], people: np.ndarray) -> np.ndarray:
-    """(T,) the threshold of best CRR among the other half of the people, (T,) int, for each trial."""
+    """(T,) for each trial, the threshold with the best CRR on the other half of the people.
+
+    Args:
+        found: `scores`. people: (T,) int.
+    """
     half = np.unique(people, return_inverse=True)[1] % 2 == 0
     best = [best_crr_threshold(found[GENUINE][side], found[IMPOSTOR][side]).threshold for side in (~half, half)]
     return np.where(half, *best)
@@ -146,15 +149,15 @@ def table_x(
     """Table X: train every variant with every seed and compare.
 
     Args:
-        unseen: triplets whose x nobody learns from, sorted by x. draw: what is learned from.
-        scaling: `mean` and `scale` (S,) of sights. bits: of the keys. fixed: the paper's threshold.
+        unseen: triplets of held-out people, sorted by x. draw: training triplets of the others.
+        scaling: `mean` and `scale` (S,) of the features. bits: of the keys. fixed: the paper's threshold.
         training: the budget of every variant; its seed is the first one.
     """
     held = unseen.people[:, 0]
     found: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in RECOGNISER}
     for variant, chosen, folder in runs(RECOGNISER, training, seeds, f"kvfa-bits-{bits}"):
-        net = unlearned(scaling, bits, unseen.payload.shape[-1] - bits, chosen.seed)
-        teach_keyed(net, draw, chosen, folder, resume)
+        net = untrained(scaling, bits, unseen.payload.shape[-1] - bits, chosen.seed)
+        train_keyed(net, draw, chosen, folder, resume)
         found[variant.name].append(scores(net, unseen, bits, training.seed))
     named = {name: figures(each, held, fixed) for name, each in found.items()}
     about = (

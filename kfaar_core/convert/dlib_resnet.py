@@ -1,9 +1,9 @@
 """Convert dlib's face recogniser (`dlib_face_recognition_resnet_model_v1.dat`, CC0) for nets.dlib_resnet.
 
-The file is dlib's own stream. Every tensor in it is written as: version 2, four sizes, then little-endian float32
-values; an integer is one byte that counts its bytes, then those bytes, little-endian. The layers come from the input to
-the output, so that headers of the expected sizes, found in order, lead to the network. Large weights become 8-bit
-levels (kfaar_core.quantised), the others float16.
+The file is a dlib stream. A tensor is written as version 2, four sizes, then little-endian float32 values; an integer
+as one byte with its length in bytes, then those bytes, little-endian. Layers are in order from input to output, so the
+converter searches for headers of the expected sizes, one after the other. Large weights become 8-bit levels
+(kfaar_core.quantised), the others float16.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kfaar_core.quantised import quantised
 
 PACKAGE = "face-recognition-models==0.3.0"
 MEMBER = "dlib_face_recognition_resnet_model_v1.dat"
-BYTES_FROM = 4096  # numbers in a weight
+BYTES_FROM = 4096  # numbers in a weight from which it becomes 8-bit levels
 
 
 def read_stream(path: Path) -> bytes:
@@ -45,7 +45,7 @@ def integer(value: int) -> bytes:
 
 
 def header(*sizes: int) -> bytes:
-    """What stands before a tensor's values: version 2, then four sizes, the missing ones 1."""
+    """The bytes before a tensor's values: version 2, then four sizes, missing ones as 1."""
     return integer(2) + b"".join(integer(size) for size in (*sizes, 1, 1, 1)[:4])
 
 

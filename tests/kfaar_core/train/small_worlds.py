@@ -1,6 +1,9 @@
-"""Small worlds for the lessons of P and KVFA: every part of them does one thing that can be foreseen."""
+"""Small stand-ins for the networks and data of training: each does one thing that a test can foresee."""
 
 from __future__ import annotations
+
+import csv
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,10 +12,9 @@ from torch import Tensor
 from kfaar_core.nets.projector_net import GROUPS, LEADING
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.linear import LinearReader
-from kfaar_core.train.directions import PostureFit
-from kfaar_core.train.posture import PostureStep
+from kfaar_core.train.posture import PostureFit, PostureStep
 from kfaar_core.train.projector import People, people_of
-from kfaar_core.train.proxy import Channel
+from kfaar_core.train.surrogates import SurrogateEncoder, SurrogateRenderer
 
 SPACE = NaturalSpace({"natural.mean": torch.zeros(512), "natural.basis": torch.eye(512)})
 LATENT = GROUPS * 512
@@ -20,16 +22,16 @@ MOVED = GROUPS * LEADING  # coordinates that P moves
 
 
 def still() -> PostureStep:
-    """Two postures that nothing in w shows: it corrects nothing."""
+    """A posture correction that changes nothing."""
     nothing = np.zeros((2, LATENT))
     posture = PostureFit(np.zeros(LATENT), np.zeros(2), nothing, nothing, np.zeros((1, 1)))
     return PostureStep(posture, np.zeros((LATENT, 2)), np.zeros((1, 2)))
 
 
-def channel(rows: Tensor, noise: Tensor, step: PostureStep | None = None) -> Channel:
-    """What reads `rows` (S, MOVED) of a face with noise (S, S); without a step it corrects nothing."""
+def encoder_of(rows: Tensor, noise: Tensor, step: PostureStep | None = None) -> SurrogateEncoder:
+    """Features `rows` (S, MOVED) of a latent plus noise (S, S); without a step it corrects no posture."""
     count = len(rows)
-    return Channel(
+    return SurrogateEncoder(
         space=SPACE,
         step=step or still(),
         rows=rows,
@@ -51,3 +53,17 @@ def reader_of(features: np.ndarray, rows: np.ndarray) -> LinearReader:
     """u of rows (d, D) about the mean of features (N, D)."""
     state = {"identity.mean": torch.from_numpy(features.mean(axis=0)), "identity.map": torch.from_numpy(rows)}
     return LinearReader(state, "identity")
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def frozen_renderer(features: int = 6) -> SurrogateRenderer:
+    torch.manual_seed(5)
+    return SurrogateRenderer(features, hidden=16).eval().requires_grad_(False)
+
+
+def log_of(folder: Path) -> dict[str, float]:
+    with (folder / "log.csv").open(newline="") as file:
+        return {name: float(value) for name, value in list(csv.DictReader(file))[-1].items()}
