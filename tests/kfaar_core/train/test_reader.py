@@ -14,6 +14,7 @@ from torch.nn import functional
 from kfaar_core.nets.reader_net import LANDMARKS, TEXTURE, ReaderNet
 from kfaar_core.stages.face_view import FaceView, MeanFace
 from kfaar_core.stages.identify import FaceReader, reader_net
+from kfaar_core.stages.tiny import reader_state
 from kfaar_core.train import reader
 from kfaar_core.train.appearance import predict
 from kfaar_core.train.data import TrainingData
