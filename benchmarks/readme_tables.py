@@ -1,8 +1,10 @@
-"""Print the README's summary of the committed score files: python -m benchmarks.readme_tables [--full PATH | --write].
+"""Everything in README.md, docs/ and the model cards that is made from the committed score files and from the methods.
 
---full PATH writes every table to a file; --write puts the summary between the README's marks, every table into
-assets/scores/TABLES.md, and the missed targets of each method into the model cards of its P and KVFA. Nothing here is
-typed in but the paper's figures and the targets (kfaar_core).
+python -m benchmarks.readme_tables [FOLDER] [--full PATH | --write]
+
+Without an option it prints the summary of docs/results.md. --full PATH writes every table to a file; --write puts each
+generated part between its marks, every table into assets/scores/TABLES.md, and the missed targets of each method into
+the model cards of its P and KVFA. Nothing here is typed in but the paper's figures and the targets (kfaar_core).
 """
 
 from __future__ import annotations
@@ -10,35 +12,63 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.full_tables import full
+from benchmarks.headline import headline, methods_table
 from benchmarks.score_files import Source
 from benchmarks.summary import misses, summary
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORES = ROOT / "assets" / "scores"
 TABLES = "TABLES.md"
-BEGIN, END = "<!-- measured: python -m benchmarks.readme_tables --write -->\n", "<!-- end -->"
-MARKED = re.compile(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.DOTALL)
+END = "<!-- end -->"
 
 
-def part(readme: str) -> str:
-    """What stands between the marks.
+@dataclass(frozen=True)
+class Part:
+    """A generated part of a file, between `begin` and END."""
 
-    Raises:
-        SystemExit: the marks are not there once.
-    """
-    found = MARKED.findall(readme)
-    if len(found) != 1:
-        raise SystemExit(f"README.md has {len(found)} generated parts. Keep one, between {BEGIN.strip()} and {END}.")
-    return found[0]
+    file: str  # below the root
+    name: str
+    text: Callable[[Path], str]  # folder of score files -> Markdown
+
+    @property
+    def begin(self) -> str:
+        return f"<!-- {self.name}: python -m benchmarks.readme_tables --write -->\n"
+
+    @property
+    def marked(self) -> re.Pattern[str]:
+        return re.compile(f"({re.escape(self.begin)})(.*?)({re.escape(END)})", re.DOTALL)
+
+    def of(self, text: str) -> str:
+        """What stands between the marks.
+
+        Raises:
+            SystemExit: the marks are not there once.
+        """
+        found = self.marked.findall(text)
+        if len(found) != 1:
+            kept = f"Keep one, between {self.begin.strip()} and {END}."
+            raise SystemExit(f"{self.file} has {len(found)} generated parts named {self.name}. {kept}")
+        return str(found[0][1])
+
+    def replaced(self, text: str, new: str) -> str:
+        """The file with another text between the marks.
+
+        Raises:
+            SystemExit: the marks are not there once.
+        """
+        self.of(text)
+        return self.marked.sub(lambda found: f"{found[1]}\n{new}\n{found[3]}", text)
 
 
-def replaced(readme: str, text: str) -> str:
-    """The README with another text between the marks."""
-    part(readme)
-    return MARKED.sub(lambda _: f"\n{text}\n", readme)
+HEADLINE = Part("README.md", "headline", headline)
+METHODS = Part("README.md", "methods", lambda _: methods_table())
+MEASURED = Part("docs/results.md", "measured", summary)
+PARTS = (HEADLINE, METHODS, MEASURED)
 
 
 def cards_of(source: Source) -> list[Path]:
@@ -46,25 +76,37 @@ def cards_of(source: Source) -> list[Path]:
     return [ROOT / "assets" / "weights" / f"{name}.card.json" for name in source.method.networks(source.bits)]
 
 
+def write(folder: Path) -> None:
+    """Every generated part of every file, from the score files of a folder.
+
+    Raises:
+        SystemExit: a file without its marks; then nothing is written.
+    """
+    texts = {file: (ROOT / file).read_text(encoding="utf-8") for file in dict.fromkeys(part.file for part in PARTS)}
+    for part in PARTS:
+        texts[part.file] = part.replaced(texts[part.file], part.text(folder))
+    for file, text in texts.items():
+        (ROOT / file).write_text(text, encoding="utf-8")
+    (SCORES / TABLES).write_text(full(folder), encoding="utf-8")
+    for source, missed in misses(folder).items():
+        for path in cards_of(source):
+            card = {**json.loads(path.read_text(encoding="utf-8")), "missed": missed}
+            path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Parse, and print or write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.readme_tables", description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=SCORES, help="of score files (assets/scores)")
     parser.add_argument("--full", type=Path, metavar="PATH", help="write every table to this file")
-    parser.add_argument("--write", action="store_true", help=f"write README.md, {TABLES} and the model cards")
+    parser.add_argument("--write", action="store_true", help=f"write README.md, docs/, {TABLES} and the model cards")
     asked = parser.parse_args(arguments)
-    text = summary(asked.folder)
-    for path in ([asked.full] if asked.full else []) + ([SCORES / TABLES] if asked.write else []):
-        path.write_text(full(asked.folder), encoding="utf-8")
+    if asked.full:
+        asked.full.write_text(full(asked.folder), encoding="utf-8")
     if asked.write:
-        readme = ROOT / "README.md"
-        readme.write_text(replaced(readme.read_text(encoding="utf-8"), text), encoding="utf-8")
-        for source, missed in misses(asked.folder).items():
-            for path in cards_of(source):
-                card = {**json.loads(path.read_text(encoding="utf-8")), "missed": missed}
-                path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        write(asked.folder)
     else:
-        print(text, end="")
+        print(summary(asked.folder), end="")
 
 
 if __name__ == "__main__":

@@ -129,11 +129,11 @@ def identity_state() -> dict[str, Tensor]:
     }
 
 
-def reader_state() -> dict[str, Tensor]:
-    """State of F and h."""
-    width = FEATURES + STYLES_READ + DIMENSION
+def reader_state(styles: int = STYLES_READ) -> dict[str, Tensor]:
+    """State of F, which answers so many styles before the code, and of h."""
+    width = FEATURES + styles + DIMENSION
     return {
-        **drawn_state(lambda: ReaderNet(STYLES_READ + DIMENSION, 6, 3, HIDDEN), 10, prefix="net."),
+        **drawn_state(lambda: ReaderNet(styles + DIMENSION, 6, 3, HIDDEN), 10, prefix="net."),
         "net.mean_shape": torch.from_numpy(upright(TinyGeometry().points)[1]).float(),
         "code.mean": torch.zeros(width),
         "virtual.mean": torch.ones(FEATURES),

@@ -1,0 +1,85 @@
+"""The README's first picture: a synthetic person, three virtual faces, and what the right and a wrong key read of one.
+
+python -m benchmarks.teaser [-o assets/screenshots/teaser.jpg]
+
+Every number in the picture is read from the run that drew it. Keys and photo are fixed, and nobody in it exists.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from kfaar_core import image, pipeline, servers
+from kfaar_core.keys import UserKey
+from kfaar_core.records import Verdict, VirtualFace
+
+ROOT = Path(__file__).resolve().parent.parent
+PHOTO = ROOT / "assets/examples/person-1.png"
+KEYS = tuple(UserKey.parse(f"{number:02x}" * 32) for number in (1, 2, 3))
+WRONG_BIT = 0  # the bit of the first key that the wrong key has turned over
+SIDE, GAP, CAPTION, QUALITY = 256, 12, 60, 90  # px; of JPEG
+INK, PAPER, GOOD, BAD = (32, 32, 40), (255, 255, 255), (20, 110, 60), (170, 40, 40)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of the strip and what is said below it."""
+
+    picture: np.ndarray  # (S, S, 3) uint8
+    title: str
+    words: str
+    colour: tuple[int, int, int] = INK  # of the words
+
+
+def panels(photo: np.ndarray, faces: Sequence[VirtualFace], right: Verdict, wrong: Verdict) -> list[Panel]:
+    """The photo, a face for each key, and the first face again with what two keys read of it."""
+    found = [Panel(photo, "photo", "a synthetic person")]
+    for number, face in enumerate(faces, 1):
+        other = "another person" if face.anonymous else "the same person"
+        words = f"to a recogniser {other}: {face.judge_cosine:.2f}"
+        found.append(Panel(face.portrait, f"key {number}", words, GOOD if face.anonymous else BAD))
+    for title, verdict, meant in (("right key", right, True), ("one bit wrong", wrong, False)):
+        answer = "same person" if verdict.same_person else "not the same person"
+        colour = GOOD if verdict.same_person == meant else BAD
+        found.append(Panel(faces[0].portrait, f"key 1, {title}", f"{answer}: {verdict.cosine:.2f}", colour))
+    return found
+
+
+def strip(found: Sequence[Panel]) -> Image.Image:
+    """All panels in one row, the words below each."""
+    sheet = Image.new("RGB", (len(found) * (SIDE + GAP) + GAP, SIDE + CAPTION + 2 * GAP), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for place, panel in enumerate(found):
+        left = GAP + place * (SIDE + GAP)
+        sheet.paste(Image.fromarray(panel.picture).resize((SIDE, SIDE), Image.Resampling.LANCZOS), (left, GAP))
+        middle = left + SIDE // 2
+        pen.text((middle, GAP + SIDE + 8), panel.title, INK, ImageFont.load_default(20), anchor="ma")
+        pen.text((middle, GAP + SIDE + 36), panel.words, panel.colour, ImageFont.load_default(14), anchor="ma")
+    return sheet
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Anonymise, authenticate, draw."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.teaser", description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "assets/screenshots/teaser.jpg")
+    parser.add_argument("--preset", default="lab")
+    asked = parser.parse_args(arguments)
+    stages = pipeline.load(asked.preset)
+    photo = image.open_photo(PHOTO)
+    anonymiser = servers.AnonymisationServer(stages)
+    faces = [anonymiser.anonymise(pipeline.AnonymiseRequest(photo=photo, key=key)) for key in KEYS]
+    # As a receiver sees the picture: saved as PNG, which changes no pixel.
+    comparison = servers.AuthenticationServer(stages).compare(image.from_array(faces[0].portrait), photo)
+    right, wrong = (comparison.with_key(key) for key in (KEYS[0], KEYS[0].flip([WRONG_BIT])))
+    asked.output.parent.mkdir(parents=True, exist_ok=True)
+    strip(panels(photo.pixels, faces, right, wrong)).save(asked.output, quality=QUALITY, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
