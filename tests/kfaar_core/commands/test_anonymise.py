@@ -371,7 +371,7 @@ def huge_png() -> bytes:
         (b"#!/bin/sh\necho no picture\n", "is not a picture"),
         ("cut", "damaged or cut short"),
         (huge_png(), "over 50 megapixels"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "damaged"),
         (None, "does not exist"),
     ],
     ids=["empty", "text", "cut", "huge", "HEIC", "gone"],
