@@ -48,7 +48,7 @@ def key_of(spec: str) -> UserKey:
 
     def ask(prompt: str) -> str:
         typed = getpass.getpass(prompt)
-        weakness = weak_passphrase(typed) if typed.strip() else None
+        weakness = weak_passphrase(typed.strip()) if typed.strip() else None
         if weakness:
             warn(weakness)
         return typed
