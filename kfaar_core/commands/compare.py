@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kfaar_core.commands.anonymise import CHUNKS
 from kfaar_core.commands.options import (
     Device,
     Force,
@@ -21,7 +20,7 @@ from kfaar_core.commands.options import (
     show_json,
     warn,
 )
-from kfaar_core.commands.places import check_folder, png, refuse_existing
+from kfaar_core.commands.places import CHUNKS, check_folder, png, refuse_existing
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey, read_text
 

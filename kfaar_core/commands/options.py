@@ -98,5 +98,5 @@ def pose(posture: Posture) -> dict[str, float]:
 
 
 def show_json(value: Any) -> None:
-    """One line on standard output."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    """One line on standard output, in ASCII, which no terminal or pipe spoils."""
+    typer.echo(json.dumps(value))
