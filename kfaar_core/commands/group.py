@@ -78,13 +78,11 @@ def stop_like_ctrl_c() -> None:
 
 
 def tell_end(error: Exception) -> None:
-    """What ended a command, on standard error. When nobody can read standard output, that is the reason."""
-    try:
-        sys.stdout.flush()
-    except OSError as lost:  # what could not be written is still there, and would fail again at the very end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """What ended a command, on standard error."""
+    if isinstance(error, OSError) and traceback.extract_tb(error.__traceback__)[-1].name == "echo":
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would try again at the very end
         error = KfaarError(
-            got=f"standard output cannot be written ({lost.strerror})",
+            got=f"standard output cannot be written ({error.strerror})",
             mend="files that were made are whole; send the output elsewhere and run the same command again to go on",
         )
     typer.echo(str(sentence_of(error)), err=True)

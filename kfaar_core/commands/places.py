@@ -48,6 +48,7 @@ def places(photos: Sequence[Path], output: Path) -> tuple[list[Place], int]:
     """
     alone = len(photos) == 1 and not photos[0].is_dir()
     answer, left_out = ([Place(photos[0], png(output))], 0) if alone else into_folder(photos, output)
+    refuse_unusable(place.output for place in answer)
     for place in answer:
         if place.output.exists() and place.photo.exists() and place.output.samefile(place.photo):
             raise BadOutput(
