@@ -80,6 +80,8 @@ def metrics(genuine: list[float], impostor: list[float], threshold: float) -> di
         auc, eer, far, frr, crr.
     """
     ours, others = scores("genuine", genuine), scores("impostor", impostor)
+    if not isinstance(threshold, (int, float)) or not np.isfinite(threshold):
+        raise DataMissing(got="a threshold that is no number", mend="give one, such as 0.7")
     rates = verification.error_rates(ours, others, threshold)
     return {
         "auc": verification.auc(ours, others),

@@ -5,50 +5,194 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from contextlib import suppress
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 from kfaar_core.errors import BadOutput
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 # What link(2) answers on file systems without hard links (FAT, some network and container mounts).
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
+_STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_LONGEST_WAIT = 5.0  # s for another process to give its names, which takes it a few milliseconds
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """What shall stand at a path."""
+
+    path: Path
+    data: bytes = field(repr=False)
+    private: bool = False  # mode 0600, from the first byte on; otherwise what the process's umask allows
 
 
 def write_whole(path: Path, data: bytes, *, force: bool = False, private: bool = False) -> None:
-    """Put `data` at `path` in one step; nothing is left behind when that fails.
+    """Put `data` at `path` in one step; see write_together."""
+    write_together([NewFile(path, data, private)], force=force)
 
-    A symbolic link at `path` is never followed: without `force` it counts as an existing file, with `force` the link
-    itself is replaced.
+
+def write_together(files: Sequence[NewFile], *, force: bool = False) -> None:
+    """Put files of one folder where they belong: all of them, or none and everything as it was.
+
+    Each is written under a hidden name and then linked to its own, in the order given. Of two processes that want one
+    name the first has it, and the second removes nothing but what it linked itself. A symbolic link at a path is never
+    followed: without `force` it counts as an existing file, with `force` the link itself is replaced. Ctrl-C and
+    SIGTERM wait until all is done.
 
     Args:
         force: replace what stands there.
-        private: mode 0600, from the first byte on; otherwise what the process's umask allows.
     Raises:
-        BadOutput: the file exists and not `force`, it is a folder, its folder is missing, or it cannot be written.
+        BadOutput: a file exists and not `force`, it is a folder, its folder is missing, or it cannot be written.
     """
-    name = path.name
-    draft = path.with_name(f".{secrets.token_hex(8)}.part") if name else path
-    if os.path.isdir(path) and not os.path.islink(path):
-        raise BadOutput(got="the output is a folder, not a file", mend="give the name of a file inside it")
-    if not force and os.path.lexists(path):
-        raise _exists(name)
+    drafts: list[Path] = []
+    placed: list[_Placed] = []
+    with signals_held():
+        try:
+            for file in files:
+                with _in_a_sentence(file.path):
+                    _refuse(file.path, force)
+                    drafts.append(_hidden(file.path))
+                    _write_draft(drafts[-1], file.data, 0o600 if file.private else 0o666)
+            with _alone_in(files[0].path.parent):
+                for file, draft in zip(files, drafts, strict=True):
+                    with _in_a_sentence(file.path):
+                        placed.append(_Placed(file.path, os.lstat(draft)))
+                        placed[-1].place(draft, force, only=len(files) == 1)
+        except BaseException:
+            for one in reversed(placed):
+                one.undo()
+            raise
+        finally:
+            for path in (*drafts, *(one.former for one in placed if one.former is not None)):
+                _remove(path)
+
+
+@dataclass
+class _Placed:
+    """A name that was given to a draft, and how to take it back."""
+
+    path: Path
+    ours: os.stat_result
+    former: Path | None = None  # another name of the file that was replaced
+
+    def place(self, draft: Path, force: bool, only: bool) -> None:
+        """A hard link refuses to replace, a rename replaces."""
+        if not force:
+            return _claim(draft, self.path)
+        if not only and os.path.lexists(self.path):
+            self.former = _hidden(self.path)
+            try:
+                os.link(self.path, self.former, follow_symlinks=False)
+            except OSError:  # no hard links here, or another owner's file
+                os.rename(self.path, self.former)
+        os.replace(draft, self.path)
+
+    def undo(self) -> None:
+        """As it was before, unless another process has put something there since."""
+        with suppress(OSError):
+            taken = os.path.lexists(self.path)
+            if taken and not os.path.samestat(os.lstat(self.path), self.ours):
+                return
+            former, self.former = self.former, None
+            if former is not None:
+                os.replace(former, self.path)
+            elif taken:
+                self.path.unlink()
+
+
+def _claim(draft: Path, path: Path) -> None:
+    """Give the draft a name that is free, and no other."""
     try:
-        _write_draft(draft, data, 0o600 if private else 0o666)
-        _move(draft, path, force)
+        return os.link(draft, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # no hard links: an empty file keeps the name
+    try:
+        os.replace(draft, path)
+    except BaseException:
+        _remove(path)
+        raise
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """What would stop the program (Ctrl-C, SIGTERM, SIGHUP) counts when the block has ended."""
+    came: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # the only one that is interrupted
+        before = {number: signal.signal(number, remember) for number in _STOPS if signal.getsignal(number) is not None}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """No other process of this program gives names in the folder meanwhile, where folders can be locked.
+
+    Else two runs with `force` could leave the key of one beside the picture of the other.
+    """
+    handle = None
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+    end = time.monotonic() + _LONGEST_WAIT
+    try:
+        while fcntl is not None and handle is not None and time.monotonic() < end:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                break
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+@contextmanager
+def _in_a_sentence(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileExistsError:
-        raise _exists(name) from None
+        raise _exists(path.name) from None
     except (FileNotFoundError, NotADirectoryError):
         raise BadOutput(
-            got=f"the folder for the output {name!r} does not exist",
+            got=f"the folder for the output {path.name!r} does not exist",
             mend="make the folder first, or choose another one",
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable file name"
         raise BadOutput(
-            got=f"the output {name!r} cannot be written ({reason})", mend="choose a folder that you may write to"
+            got=f"the output {path.name!r} cannot be written ({reason})", mend="choose a folder that you may write to"
         ) from None
-    finally:
-        _remove(draft)
+
+
+def _refuse(path: Path, force: bool) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        raise BadOutput(got="the output is a folder, not a file", mend="give the name of a file inside it")
+    if not force and os.path.lexists(path):
+        raise _exists(path.name)
 
 
 def _exists(name: str) -> BadOutput:
@@ -58,6 +202,11 @@ def _exists(name: str) -> BadOutput:
     )
 
 
+def _hidden(path: Path) -> Path:
+    """A name of nobody's in the same folder."""
+    return path.with_name(f".{secrets.token_hex(8)}.part")
+
+
 def _write_draft(draft: Path, data: bytes, mode: int) -> None:
     with open(draft, "xb", opener=lambda file, flags: os.open(file, flags, mode)) as stream:
         stream.write(data)
@@ -65,23 +214,9 @@ def _write_draft(draft: Path, data: bytes, mode: int) -> None:
         os.fsync(stream.fileno())
 
 
-def _move(draft: Path, path: Path, force: bool) -> None:
-    """Give the finished draft its name: a rename replaces, a hard link refuses to."""
-    if not force:
-        try:
-            os.link(draft, path)
-            return
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-        if os.path.lexists(path):  # no hard links here: look first, which leaves a moment for a race
-            raise FileExistsError
-    os.replace(draft, path)
-
-
-def _remove(draft: Path) -> None:
+def _remove(path: Path) -> None:
     with suppress(OSError, ValueError):  # its folder is missing or closed to us: then there is no draft either
-        draft.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def cache_folder(name: str) -> Path:

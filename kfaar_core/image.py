@@ -8,28 +8,17 @@ from __future__ import annotations
 
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import pi_heif
 import torch
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    ImageDraw,
-    ImageFilter,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps, PngImagePlugin
 from scipy.spatial import ConvexHull
 from torch import Tensor
 
@@ -43,22 +32,12 @@ FEATHER = 1 / 40  # width of the soft edge's blur, as a share of the portrait's 
 GAIN_LOW, GAIN_HIGH = (0.5, 0.0, 0.0), (1.6, 1.6, 1.6)
 
 # Named, because Pillow would otherwise try every decoder it knows; one of them starts Ghostscript.
-_FORMATS = tuple(
-    plugin.format
-    for plugin in (
-        JpegImagePlugin.JpegImageFile,
-        PngImagePlugin.PngImageFile,
-        WebPImagePlugin.WebPImageFile,
-        GifImagePlugin.GifImageFile,
-        BmpImagePlugin.BmpImageFile,
-        TiffImagePlugin.TiffImageFile,
-        PpmImagePlugin.PpmImageFile,
-        AvifImagePlugin.AvifImageFile,
-    )
-)
-_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "HEIF")
+pi_heif.register_heif_opener()  # HEIC, the format of phones
+
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # a JPEG of several pictures (MPO) carries a depth map or a preview
 _BAND = 1_000_000  # pixels converted at a time, so that no second full copy of a large photo is needed
+_LONGEST_PIPE = 1 << 30  # bytes; more than any picture of MAX_PIXELS takes
 
 # One decode at a time: bounds the memory of a server, and `warnings.catch_warnings` is not safe between threads.
 _decoding = threading.Lock()
@@ -72,7 +51,7 @@ _TO_RGB = np.linalg.inv(_TO_YCC)
 
 
 def open_photo(source: str | Path | bytes | BinaryIO) -> Photo:
-    """Decode a photo: upright, eight bits a channel, first frame, without metadata, transparent parts laid on white.
+    """Decode a photo: upright, sRGB of eight bits, first frame, without metadata, transparent parts laid on white.
 
     A stream is read from its start and left open. One photo is decoded at a time.
 
@@ -81,18 +60,14 @@ def open_photo(source: str | Path | bytes | BinaryIO) -> Photo:
     """
     with _opened(source) as (stream, called), _decoding, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata, which we drop anyway
-        picture = _header(stream, called)
-        with _refusing_damage(called):
-            picture.load()
-            notes = _notes(picture)
-            turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
-            pixels = np.empty((picture.height, picture.width, 3), dtype=np.uint8)
-            rows = max(1, _BAND // picture.width)
-            for top in range(0, picture.height, rows):
-                bottom = min(top + rows, picture.height)
-                pixels[top:bottom] = _rgb(picture.crop((0, top, picture.width, bottom)))
-        del picture  # its memory, before the upright copy takes as much
-    return Photo(pixels=_upright(pixels, turn), notes=notes)
+        picture, frames = _decoded(stream, called)
+        notes, to_srgb = _notes(picture, frames), _to_srgb(picture)
+        pixels = np.empty((picture.height, picture.width, 3), dtype=np.uint8)
+        rows = max(1, _BAND // picture.width)
+        for top in range(0, picture.height, rows):
+            bottom = min(top + rows, picture.height)
+            pixels[top:bottom] = _rgb(picture.crop((0, top, picture.width, bottom)), to_srgb)
+    return Photo(pixels=pixels, notes=notes)
 
 
 def from_array(pixels: np.ndarray) -> Photo:
@@ -133,51 +108,97 @@ def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, s
         except (OSError, ValueError):
             raise BadPicture(got=f"{called} cannot be opened", mend="check that you may read it") from None
         with stream:
-            yield stream, called
+            yield _seekable(stream), called
     else:
-        yield source if source.seekable() else BytesIO(source.read()), "the picture"
+        yield _seekable(source), "the picture"
 
 
-def _header(stream: BinaryIO, called: str) -> Image.Image:
-    """The picture with its size known and its pixels not yet decoded.
+def _seekable(stream: BinaryIO) -> BinaryIO:
+    """The stream itself, or what a pipe holds."""
+    return stream if stream.seekable() else BytesIO(stream.read(_LONGEST_PIPE))
 
-    Not Image.open: its limit and warning about large pictures are global settings of the process, below and above ours.
+
+def _decoded(stream: BinaryIO, called: str) -> tuple[Image.Image, int]:
+    """The picture, upright, its pixels in memory, and how many the file holds.
+
+    What fails for something beside the pixels is tried again without it.
     """
     stream.seek(0)
     start = stream.read(16)
     if not start:
         raise BadPicture(got=f"{called} is empty (0 bytes)", mend="copy or download it again")
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
-        raise BadPicture(got=f"{called} is in the HEIC format, which we do not read", mend="export it as JPEG or PNG")
-    for name in _FORMATS:
-        factory, accept = Image.OPEN[name]
-        if accept is not None and accept(start) is True:
-            stream.seek(0)
-            with _refusing_damage(called):
-                picture = factory(stream, "")
-            _check_pixels(picture.width, picture.height, called)
-            if picture.mode == "F":
-                raise BadPicture(
-                    got=f"{called} has floating-point pixels, whose white is not known",
-                    mend="export it with 8 or 16 bits a channel",
-                )
-            return picture
+    with suppress(_Damaged):
+        return _loaded(stream, called)
+    stream.seek(0)
+    for mended in _mended(stream.read()):
+        with suppress(_Damaged):
+            return _loaded(BytesIO(mended), called)
+    known = [Image.OPEN[name][1] for name in _FORMATS if name in Image.OPEN]
+    if any(accept is not None and accept(start.ljust(16, b"\0")) is True for accept in known):
+        raise BadPicture(got=f"{called} is damaged or cut short", mend="copy or download it again")
     raise BadPicture(
         got=f"{called} is not a picture in a format that we read",
-        mend="use JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or PPM; a changed file name does not change the format",
+        mend="use JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, GIF or PPM; a changed file name does not change the format",
     )
 
 
-@contextmanager
-def _refusing_damage(called: str) -> Iterator[None]:
+class _Damaged(Exception):
+    """Bytes that a decoder refuses."""
+
+
+def _loaded(stream: BinaryIO, called: str) -> tuple[Image.Image, int]:
+    stream.seek(0)
     try:
-        yield
+        picture = Image.open(stream, formats=_FORMATS)
+        _check_pixels(picture.width, picture.height, called)
+        if picture.mode == "F":
+            raise BadPicture(
+                got=f"{called} has floating-point pixels, whose white is not known",
+                mend="export it with 8 or 16 bits a channel",
+            )
+        frames = getattr(picture, "n_frames", 1)  # before its pixels: a TIFF forgets them, and its turn, when asked
+        picture.load()
     except (BadPicture, MemoryError):
         raise
-    except Image.DecompressionBombError:  # a GIF whose frame is far larger than its screen
+    except Image.DecompressionBombError:  # also a GIF whose frame is far larger than its screen
         raise _too_large(called, "") from None
     except Exception:  # decoders raise a dozen kinds for bytes that end early or make no sense
-        raise BadPicture(got=f"{called} is damaged or cut short", mend="copy or download it again") from None
+        raise _Damaged from None
+    with suppress(Exception):  # EXIF that cannot be read turns nothing
+        ImageOps.exif_transpose(picture, in_place=True)
+    return picture, frames
+
+
+# The chunks of a PNG that hold its pixels, and the optional ones that say something about them which we use.
+_PIXELS, _ABOUT_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"), (b"acTL", b"fcTL", b"fdAT", b"iCCP", b"eXIf")
+
+
+def _mended(data: bytes) -> Iterator[bytes]:
+    """The same file without what may be damaged and is thrown away anyway."""
+    if data.startswith(b"\x89PNG"):
+        chunks = list(_chunks(data))
+        whole = [kind in _PIXELS or zlib.crc32(chunk[4:-4]).to_bytes(4) == chunk[-4:] for kind, chunk in chunks]
+        for kept in ((*_PIXELS, *_ABOUT_PIXELS), _PIXELS):
+            sound = (chunk for (kind, chunk), good in zip(chunks, whole, strict=True) if good and kind in kept)
+            yield data[:8] + b"".join(sound)
+    elif data.startswith(b"\xff\xd8"):
+        # Behind an end mark the decoder invents what is missing. Two fillers, two inventions: where both give the same
+        # picture, only the mark was missing. Not so for a progressive one, which may lack whole scans.
+        fillers = (b"", bytes(range(253, 0, -1)))
+        ends = [data.removesuffix(b"\xff") + filler + b"\xff\xd9" for filler in fillers]
+        with suppress(Exception):
+            first, second = (Image.open(BytesIO(end), formats=_FORMATS) for end in ends)
+            if "progressive" not in first.info and first.tobytes() == second.tobytes():
+                yield ends[0]
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and bytes of every chunk of a PNG, its length before them and its checksum behind."""
+    place = 8
+    while place < len(data):
+        end = place + 12 + int.from_bytes(data[place : place + 4])
+        yield data[place + 4 : place + 8], data[place:end]
+        place = end
 
 
 def _check_pixels(width: int, height: int, called: str) -> None:
@@ -192,9 +213,8 @@ def _too_large(called: str, size: str) -> BadPicture:
     )
 
 
-def _notes(picture: Image.Image) -> tuple[str, ...]:
+def _notes(picture: Image.Image, frames: int = 1) -> tuple[str, ...]:
     notes = []
-    frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format in _ANIMATED:
         notes.append(f"The picture is an animation of {frames} frames; the first one was used.")
     if frames > 1 and picture.format == "TIFF":
@@ -207,26 +227,37 @@ def _notes(picture: Image.Image) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _rgb(band: Image.Image) -> np.ndarray:
+_SAME = 2  # levels; two profiles of sRGB differ by less, and then every pixel stays as it is
+
+
+def _to_srgb(picture: Image.Image) -> ImageCms.ImageCmsTransform | None:
+    """What takes the picture's colours to sRGB; None where they are that already, or no usable profile says so."""
+    mode = "CMYK" if picture.mode == "CMYK" else "L" if Image.getmodebase(picture.mode) == "L" else "RGB"
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(picture.info["icc_profile"]))
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (KeyError, TypeError, OSError, ImageCms.PyCMSError):  # none, nonsense, or another colour space's
+        return None
+    steps = np.arange(0, 256, 15, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(len(steps), -1, 3)  # (18, 324, 3)
+    known = Image.fromarray(colours).convert(mode)
+    moved = np.asarray(transform.apply(known), dtype=int) - np.asarray(known.convert("RGB"))
+    return None if np.abs(moved).max() <= _SAME else transform
+
+
+def _rgb(band: Image.Image, to_srgb: ImageCms.ImageCmsTransform | None = None) -> np.ndarray:
     """Any mode -> (H, W, 3) uint8, read-only."""
     if band.mode.startswith("I"):  # I;16, I;16B, and I, into which Pillow reads the same files elsewhere
         grey = np.clip(np.asarray(band).astype(np.float32) / 257 + 0.5, 0, 255)  # 65535 = 257 * 255
         band = Image.fromarray(grey.astype(np.uint8))
-    if band.has_transparency_data:
+    cover = band.convert("RGBA").getchannel("A") if band.has_transparency_data else None
+    if to_srgb is not None:
+        band = to_srgb.apply(band.convert(to_srgb.input_mode))
+    if cover is not None:
         band = band.convert("RGBA")
+        band.putalpha(cover)
         band = Image.alpha_composite(Image.new("RGBA", band.size, "white"), band)
     return np.asarray(band.convert("RGB"))
-
-
-def _upright(pixels: np.ndarray, orientation: object) -> np.ndarray:
-    """Undo an EXIF orientation (1-8, CIPA DC-008, tag 0x0112); other values count as 1."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
 
 
 # ---- convert
@@ -437,15 +468,20 @@ def _moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nda
 # ---- write
 
 
-def write_png(path: Path, picture: np.ndarray, text: Mapping[str, str], force: bool = False) -> None:
-    """Write (H, W, 3) uint8 as PNG in one step, with these text chunks and no other metadata.
-
-    Raises:
-        BadOutput: the file exists and not `force`, its folder is missing, or it cannot be written.
-    """
+def png_bytes(picture: np.ndarray, text: Mapping[str, str]) -> bytes:
+    """(H, W, 3) uint8 as a PNG, with these text chunks and no other metadata."""
     chunks = PngImagePlugin.PngInfo()
     for keyword, words in text.items():
         chunks.add_text(keyword, words)
     stream = BytesIO()
     Image.fromarray(picture).save(stream, format="PNG", pnginfo=chunks)
-    write_whole(Path(path), stream.getvalue(), force=force)
+    return stream.getvalue()
+
+
+def write_png(path: Path, picture: np.ndarray, text: Mapping[str, str], force: bool = False) -> None:
+    """Write png_bytes to a file in one step.
+
+    Raises:
+        BadOutput: the file exists and not `force`, its folder is missing, or it cannot be written.
+    """
+    write_whole(Path(path), png_bytes(picture, text), force=force)

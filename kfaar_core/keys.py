@@ -7,6 +7,7 @@ another version. A key file always states it. No error, repr, log or pickle ever
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import hmac
 import re
@@ -46,7 +47,7 @@ IN_FORCE = 1  # of new keys
 
 _DOMAIN = b"kfaar key, version 1"
 _VERSIONED = re.compile(r"kfaar-key-([1-9][0-9]{0,8}):")
-_LONGEST_TEXT = 4096  # characters of a key file that are looked at; a key has 128 at most
+_LONGEST_TEXT = 16_384  # bytes of a file of keys that are looked at; a key has 128 digits at most
 _LENGTHS = f"a key has {MIN_BITS} to {MAX_BITS} bits in steps of 8, that is an even number of 2 to 128 hex digits"
 _HEX = frozenset(string.hexdigits)
 
@@ -140,16 +141,7 @@ class UserKey:
         Raises:
             BadKey: no such file, not readable, or not a key. The file is not named: people paste keys in its place.
         """
-        try:
-            with open(path, "rb") as stream:
-                content = stream.read(_LONGEST_TEXT)
-        except FileNotFoundError:
-            raise BadKey(got="the key file does not exist", mend="check its name and folder") from None
-        except IsADirectoryError:
-            raise BadKey(got="the key file is a folder", mend="give the name of the file inside it") from None
-        except (OSError, ValueError):
-            raise BadKey(got="the key file cannot be read", mend="check its name and that you may read it") from None
-        return cls.parse(content.decode("ascii", errors="replace"))
+        return cls.parse(read_text(path, "the key file"))
 
     def save(self, path: Path, force: bool = False) -> None:
         """Write version, hex digits and a newline to a file that only its owner can read (mode 0600).
@@ -157,7 +149,11 @@ class UserKey:
         Raises:
             BadOutput: the file exists (a link counts) and not `force`, or it cannot be written.
         """
-        write_whole(Path(path), f"{stated(self._version)}{self.hex()}\n".encode("ascii"), force=force, private=True)
+        write_whole(Path(path), self.content(), force=force, private=True)
+
+    def content(self) -> bytes:
+        """What a key file holds."""
+        return f"{stated(self._version)}{self.hex()}\n".encode("ascii")
 
     @property
     def bits(self) -> int:
@@ -279,7 +275,7 @@ def read_key(spec: str, ask: Callable[[str], str] = getpass, stdin: TextIO | Non
     if spec == "@":
         raise BadKey(got="there is no file name behind @", mend="write @FILE, or @- for standard input")
     if spec.startswith("@"):
-        return UserKey.load(Path(spec[1:]))
+        return UserKey.load(Path(spec[1:]).expanduser())
     if spec == "pass:":
         return UserKey.from_passphrase(_asked(ask))
     if spec.startswith("pass:"):
@@ -293,10 +289,34 @@ def read_key(spec: str, ask: Callable[[str], str] = getpass, stdin: TextIO | Non
         raise BadKey(got=error.got, mend=f"{error.mend}; a key file is given as @FILE") from None
 
 
-MIN_PASSPHRASE = 12  # characters; fewer can be tried out within months, Argon2id notwithstanding
-MIN_DIFFERENT = 5  # different characters
+def read_text(path: Path, called: str) -> str:
+    """The start of a text file that a user names, in UTF-8, or in UTF-16 when its first bytes say so.
 
-# Ours, by hand: words and sayings that a guesser tries first. Compared without case, spaces, signs and outer digits.
+    Raises:
+        BadKey: no such file, or not readable.
+    """
+    try:
+        with open(path, "rb") as stream:
+            return _decoded(stream.read(_LONGEST_TEXT))
+    except FileNotFoundError:
+        raise BadKey(got=f"{called} does not exist", mend="check its name and folder") from None
+    except IsADirectoryError:
+        raise BadKey(got=f"{called} is a folder", mend="give the name of the file inside it") from None
+    except (OSError, ValueError):
+        raise BadKey(got=f"{called} cannot be read", mend="check its name and that you may read it") from None
+
+
+def _decoded(content: bytes) -> str:
+    """Text of an editor: its byte order mark, if any, says how it is written and is no part of it."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    return content.decode("utf-8-sig", errors="replace")
+
+
+ZXCVBN_LONGEST = 32  # characters that are weighed: a strong start is enough, and 72 with many signs take it seconds
+FIRST_TRIED, SOON_TRIED = 1e4, 1e10  # guesses; at ARGON2's tenth of a second each, 17 minutes and 32 years of one core
+
+# Ours, by hand: words and sayings that a guesser tries first. Compared without case, spaces and signs.
 COMMON_PASSPHRASES = frozenset(
     """
     password passphrase passwort motdepasse contrasena mypassword mypassphrase thepassword secretpassword
@@ -312,17 +332,16 @@ COMMON_PASSPHRASES = frozenset(
 
 def weak_passphrase(text: str) -> str | None:
     """A sentence for the user when a guesser would soon find this passphrase, otherwise None. Never quotes it."""
+    from zxcvbn import zxcvbn  # here, because it reads its lists of words when it is imported
+
     plain = unicodedata.normalize("NFKC", text)
     letters = "".join(character for character in plain.casefold() if character.isalnum())
-    if letters.strip(string.digits) in COMMON_PASSPHRASES:
+    forms = [form[:ZXCVBN_LONGEST] for form in (plain, letters) if form]
+    guesses = min((float(zxcvbn(form, user_inputs=sorted(COMMON_PASSPHRASES))["guesses"]) for form in forms), default=0)
+    if guesses < FIRST_TRIED:
         return "This passphrase is among the first that anybody tries; choose a few words that do not belong together."
-    if len(plain) < MIN_PASSPHRASE:
-        return (
-            f"This passphrase is short; take at least {MIN_PASSPHRASE} characters, better four or five unrelated words."
-        )
-    counts = bool(letters) and (letters in 4 * "1234567890" or letters in 4 * "9876543210")
-    if len(set(plain)) < MIN_DIFFERENT or counts:
-        return "This passphrase repeats itself or counts; choose a few words that do not belong together."
+    if guesses < SOON_TRIED:
+        return "This passphrase would be guessed soon; choose four or five words that do not belong together."
     return None
 
 
@@ -344,15 +363,21 @@ def _normalised(text: str) -> bytes:
     return plain.encode()
 
 
-def _first_line(stdin: TextIO) -> str:
-    try:
+def _first_line(stdin: TextIO | None) -> str:
+    """Of standard input, by its bytes: how the terminal encodes text says nothing about a file that is piped in."""
+    if stdin is None:  # closed
+        return ""
+    if not hasattr(stdin, "buffer"):
         return stdin.readline(_LONGEST_TEXT)
-    except UnicodeDecodeError:  # holds what was read, so it must not travel on
-        return "\N{REPLACEMENT CHARACTER}"
+    line = stdin.buffer.readline(_LONGEST_TEXT)
+    return _decoded(line + (stdin.buffer.read(1) if line.startswith(codecs.BOM_UTF16_LE) else b""))
 
 
 def _asked(ask: Callable[[str], str]) -> str:
+    """What was typed, or piped in: without the end of line of another system and without a byte order mark."""
     try:
-        return ask("Passphrase: ")
-    except EOFError:
+        return ask("Passphrase: ").rstrip("\r\n").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+    except (EOFError, AttributeError):  # AttributeError: getpass, when standard input is closed
         return ""
+    except UnicodeDecodeError:  # holds what was read, so it must not travel on
+        return "\ud800"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -28,9 +27,22 @@ from kfaar_core.commands.options import (
     pose,
     settings_of,
     show_json,
+    warn,
 )
-from kfaar_core.commands.places import Place, check_folder, key_file, make_folder, places, refuse_existing
+from kfaar_core.commands.places import (
+    CHUNKS,
+    Place,
+    check_folder,
+    done_before,
+    key_file,
+    make_folder,
+    places,
+    refuse_existing,
+    refuse_other_keys,
+    refuse_unusable,
+)
 from kfaar_core.errors import BadSetting, BadWeights, KfaarError
+from kfaar_core.files import NewFile, write_together
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import Preset
 from kfaar_core.records import Rejection
@@ -39,8 +51,6 @@ if TYPE_CHECKING:
     from kfaar_core.pipeline import AnonymiseRequest, Progress
     from kfaar_core.records import Photo, VirtualFace
     from kfaar_core.servers import AnonymisationServer
-
-CHUNKS = {"Software": "kfaar", "Comment": "synthetic face"}
 
 
 class Mode(StrEnum):
@@ -140,11 +150,20 @@ def anonymise(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Give every photo a virtual face. Without --key a key is made and kept beside the output as OUT.key."""
+    """Give every photo a virtual face. Without --key a key is made and kept beside the output as OUT.key.
+
+    Of several photos, those that an earlier run finished are left as they are, unless --force is given.
+    """
     settings, which = settings_of(preset, method), face_of(face)
-    wanted = places(photos, output)
+    found, left_out = places(photos, output)
+    alone = len(photos) == 1 and not photos[0].is_dir()
+    before = [] if alone or force else [place for place in found if done_before(place, key is None)]
+    wanted = [place for place in found if place not in before]
     check_outputs(wanted, photos, output, key is None, which, force)
-    order = Order(settings, None if key is None else key_of(key), which, mode, size, force, device, threads, not quick)
+    given = None if key is None else key_of(key)
+    if given is not None:
+        refuse_other_keys(candidates(found, which), given)
+    order = Order(settings, given, which, mode, size, force, device, threads, not quick)
     failed = 0
     with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
         for place in wanted:
@@ -155,17 +174,23 @@ def anonymise(
             except (BadSetting, BadWeights):  # the same for every photo
                 raise
             except Exception as error:
-                if len(wanted) == 1:
+                if len(found) == 1:
                     raise
                 failed += 1
                 tell(bar, f"{place.photo}: {sentence_of(error)}")
             else:
                 show(answers, bar, as_json)
             bar.update()
+    if left_out:
+        warn(
+            f"{left_out} other {'file was' if left_out == 1 else 'files were'} left out, no pictures by name or hidden"
+        )
+    if before:
+        warn(f"{len(before)} of {len(found)} photos were done before and stay as they are; --force makes them anew")
     if failed:
         raise SomeFailed(
             got=f"{failed} of {len(wanted)} photos failed",
-            mend="mend what is said about each above; the others are done and need not be repeated",
+            mend="mend what is said about each above and repeat the command; the others stay as they are",
         )
 
 
@@ -184,23 +209,29 @@ def face_of(text: str) -> str | int:
     )
 
 
+def candidates(wanted: Sequence[Place], face: str | int) -> list[Path]:
+    """Every picture that may be written, as far as it is known before the faces are counted."""
+    return [*(place.output for place in wanted), *(place.numbered(1) for place in wanted if face == "all")]
+
+
 def check_outputs(
     wanted: Sequence[Place], photos: Sequence[Path], output: Path, makes_key: bool, face: str | int, force: bool
 ) -> None:
     """Refuse what cannot be written, before a network is loaded or a passphrase asked for.
 
     Raises:
-        BadOutput: an output exists and not `force`; its folder is missing or closed to us.
+        BadOutput: an output exists and not `force`; its folder is missing or closed to us, or takes no such name.
     """
     alone = len(photos) == 1 and not photos[0].is_dir()
     if alone:
         check_folder(output.parent)
     elif output.is_dir():
         check_folder(output)
+    pictures = candidates(wanted, face)
+    files = [*pictures, *map(key_file, pictures)] if makes_key else pictures
+    refuse_unusable(files)
     if not force:
-        pictures = [place.output for place in wanted]
-        pictures += [place.numbered(1) for place in wanted] if face == "all" else []
-        refuse_existing([*pictures, *map(key_file, pictures)] if makes_key else pictures)
+        refuse_existing(files)
 
 
 def anonymise_one(place: Place, order: Order, progress: Progress) -> list[Answer]:
@@ -287,24 +318,18 @@ def remarks(face: VirtualFace) -> list[str]:
 
 
 def write(answers: Sequence[Answer], force: bool) -> None:
-    """Keys first: a picture without its key could never be undone."""
-    from kfaar_core.image import write_png
+    """Pictures and their new keys, all of them or none; keys first: a picture without its key could never be undone."""
+    from kfaar_core.image import png_bytes
 
-    files = [path for answer in answers for path in (answer.key, answer.output) if path is not None]
-    if not force:
-        refuse_existing(files)
-    new = [path for path in files if not path.exists()]
-    try:
-        for answer in answers:
-            make_folder(answer.output.parent)
-            if answer.key is not None:
-                answer.face.key.save(answer.key, force=force)
-            write_png(answer.output, answer.face.picture, CHUNKS, force=force)
-    except BaseException:
-        for path in new:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        raise
+    files = []
+    for answer in answers:
+        if answer.key is not None:
+            files.append(NewFile(answer.key, answer.face.key.content(), private=True))
+        else:
+            refuse_other_keys([answer.output], answer.face.key)
+        files.append(NewFile(answer.output, png_bytes(answer.face.picture, CHUNKS)))
+    make_folder(answers[0].output.parent)
+    write_together(files, force=force)
 
 
 def show(answers: Sequence[Answer], bar: tqdm, as_json: bool) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kfaar_core.commands.anonymise import CHUNKS
 from kfaar_core.commands.options import (
     Device,
     Force,
@@ -21,15 +20,14 @@ from kfaar_core.commands.options import (
     show_json,
     warn,
 )
-from kfaar_core.commands.places import check_folder, png, refuse_existing
+from kfaar_core.commands.places import CHUNKS, check_folder, png, refuse_existing
 from kfaar_core.errors import BadKey
-from kfaar_core.keys import UserKey
+from kfaar_core.keys import UserKey, read_text
 
 if TYPE_CHECKING:
     import numpy as np
 
 MOST_KEYS = 8
-LONGEST_FILE = 16_384  # bytes of a file of keys that are looked at
 TILE, STRIP, GAP, LETTERS = 256, 28, 8, 16  # px
 
 
@@ -88,13 +86,8 @@ def keys_in(path: Path) -> list[UserKey]:
     Raises:
         BadKey: no file, none or too many keys, or a line that is no key.
     """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(LONGEST_FILE)
-    except (OSError, ValueError):
-        raise BadKey(got="the file of keys cannot be read", mend="check its name and that you may read it") from None
     keys = []
-    for number, line in enumerate(content.decode("ascii", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "the file of keys").splitlines(), start=1):
         if not line.strip():
             continue
         try:

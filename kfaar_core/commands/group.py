@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +20,7 @@ from kfaar_core.errors import KfaarError
 PROGRAM = "python -m kfaar_core"
 PACKAGE = Path(__file__).resolve().parents[1]
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C stopped
+STOPS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class BadCommand(KfaarError):
@@ -34,16 +39,53 @@ class OneSentence(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
+        open_streams()
+        stop_like_ctrl_c()
         try:
             ended = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except typer.Abort:
             ended = INTERRUPTED
         except Exception as error:
-            typer.echo(str(sentence_of(error)), err=True)
+            tell_end(error)
             ended = 1
         if ended == INTERRUPTED:
             typer.echo("Stopped before the end.", err=True)
         sys.exit(ended if isinstance(ended, int) else 0)
+
+
+def open_streams() -> None:
+    """The three standard streams, also where some are closed; a name that their encoding lacks is written escaped."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) < 3:  # a closed one would be the next file that is opened
+        pass
+    os.close(handle)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def stop_like_ctrl_c() -> None:
+    """SIGTERM and a closed terminal end the program as Ctrl-C does, so that it clears up behind itself."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for number in STOPS:
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup, for one, has it ignored
+            signal.signal(number, stop)
+
+
+def tell_end(error: Exception) -> None:
+    """What ended a command, on standard error."""
+    if isinstance(error, OSError) and traceback.extract_tb(error.__traceback__)[-1].name == "echo":
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would try again at the very end
+        error = KfaarError(
+            got=f"standard output cannot be written ({error.strerror})",
+            mend="files that were made are whole; send the output elsewhere and run the same command again to go on",
+        )
+    typer.echo(str(sentence_of(error)), err=True)
 
 
 def sentence_of(error: Exception) -> KfaarError:

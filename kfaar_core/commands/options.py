@@ -48,7 +48,7 @@ def key_of(spec: str) -> UserKey:
 
     def ask(prompt: str) -> str:
         typed = getpass.getpass(prompt)
-        weakness = weak_passphrase(typed) if typed.strip() else None
+        weakness = weak_passphrase(typed.strip()) if typed.strip() else None
         if weakness:
             warn(weakness)
         return typed
@@ -98,5 +98,5 @@ def pose(posture: Posture) -> dict[str, float]:
 
 
 def show_json(value: Any) -> None:
-    """One line on standard output."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    """One line on standard output, in ASCII, which no terminal or pipe spoils."""
+    typer.echo(json.dumps(value))

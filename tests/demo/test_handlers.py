@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo import browser, build, controls, words
+from demo import browser, build, controls, endpoints, words
 from demo.keys_panel import GivenKey
 from demo.shown import Inputs, shown
 from demo.tabs import about, anonymise, authenticate, compare
@@ -357,3 +357,10 @@ def test_a_key_panel_reads_hex_a_stated_version_and_a_passphrase():
 def test_an_inline_picture_is_small():
     big = np.asarray(Image.effect_noise((1200, 800), 30).convert("RGB"))
     assert len(anonymise.pictures.inline(big)) < 120_000
+
+
+@pytest.mark.parametrize("threshold", [None, float("nan"), "0.7"])
+def test_metrics_without_a_threshold_is_refused_in_words(threshold):
+    with pytest.raises(KfaarError, match="threshold that is no number"):
+        endpoints.metrics([0.9, 0.8], [0.1, 0.2], threshold)
+    assert endpoints.metrics([0.9, 0.8], [0.1, 0.2], 0.5)["far"] == 0

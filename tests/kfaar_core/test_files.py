@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import pytest
 
+from kfaar_core import files
 from kfaar_core.errors import BadOutput
-from kfaar_core.files import write_whole
+from kfaar_core.files import NewFile, write_together, write_whole
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def refused(path, **options) -> str:
@@ -80,3 +88,150 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", later)
     assert "exists already" in refused(path) and path.read_bytes() == b"other"
+
+
+# ---- several files at once
+
+
+def pair(folder, words: bytes = b"new") -> list[NewFile]:
+    return [NewFile(folder / "a.key", words, private=True), NewFile(folder / "a", words)]
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["a", "a.key"])
+def test_all_files_or_none(tmp_path, name):
+    (tmp_path / name).write_bytes(b"old")
+    with pytest.raises(BadOutput, match=f"'{name}' exists already"):
+        write_together(pair(tmp_path))
+    assert contents(tmp_path) == {name: b"old"}
+    write_together(pair(tmp_path), force=True)
+    assert contents(tmp_path) == {"a": b"new", "a.key": b"new"}
+    assert stat.S_IMODE((tmp_path / "a.key").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("old", [{}, {"a.key": b"old"}, {"a": b"old", "a.key": b"old"}])
+def test_a_failure_at_the_second_file_takes_the_first_one_back(tmp_path, monkeypatch, old, links):
+    for name, words in old.items():
+        (tmp_path / name).write_bytes(words)
+    replace = os.replace
+
+    def closed(source, target):
+        if Path(target).name == "a" and Path(source).read_bytes() == b"new":
+            raise PermissionError(1, "Operation not permitted")
+        replace(source, target)
+
+    def unable(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "replace", closed)
+    if not links:
+        monkeypatch.setattr(os, "link", unable)
+    with pytest.raises(BadOutput, match="cannot be written"):
+        write_together(pair(tmp_path), force=True)
+    assert contents(tmp_path) == old
+
+
+def test_what_another_process_put_there_meanwhile_is_not_removed(tmp_path, monkeypatch):
+    """It takes the second name, and even replaces the first file, before we come to the second."""
+    link = os.link
+
+    def later(source, target, **options):
+        link(source, target, **options)
+        (tmp_path / "theirs").write_bytes(b"other")
+        os.replace(tmp_path / "theirs", tmp_path / "a.key")
+        (tmp_path / "a").write_bytes(b"other")
+
+    monkeypatch.setattr(os, "link", later)
+    with pytest.raises(BadOutput, match="exists already"):
+        write_together(pair(tmp_path))
+    assert contents(tmp_path) == {"a": b"other", "a.key": b"other"}
+
+
+def test_two_that_replace_never_leave_a_key_of_one_beside_a_picture_of_the_other(tmp_path, monkeypatch):
+    write_together(pair(tmp_path, b"old"))
+    replace = os.replace
+    second = threading.Thread(target=lambda: write_together(pair(tmp_path, b"second"), force=True))
+
+    def between(source, target):
+        replace(source, target)
+        if Path(target).name == "a.key" and not second.ident:
+            second.start()
+            second.join(0.3)  # time enough to do it all, if it could
+
+    monkeypatch.setattr(os, "replace", between)
+    write_together(pair(tmp_path, b"first"), force=True)
+    second.join()
+    assert contents(tmp_path) == {"a": b"second", "a.key": b"second"}
+
+
+MANY = """
+import sys
+from pathlib import Path
+from kfaar_core.errors import BadOutput
+from kfaar_core.files import NewFile, write_together
+folder, name = Path(sys.argv[1]), sys.argv[2].encode()
+sys.stdin.read()  # until all have started
+for number in range(40):
+    pair = [NewFile(folder / f"{number}.key", name, private=True), NewFile(folder / f"{number}", name)]
+    try:
+        write_together(pair)
+        print(number)
+    except BadOutput:
+        pass
+"""
+
+
+def test_of_several_processes_one_has_both_names(tmp_path):
+    start = [
+        subprocess.Popen(
+            [sys.executable, "-c", MANY, str(tmp_path), str(number)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    for process in start:
+        process.stdin.close()
+    done = {}
+    for name, process in enumerate(start):
+        with process.stdout:
+            done[str(name).encode()] = process.stdout.read().split()
+        assert process.wait(60) == 0
+    found = contents(tmp_path)
+    assert len(found) == 80
+    for number in map(str, range(40)):
+        winners = [name for name, wrote in done.items() if number in wrote]
+        assert [found[number], found[f"{number}.key"]] == 2 * winners
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_between_two_files_waits_for_the_second(tmp_path, monkeypatch, stop):
+    link = os.link
+
+    def stopped(source, target, **options):
+        link(source, target, **options)
+        signal.raise_signal(stop)
+
+    before = signal.signal(stop, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(os, "link", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            write_together(pair(tmp_path))
+    finally:
+        signal.signal(stop, before)
+    assert contents(tmp_path) == {"a": b"new", "a.key": b"new"}
+
+
+def test_a_folder_that_cannot_be_locked_is_written_all_the_same(tmp_path, monkeypatch):
+    def unable(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(files.fcntl, "flock", unable)
+    write_together(pair(tmp_path))
+    assert len(contents(tmp_path)) == 2

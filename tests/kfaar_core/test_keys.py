@@ -10,12 +10,11 @@ import re
 import stat
 import string
 import traceback
-import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfaar_core.errors import BadKey, BadOutput, BadSetting
@@ -279,15 +278,19 @@ def test_passphrases_that_cannot_be_used_have_their_own_sentence(text, salt, sen
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "short"),
-        ("k7#Qz", "short"),
+        ("", "among the first"),
+        ("k7#Qz", "guessed soon"),
         ("password", "among the first"),
-        ("Pass Word 123456!", "among the first"),
+        ("Pass Word 123456!", "guessed soon"),
         ("Correct Horse, Battery Staple", "among the first"),
-        ("abababababababab", "repeats"),
-        ("1234567890123456", "counts"),
+        ("To be or not to be...", "among the first"),
+        ("abababababababab", "among the first"),
+        ("1234567890123456", "guessed soon"),
+        ("qwertyuiopasdfghjkl", "among the first"),
         ("rusty violin under eleven clouds", None),
+        ("rusty violin under eleven clouds " * 10, None),
         ("8402759163850274619", None),
+        ("длинная фраза из слов", None),
     ],
 )
 def test_weak_passphrases_are_told_apart(text, sentence):
@@ -295,12 +298,10 @@ def test_weak_passphrases_are_told_apart(text, sentence):
     assert said is None if sentence is None else sentence in said
 
 
-@given(text=st.text(max_size=40))
-def test_what_is_said_about_a_passphrase_depends_on_its_length_first_and_never_quotes_it(text):
-    said = weak_passphrase(text)
-    assert said is not None or len(unicodedata.normalize("NFKC", text)) >= 12
-    assert said is None or said.endswith(".")
-    assert said in {None, *map(weak_passphrase, ("password", "k7#Qz", "abababababababab"))}
+@given(text=st.text(max_size=100))
+@settings(max_examples=30, deadline=None)
+def test_what_is_said_about_a_passphrase_never_quotes_it(text):
+    assert weak_passphrase(text) in {None, *map(weak_passphrase, ("password", "k7#Qz"))}
 
 
 def test_the_common_list_holds_what_the_comparison_can_meet():
@@ -340,10 +341,10 @@ def test_saving_never_follows_a_link(tmp_path):
     ("content", "sentence"),
     [
         (b"", "is empty"),
-        (SECRET.encode("utf-16"), "outside ASCII"),
+        (SECRET.encode("utf-16-le"), "not a hex digit"),
         (bytes(range(256)), "outside ASCII"),
         (SECRET.encode() + b"0", "odd number"),
-        (SECRET.encode() * 1000, "16384 bits"),
+        (SECRET.encode() * 1000, "65536 bits"),
     ],
 )
 def test_key_files_that_hold_no_key(tmp_path, content, sentence):
@@ -365,7 +366,44 @@ def test_key_files_that_cannot_be_read(tmp_path, monkeypatch):
     assert "cannot be read" in refused(lambda: UserKey.load(tmp_path / SECRET))
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_key_is_the_same_whatever_editor_wrote_it(tmp_path, encoding, end):
+    content = f"{SECRET}{end}".encode(encoding)
+    (tmp_path / "mine.key").write_bytes(content)
+    piped = io.TextIOWrapper(io.BytesIO(content), encoding="latin-1")
+    assert UserKey.load(tmp_path / "mine.key") == read_key("@-", stdin=piped) == UserKey.parse(SECRET)
+
+
 # ---- the forms of a command line
+
+
+def test_a_key_file_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    UserKey.parse(SECRET).save(tmp_path / "k.key")
+    assert read_key("@~/k.key") == UserKey.parse(SECRET)
+
+
+@pytest.mark.parametrize("typed", ["four words\r", "four words\r\n", "four words\n", "\ufefffour words"])
+def test_a_piped_passphrase_is_the_typed_one(typed):
+    assert read_key("pass:", ask=lambda _: typed) == UserKey.from_passphrase("four words")
+
+
+def test_a_closed_standard_input_holds_nothing(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    assert "is empty" in refused(lambda: read_key("@-"))
+
+    def unread(_: str) -> str:
+        return None.readline()
+
+    assert "passphrase is empty" in refused(lambda: read_key("pass:", ask=unread))
+
+
+def test_a_passphrase_in_another_encoding_is_refused():
+    def broken(_: str) -> str:
+        return SECRET.encode("utf-16").decode("utf-8")
+
+    assert "broken character" in refused(lambda: read_key("pass:", ask=broken))
 
 
 def test_all_forms_name_a_key(tmp_path):

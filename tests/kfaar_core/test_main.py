@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +41,54 @@ def test_codes_and_streams_of_a_process():
     assert done.returncode == 1 and not done.stdout
     assert "odd number" in done.stderr and done.stderr.count("\n") == 1
     assert "deadbeef" not in done.stderr
+
+
+# ---- standard streams that are closed, full, broken, or that lack a letter
+
+KEYGEN = f"{sys.executable} -m kfaar_core keygen"
+
+
+def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, capture_output=True, timeout=60, env={**os.environ, **environment}, text=True
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_closed_streams_change_nothing(closed):
+    done = shell(f"{KEYGEN} --bits 16 {closed}")
+    assert done.returncode == 0 and len(done.stdout) == 5 and not done.stderr
+
+
+def test_what_is_written_next_does_not_take_the_place_of_a_closed_stream(tmp_path):
+    done = shell(f"{KEYGEN} -o {tmp_path / 'a.key'} <&- >&- 2>&-")
+    assert done.returncode == 0 and len((tmp_path / "a.key").read_text().split()) == 1
+
+
+@pytest.mark.parametrize("spec", ["@-", "pass:"])
+def test_a_key_from_a_closed_standard_input_is_refused_first(spec):
+    done = shell(f"{sys.executable} -m kfaar_core authenticate a.png b.png --key {spec} <&-")
+    assert done.returncode == 1 and "is empty. " in done.stderr and "foresaw" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_standard_output_is_one_sentence_and_the_file_is_whole(tmp_path):
+    done = shell(f"{KEYGEN} -o {tmp_path / 'a.key'} > /dev/full")
+    assert done.returncode == 1 and done.stderr.startswith("Standard output cannot be written (No space left")
+    assert done.stderr.count("\n") == 1 and [path.name for path in tmp_path.iterdir()] == ["a.key"]
+
+
+def test_a_reader_that_has_gone_is_no_surprise():
+    done = shell(f"(sleep 0.1; {KEYGEN}; echo $? >&2) | true")
+    assert done.stderr == "1\n"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp1252:strict", "utf-8:strict", "ascii"])
+def test_a_name_that_the_encoding_of_the_terminal_lacks(tmp_path, encoding):
+    for options in ("", "--json"):
+        name = tmp_path / f"ключ{options}.key"
+        done = shell(f"{KEYGEN} {options} -o {name}", PYTHONIOENCODING=encoding)
+        assert done.returncode == 0 and name.exists() and not done.stderr
+    assert json.loads(done.stdout)["output"] == str(name)
+    again = shell(f"{KEYGEN} -o {name}", PYTHONIOENCODING=encoding)
+    assert again.returncode == 1 and "exists already" in again.stderr and "foresaw" not in again.stderr

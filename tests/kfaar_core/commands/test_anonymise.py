@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import signal
 import stat
 import struct
 import zlib
@@ -10,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from kfaar_core.calibration import Calibration
 from kfaar_core.keys import UserKey
@@ -235,11 +237,70 @@ def test_a_failed_photo_is_reported_and_the_rest_go_on(kfaar, album, folder):
     result = kfaar("anonymise", album, "gone.jpg", "-o", "out", "--preset", "tiny", "--key", KEY, "--json")
     assert result.exit_code == 1 and len(lines(result)) == 3
     said = result.stderr.splitlines()
-    assert len(said) == 4 and said[-1].startswith("3 of 6 photos failed.")
+    assert said[3:-1] == ["Note: 2 other files were left out, no pictures by name or hidden."]
+    assert len(said) == 5 and said[-1].startswith("3 of 6 photos failed.")
     assert "aaa.jpg" in said[0] and "empty" in said[0]
     assert "black.png" in said[1] and "no face" in said[1].lower()
     assert "gone.jpg" in said[2] and "does not exist" in said[2]
     assert not list((folder / "out").rglob("*.part"))
+
+
+def test_every_ending_of_pictures_is_tried_and_none_goes_unnoticed(kfaar, folder, pixels, photo):
+    album = folder / "album"
+    album.mkdir()
+    for name, kind in (("a.jfif", "JPEG"), ("b.JPE", "JPEG"), ("c.dib", "DIB"), ("d.pnm", "PPM"), ("e.PBM", "PPM")):
+        Image.fromarray(pixels).save(album / name, kind)
+    (album / "f.HEIC").write_bytes(b"no picture")
+    (album / "g.cr2").write_bytes(b"a raw photo")
+    for other in ("note.txt", ".DS_Store"):
+        (album / other).touch()
+    result = kfaar("anonymise", album, "-o", "out", "--preset", "tiny", "--key", KEY, "--json")
+    assert result.exit_code == 1
+    assert [answer["output"] for answer in lines(result)] == [f"out/{name}.png" for name in "abcde"]
+    said = result.stderr.splitlines()
+    assert "f.HEIC" in said[0] and "g.cr2" in said[1] and "2 other files were left out" in said[2]
+    assert "2 of 7 photos failed" in said[3]
+
+
+def test_a_run_that_was_stopped_goes_on(kfaar, tiny, album, folder, monkeypatch):
+    real, seen = TinyDetector.faces, []
+
+    def stopped(self, photo):
+        seen.append(photo)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return real(self, photo)
+
+    words = ("anonymise", album, "-o", "out")
+    with monkeypatch.context() as patched:
+        patched.setattr(TinyDetector, "faces", stopped)
+        assert kfaar(*words, "--preset", "tiny").exit_code == 130
+    before = {path: path.read_bytes() for path in (folder / "out").rglob("*.*")}
+    assert 2 <= len(before) < 6
+    result = tiny(*words)
+    assert f"{len(before) // 2} of 3 photos were done before" in result.stderr and "--force" in result.stderr
+    after = {path: path.read_bytes() for path in (folder / "out").rglob("*.*")}
+    assert len(after) == 6 and before.items() <= after.items()
+    assert tiny(*words).stdout == ""
+    tiny(*words, "--force")
+    assert not before.items() & {path: path.read_bytes() for path in (folder / "out").rglob("*.key")}.items()
+
+
+def test_what_another_program_left_is_not_taken_for_a_result(refused, album, folder, pixels):
+    (folder / "out").mkdir()
+    Image.fromarray(pixels).save(folder / "out" / "me.png.png")
+    said = refused("anonymise", album, "-o", "out", "--preset", "tiny", "--key", KEY)
+    assert "'me.png.png' exists already" in said
+
+
+@pytest.mark.parametrize("out", [".", "album"])
+def test_results_may_lie_above_the_photos_or_among_them(tiny, album, folder, out):
+    (album / "me.png").unlink()
+    (album / "deep" / "you.png").rename(album / "deep" / "you.bmp")
+    for _ in range(2):
+        result = tiny("anonymise", album, "-o", out)
+    assert "2 of 2 photos were done before" in result.stderr and "2 other files" in result.stderr
+    assert {path.name for path in (folder / out).rglob("*.key")} == {"me.png.key", "you.png.key"}
 
 
 def test_a_wrong_setting_is_said_once(refused, album, files):
@@ -303,10 +364,68 @@ def test_no_key_is_left_when_its_picture_cannot_be_written(refused, photo, files
     def full(*words, **settings):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kfaar_core.image.write_png", full)
+    monkeypatch.setattr(os, "fsync", full)
     before = files()
-    refused("anonymise", photo, "-o", "v.png", "--preset", "tiny")
+    assert "No space left" in refused("anonymise", photo, "-o", "v.png", "--preset", "tiny")
     assert files() == before
+
+
+def test_a_run_that_loses_a_race_removes_nothing_of_the_winner(refused, photo, folder, files, monkeypatch):
+    """The other run puts its picture there between our key and our picture."""
+    link = os.link
+
+    def overtaken(source, target, **options):
+        link(source, target, **options)
+        (folder / "v.png").write_text("theirs")
+
+    monkeypatch.setattr(os, "link", overtaken)
+    assert "exists already" in refused("anonymise", photo, "-o", "v.png", "--preset", "tiny")
+    assert files() == {"me.jpg", "v.png"} and (folder / "v.png").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_between_key_and_picture_leaves_both(kfaar, photo, files, monkeypatch, stop):
+    link = os.link
+
+    def stopped(source, target, **options):
+        link(source, target, **options)
+        signal.raise_signal(stop)
+
+    monkeypatch.setattr(os, "link", stopped)
+    result = kfaar("anonymise", photo, "-o", "v.png", "--preset", "tiny")
+    assert result.exit_code == 130 and result.stderr == "Stopped before the end.\n"
+    assert files() == {"me.jpg", "v.png", "v.png.key"}
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_at_work_leaves_nothing(kfaar, photo, files, monkeypatch, stop):
+    monkeypatch.setattr(TinyDetector, "faces", lambda self, photo: signal.raise_signal(stop))
+    assert kfaar("anonymise", photo, "-o", "v.png", "--preset", "tiny").exit_code == 130
+    assert files() == {"me.jpg"}
+
+
+# ---- a key file that is there already
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_an_old_key_never_stands_beside_a_picture_of_another_one(tiny, refused, photo, folder, files, force):
+    tiny("anonymise", photo, "-o", "v.png")
+    old = (folder / "v.png.key").read_bytes()
+    (folder / "v.png").unlink()
+    words = ("anonymise", photo, "-o", "v.png", *force, "--key")
+    assert "'v.png.key' holds another key" in refused(*words, KEY, "--preset", "tiny")
+    assert files() == {"me.jpg", "v.png.key"} and (folder / "v.png.key").read_bytes() == old
+    tiny(*words, "@v.png.key")
+    assert files() == {"me.jpg", "v.png", "v.png.key"} and (folder / "v.png.key").read_bytes() == old
+
+
+@pytest.mark.parametrize("length", [254, 256])
+def test_a_name_that_is_too_long_with_its_ending_is_refused_before_the_work(refused, photo, files, monkeypatch, length):
+    monkeypatch.setattr("kfaar_core.commands.anonymise.load_stages", None)  # would fail when called
+    name = f"{'v' * (length - 4)}.png"
+    for words in ((photo, "-o", name), (photo, "-o", name, "--key", KEY, "--face", "all")):
+        assert "name too long" in refused("anonymise", *words, "--preset", "tiny").lower()
+    assert files() == {"me.jpg"}
 
 
 # ---- pictures
@@ -332,6 +451,8 @@ def saved(pixels: np.ndarray, kind: str) -> tuple[bytes, str]:
         exif = Image.Exif()
         exif[0x0112] = 6
         picture, settings = picture.rotate(90, expand=True), {"format": "JPEG", "quality": 95, "exif": exif}
+    elif kind == "profile":
+        settings = {"format": "PNG", "icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()}
     picture.save(stream, **settings)
     return stream.getvalue(), f"photo.{settings['format'].lower()}"
 
@@ -346,6 +467,7 @@ def saved(pixels: np.ndarray, kind: str) -> tuple[bytes, str]:
         ("grey", ""),
         ("16 bits", ""),
         ("turned", ""),
+        ("profile", ""),
     ],
 )
 def test_pictures_that_need_care(tiny, folder, pixels, opened, kind, note):
@@ -371,7 +493,7 @@ def huge_png() -> bytes:
         (b"#!/bin/sh\necho no picture\n", "is not a picture"),
         ("cut", "damaged or cut short"),
         (huge_png(), "over 50 megapixels"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "damaged"),
         (None, "does not exist"),
     ],
     ids=["empty", "text", "cut", "huge", "HEIC", "gone"],

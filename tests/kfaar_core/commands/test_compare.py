@@ -41,6 +41,12 @@ def test_tiles_are_what_anonymise_draws_with_these_keys(tiny, photo, folder, ope
     assert [face["name"] for face in answer["faces"]] == ["key 1", "key 2", "key 3"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_of_keys_is_read_whatever_editor_wrote_it(tiny, photo, folder, encoding):
+    (folder / "keys.txt").write_bytes(f"{KEY}\r\n{KEY}\r\n".encode(encoding))
+    assert tiny("compare", photo, "--keys", "keys.txt", "-o", "grid.png").stdout.count("key ") == 2
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -65,4 +71,4 @@ def test_outputs_are_checked_first(refused, photo, folder):
     assert "--force" in refused(*words, "grid.png")
     assert ".png" in refused(*words, "grid.jpg")
     assert "does not exist" in refused(*words, "no/grid.png")
-    assert "file of keys cannot be read" in refused(*words, "new.png")
+    assert "file of keys does not exist" in refused(*words, "new.png")
