@@ -62,17 +62,7 @@ FORBIDDEN = {  # what a part may not know besides
     "kfaar_core/report/plots.py": ("torch", "kfaar_core.pipeline"),
 }
 METHODS = "kfaar_core/methods/"
-TAKEN_APART = {
-    "group",
-    "lstrip",
-    "partition",
-    "removeprefix",
-    "removesuffix",
-    "rpartition",
-    "rsplit",
-    "rstrip",
-    "split",
-}
+TAKEN_APART = {"group", "partition", "removeprefix", "removesuffix", "rpartition", "rsplit", "split", "stem"}
 ONLY = {  # module -> the files that may import it
     "plotly": ("kfaar_core/report/plots.py",),
     "mediapipe": ("kfaar_core/data/landmarker.py",),
