@@ -32,8 +32,10 @@ def weights(
     as_json: Json = False,
 ) -> None:
     """List the weights with state, size and licence; compare them with their hashes."""
+    from kfaar_core import methods
     from kfaar_core import weights as registry
 
+    methods.registered()  # each brings its weights along
     found = registry.rows(names or None)
     if as_json:
         show_json([as_record(status) for status in found])
@@ -79,9 +81,10 @@ def info(
     settings = settings_of(preset, method)
     import torch
 
-    from kfaar_core import runtime
+    from kfaar_core import methods, runtime
     from kfaar_core import weights as registry
 
+    methods.registered()  # each brings its weights along
     record: dict[str, Any] = {
         "preset": asdict(settings),
         "device": str(runtime.device(device)),

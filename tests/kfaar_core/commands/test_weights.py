@@ -4,15 +4,23 @@ import json
 
 import pytest
 
+from kfaar_core import methods
 from kfaar_core import weights as registry
 
 
 def test_every_registered_weight_is_listed(kfaar):
     answer = json.loads(kfaar("weights", "--json").stdout)
     assert [entry["name"] for entry in answer] == list(registry.WEIGHTS)
+    assert set(registry.WEIGHTS) >= {name for method in methods.registered() for name in method.all_weights()}
     assert all(entry["licence_weights"] and entry["citation"] for entry in answer)
     listed = kfaar("weights")
     assert listed.exit_code == 0 and all(name in listed.stdout for name in registry.WEIGHTS)
+
+
+def test_weights_of_a_method_are_listed_before_any_method_was_asked_for(kfaar, monkeypatch):
+    monkeypatch.setattr(registry, "WEIGHTS", {name: registry.WEIGHTS[name] for name in ("judge", "kvfa")})
+    methods._imported.cache_clear()
+    assert kfaar("weights", "projector_bits_8").exit_code == 0
 
 
 def test_what_a_package_carries_is_verified(kfaar):
