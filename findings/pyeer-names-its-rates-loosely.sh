@@ -9,13 +9,14 @@
 #   instead of all.
 # Why it matters here: few test people give few impostors, and matching scores of bits tie all the time. A method looks
 #   better in just the column that a reader trusts most. The equal error rate is not touched.
-# Versions: pyeer 0.5.6, numpy 2.2.6. Date of the run: 2026-11-30.
+# Versions: pyeer 0.5.6, numpy 2.2.6, setuptools 65.5.0 (pyeer imports pkg_resources, which newer ones lack). Date of
+#   the run: 2026-12-01, Python 3.11.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv --without-pip "$folder/venv"
 "${PYTHON:-python3}" -m pip --python "$folder/venv/bin/python" install --quiet --no-compile \
-  pyeer==0.5.6 numpy==2.2.6
+  pyeer==0.5.6 numpy==2.2.6 setuptools==65.5.0
 "$folder/venv/bin/python" - <<'PYTHON'
 from importlib.metadata import version
 
