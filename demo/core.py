@@ -209,7 +209,8 @@ class LocalCore:
             config, used.stages, used.fas, data, InMemoryCache(), context.hashes(preset), progress
         )
         chosen = pairs.people(data.samples, limit=people, seed=seed)
-        found = runner.result(place, chosen, "VI", keys, populations.TRIALS, command="")
+        asked = runner.Evaluation(table="VI", preset=preset, key_mode=keys)
+        found = runner.result(place, chosen, asked, command="")
         attacks = [populations.scenario(number, photo) for number in (2, 3) for photo in populations.PHOTOS]
         # Everything has been looked at; these are other cosines of the same looks.
         scores, _ = authentication.authentication(place, chosen, keys, populations.TRIALS, attacks)

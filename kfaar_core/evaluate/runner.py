@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kfaar_core import methods
 from kfaar_core.calibration import save_calibration
 from kfaar_core.data.cache import content_key
 from kfaar_core.data.split import DEV, TEST
-from kfaar_core.errors import BadSetting
 from kfaar_core.evaluate import keys, mask, posture, recognition, robustness
 from kfaar_core.evaluate.authentication import authentication, thresholds_of
 from kfaar_core.evaluate.calibrate import calibrated
@@ -25,7 +24,7 @@ from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Pro
 from kfaar_core.evaluate.trials import rounds_of
 from kfaar_core.files import write_whole
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import PRECISIONS, Preset, get_preset, one_of
+from kfaar_core.presets import LAB, PRECISIONS, PRESETS, Preset, one_of
 from kfaar_core.report.tables import Table, to_json, to_markdown
 from kfaar_core.results import Result, safe_command, save_result
 from kfaar_core.scenarios import pairs, populations
@@ -42,79 +41,82 @@ ROWS: Mapping[str, Callable[[EvaluationContext, Sequence[pairs.Person], str, int
 TABLES = ("VI", "VII", "thresholds", *ROWS)
 
 
-def run(
-    table: str,
-    data: str | None,
-    *,
-    limit: int | None,
-    key_mode: str,
-    preset: str | Preset,
-    out: Path,
-    method: str | None = None,
-    key_bits: int | None = None,
-    precision: str | None = None,
-    trials: int = populations.TRIALS,
-    threads: int = 0,
-    jobs: int = 1,
-    seed: int = 0,
-    twice: int | None = None,
-    progress: Progress | None = None,
-) -> Path:
-    """Run one table and write its files into `out`; answers the file to read first.
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What is measured, on whom, and how."""
 
-    Args:
-        table: one of TABLES.
-        data: path, name in KFAAR_DATA or Hub id; None = lfw in KFAAR_DATA; `synthetic` = people who do not exist.
-        limit: people at most; None takes all.
-        key_mode: `shared` (`trials` keys, each shared by everyone) or `own` (a key a person).
-        method: one of kfaar_core.methods; None takes the preset's.
-        key_bits: length of the keys; None takes the preset's. Results of another length go to `out`/<bits>-bit.
-        precision: one of PRECISIONS; None takes the preset's.
-        jobs: processes that make and look at faces.
-        twice: people at most in scenario 1 of Table VII, which anonymises twice; None takes all.
+    table: str  # one of TABLES
+    data: str | None = None  # path, name in KFAAR_DATA or Hub id; None = lfw; `synthetic` = people who do not exist
+    preset: Preset = LAB  # method, key length and precision among the rest
+    key_mode: str = populations.SHARED  # or OWN: a key a person
+    repetitions: int = populations.TRIALS  # keys that everyone shares in turn
+    limit: int | None = None  # people at most; None takes all
+    twice: int | None = None  # people at most in scenario 1 of Table VII, which anonymises twice; None takes all
+    seed: int = 0
+    threads: int = 0  # of the CPU runtime
+    jobs: int = 1  # processes that make and read faces
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            BadSetting: an unknown table or key mode.
+        """
+        one_of("table", self.table, TABLES)
+        one_of("key mode", self.key_mode, populations.KEY_MODES)
+
+    @property
+    def folder(self) -> str:
+        """Inside the folder of results: keys of another length than the preset's have one of their own."""
+        usual = PRESETS[self.preset.name].key_bits
+        return "" if self.preset.key_bits == usual else f"{self.preset.key_bits}-bit"
+
+
+def settings(
+    preset: Preset, method: str | None = None, key_bits: int | None = None, precision: str | None = None
+) -> Preset:
+    """The preset with other settings, where they are given.
+
     Raises:
-        BadSetting: an unknown table, key mode or precision. BadKey: a length that the method does not know.
-        DataMissing: no data.
+        BadSetting: an unknown method or precision. BadKey: a length that no key has.
     """
-    if table not in TABLES:
-        raise BadSetting(got=f"the table {table!r} is unknown", mend=f"choose one of {', '.join(TABLES)}")
-    if key_mode not in populations.KEY_MODES:
-        raise BadSetting(got=f"the key mode {key_mode!r} is unknown", mend="choose shared or own")
-    chosen = get_preset(preset) if isinstance(preset, str) else preset
-    chosen = methods.with_method(chosen, method)
+    chosen = methods.with_method(preset, method)
     if precision is not None:
         chosen = replace(chosen, precision=one_of("precision", precision, PRECISIONS))
-    if key_bits is not None and key_bits != chosen.key_bits:
+    if key_bits is not None:
         chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # which refuses a length that no key has
-        out = out / f"{key_bits}-bit"
-    config = EvaluationConfig(chosen, data, limit, seed, threads, calibrated=table != "thresholds", jobs=jobs)
+    return chosen
+
+
+def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
+    """Run one table and write its files into `out`; answers the file to read first.
+
+    Raises:
+        BadKey: a length that the method does not know. DataMissing: no data.
+    """
+    table, preset, out = asked.table, asked.preset, out / asked.folder
+    config = EvaluationConfig(
+        preset, asked.data, asked.limit, asked.seed, asked.threads, calibrated=table != "thresholds", jobs=asked.jobs
+    )
     context = config.open(progress)
     allowed = context.data.identities_of(DEV if table == "thresholds" else TEST)
-    people = pairs.people(context.data.samples, allowed, limit=limit, seed=seed)
+    people = pairs.people(context.data.samples, allowed, limit=asked.limit, seed=asked.seed)
     command = safe_command(["python", "-m", "kfaar_core", *sys.argv[1:]])
     if table == "thresholds":
-        judged = pairs.people(context.data.samples, allowed, seed=seed)
-        found = calibrated(context, people, judged, trials, command)
-        return save_calibration(found, chosen.name, chosen.method, out)
-    stem = out / f"{chosen.name}-{chosen.method}-{context.data.name}-{table.lower()}-{key_mode}"
+        judged = pairs.people(context.data.samples, allowed, seed=asked.seed)
+        found = calibrated(context, people, judged, asked.repetitions, command)
+        return save_calibration(found, preset.name, preset.method, out)
+    stem = out / f"{preset.name}-{preset.method}-{context.data.name}-{table.lower()}-{asked.key_mode}"
     if table in ROWS:
-        return write_table(stem, ROWS[table](context, people, key_mode, trials))
+        return write_table(stem, ROWS[table](context, people, asked.key_mode, asked.repetitions))
     path = stem.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_result(path, result(context, people, table, key_mode, trials, command, twice), force=True)
+    save_result(path, result(context, people, asked, command), force=True)
     return path
 
 
-def result(
-    context: EvaluationContext,
-    people: Sequence[pairs.Person],
-    table: str,
-    key_mode: str,
-    trials: int,
-    command: str,
-    twice: int | None = None,
-) -> Result:
+def result(context: EvaluationContext, people: Sequence[pairs.Person], asked: Evaluation, command: str) -> Result:
     """Everything that Table VI or VII is made from."""
+    table, key_mode, trials, twice = asked.table, asked.key_mode, asked.repetitions, asked.twice
     names = populations.kept_for(table)
     scores, failures = authentication(context, people, key_mode, trials, names, twice)
     stages = context.stages
