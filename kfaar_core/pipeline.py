@@ -27,6 +27,7 @@ __all__ = ["AnonymiseRequest", "Comparison", "anonymise", "compare_pictures", "l
 # ends the work.
 Progress = Callable[[str, int, int], None]
 MODES = ("portrait", "paste")
+MOST_FACES = 6  # of a picture that are compared: each pair is a chance for a wrong key  [design]
 STEPS = ("locate", "encode", "project", "generate", "correct", "refine", "place", "judge")
 
 
@@ -167,38 +168,56 @@ class Clock:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The features of one virtual and one original face; keys are tried on it without looking at pictures again."""
+    """The features of the faces of two pictures; keys are tried on them without looking at the pictures again.
+
+    Where a picture shows several faces, a verdict is about the pair that is most alike under that key.
+    """
 
     identifier: Identifier
     threshold_for: Callable[[UserKey | None], float] = field(repr=False)
-    virtual: np.ndarray = field(repr=False)  # (S,) what KVFA reads
-    original: np.ndarray = field(repr=False)  # (D,) the encoder's raw feature, all that I(x) is made of
+    virtual: np.ndarray = field(repr=False)  # (V, S) what KVFA reads of each face of the virtual picture
+    original: np.ndarray = field(repr=False)  # (O, D) the encoder's raw features of the photo's faces
 
     def with_key(self, key: UserKey) -> Verdict:
         """Condition 2: I(x) with I(x_v, k)."""
-        return compare(self.identifier, self.virtual, self.original, key, self.threshold_for(key))
+        return self._best(key)
 
     def without_key(self) -> Verdict:
         """Condition 1: I(x) with the most similar key-less read-out of x_v."""
-        return compare(self.identifier, self.virtual, self.original, None, self.threshold_for(None))
+        return self._best(None)
 
     def with_keys(self, keys: Sequence[UserKey]) -> np.ndarray:
         """(K,) cosines of I(x) and I(x_v, k)."""
         return np.array([self.with_key(key).cosine for key in keys])
 
+    def _best(self, key: UserKey | None) -> Verdict:
+        verdicts = [
+            replace(compare(self.identifier, virtual, original, key, self.threshold_for(key)), faces=(i, j))
+            for i, virtual in enumerate(self.virtual)
+            for j, original in enumerate(self.original)
+        ]
+        return max(verdicts, key=lambda verdict: verdict.cosine)
+
 
 def comparison_of(stages: Stages, virtual: np.ndarray, original: np.ndarray) -> Comparison:
-    """The comparison of features that have been read already."""
-    return Comparison(stages.identifier, stages.kvfa_threshold_for, virtual, original)
+    """The comparison of one pair of faces whose features, (S,) and (D,), have been read already."""
+    return Comparison(stages.identifier, stages.kvfa_threshold_for, virtual[None], original[None])
 
 
 @torch.inference_mode()
 def compare_pictures(stages: Stages, virtual: Photo, original: Photo) -> Comparison:
     """Alg. 2: read both pictures once; the verdicts follow from the features.
 
+    Of each picture the MOST_FACES largest usable faces are read.
+
     Raises:
         NoFaceFound: no usable face in either picture.
     """
-    features = stages.features(virtual.pixels, stages.locator.locate(virtual).landmarks)
-    feature = stages.encoder.embed(original.pixels, stages.locator.locate(original).landmarks)
-    return comparison_of(stages, features, feature)
+
+    def landmarks(photo: Photo) -> list[np.ndarray]:
+        faces = stages.detector.usable(photo)[:MOST_FACES]
+        return [stages.locator.locate(photo, face).landmarks for face in faces]
+
+    features = [stages.features(virtual.pixels, points) for points in landmarks(virtual)]
+    embeddings = [stages.encoder.embed(original.pixels, points) for points in landmarks(original)]
+    return Comparison(stages.identifier, stages.kvfa_threshold_for, np.stack(features), np.stack(embeddings))

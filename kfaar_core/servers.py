@@ -14,7 +14,7 @@ from dataclasses import replace
 from kfaar_core.assemble import Stages
 from kfaar_core.errors import TooManyTries
 from kfaar_core.keys import UserKey
-from kfaar_core.pipeline import AnonymiseRequest, Comparison, Progress, anonymise, compare_pictures
+from kfaar_core.pipeline import MOST_FACES, AnonymiseRequest, Comparison, Progress, anonymise, compare_pictures
 from kfaar_core.records import Face, Photo, Verdict, VirtualFace
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,10 @@ class AuthenticationServer:
         # The audit line says that a question was answered, and how; nothing in it leads to a key or a face.
         log.info("authentication: %s, %s", answer.compared, "same person" if answer.same_person else "not the same")
         return answer
+
+    def faces(self, photo: Photo) -> list[Face]:
+        """The faces of a picture that are compared, largest first."""
+        return self._stages.detector.usable(photo)[:MOST_FACES]
 
     def compare(self, virtual: Photo, original: Photo) -> Comparison:
         """Read both pictures once, to try keys on; not counted as a try.
