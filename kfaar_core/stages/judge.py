@@ -1,4 +1,4 @@
-"""Judge: what an independent recogniser and the eye make of a virtual face beside its photo (Section VI-C-2)."""
+"""Judge: how similar a virtual face is to its photo, by an independent face encoder and by SSIM (Section VI-C-2)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from kfaar_core.stages.locate import FaceLocator
 
 
 def judge_features(judge: FaceEncoder, locator: FaceLocator, photos: Sequence[Photo]) -> np.ndarray:
-    """(N, D) centred features of unit length of the largest face of each picture.
+    """Embed the largest face of each photo with the judge: (N, D) float32, centred, unit length.
 
     Raises:
-        NoFaceFound: a picture without a usable face.
+        NoFaceFound: a photo without a usable face.
     """
     return np.stack([judge.embed_normalised(photo.pixels, locator.locate(photo).landmarks) for photo in photos])
 
 
 def look_distance(original: np.ndarray, virtual: np.ndarray) -> float:
-    """1 - SSIM (Wang et al., 2004) of the inner faces at 64 px, grey: 0 for the same picture, about 1 for strangers.
+    """Visual difference: 1 - SSIM (Wang et al., 2004) of the inner faces, grey, at 64 px.
 
-    The look in the picture that Section VI-C-2 asks for beside the distance of the features.
+    Section VI-C-2 asks that virtual faces differ visually from the photo as well as in their embeddings.
 
     Args:
         original, virtual: (S, S, 3) uint8 in the same level portrait frame.
+
+    Returns:
+        0 for equal pictures, about 1 for two strangers.
     """
     small = [
         np.asarray(Image.fromarray(picture).convert("L").resize((64, 64), Image.Resampling.BOX, _inner(picture)))
