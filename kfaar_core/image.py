@@ -185,8 +185,8 @@ def _mended(data: bytes) -> Iterator[bytes]:
             sound = (chunk for (kind, chunk), good in zip(chunks, whole, strict=True) if good and kind in kept)
             yield data[:8] + b"".join(sound)
     elif data.startswith(b"\xff\xd8"):
-        # After an end marker the decoder fills in missing data. If two fillers give the same picture, only the marker was
-        # missing. This does not hold for progressive files, which may lack whole scans.
+        # After an end marker the decoder fills in missing data. If two fillers give the same picture, only the marker
+        # was missing. This does not hold for progressive files, which may lack whole scans.
         fillers = (b"", bytes(range(253, 0, -1)))
         ends = [data.removesuffix(b"\xff") + filler + b"\xff\xd9" for filler in fillers]
         with suppress(Exception):

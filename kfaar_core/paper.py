@@ -124,9 +124,9 @@ DEVIATIONS = (
         "Alg. 1",
         "x_v is the output of the trained networks",
         "in `hashed`, the latent of x_v is refined by gradient descent (stages.refine). The loss asks that KVFA "
-        "decodes the code, that the embeddings of E and of an auxiliary encoder (dlib's) match the code and contain nothing "
-        "that all virtual faces share, that x_v is no closer to the photo than strangers are, and that the posture is "
-        "kept. `floor` and `bits` are not refined",
+        "decodes the code, that the embeddings of E and of an auxiliary encoder (dlib's) match the code and contain "
+        "nothing that all virtual faces share, that x_v is no closer to the photo than strangers are, and that the "
+        "posture is kept. `floor` and `bits` are not refined",
         "rendered faces differ from the predictions of the networks that P was trained with; refinement needs no other "
         "person's key or photo",
     ),
@@ -245,7 +245,7 @@ DEVIATIONS = (
     Deviation(
         "Section V-A",
         "photos with several faces are not mentioned",
-        "evaluations use the face nearest to the middle of the photo; app and servers use the largest or the chosen one",
+        "evaluations use the face closest to the middle; app and servers use the largest or the chosen one",
         "the labels of LFW and CelebA are for the face in the middle; a larger bystander would count as that person",
     ),
     Deviation(
