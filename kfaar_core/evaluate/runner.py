@@ -1,9 +1,9 @@
-"""Run an evaluation: photos of people through the pipeline, to result files that every table is made from.
+"""Run an evaluation: anonymise photos of people and write result files, from which tables are made.
 
 python -m kfaar_core evaluate --table TABLE --data PATH -o DIR
 
-What a face looks like to the networks is cached by content, so a killed run goes on where it stopped and a second table
-of the same people costs little (context.py). Failures are counted, never dropped.
+Features of faces are cached (context.py). An interrupted run is resumed, and another table on the same people is fast.
+Failures are counted, never dropped.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from kfaar_core.report.tables import Table, to_json, to_markdown
 from kfaar_core.results import Result, safe_command, save_result
 from kfaar_core.scenarios import pairs, populations
 
-# The tables that are rows alone; the arguments are the context, the people, the key mode and the number of keys.
+# Tables without score files. The arguments are the context, the people, the key mode and the number of keys.
 ROWS: Mapping[str, Callable[[EvaluationContext, Sequence[pairs.Person], str, int], Table]] = {
-    "recognisers": recognition.recognisers,
+    "recognisers": recognition.encoders_table,
     "anonymity": recognition.anonymity,
     "posture": posture.posture_table,
     "keys": keys.keys_table,
@@ -60,21 +60,32 @@ def run(
     twice: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Run one table and write its files into `out`; answers the file to read first.
+    """Evaluate one table and write its files.
 
     Args:
         table: one of TABLES.
-        data: path, name in KFAAR_DATA or Hub id; None = lfw in KFAAR_DATA; `synthetic` = people who do not exist.
-        limit: people at most; None takes all.
-        key_mode: `shared` (`trials` keys, each shared by everyone) or `own` (a key a person).
+        data: path, name in KFAAR_DATA or Hub id; None = lfw in KFAAR_DATA; `synthetic` = synthetic people.
+        limit: most people; None takes all.
+        key_mode: `shared` (`trials` keys, each shared by everyone) or `own` (a key for each person).
+        preset: a Preset or its name.
+        out: folder for the files.
         method: one of kfaar_core.methods; None takes the preset's.
-        key_bits: length of the keys; None takes the preset's. Results of another length go to `out`/<bits>-bit.
+        key_bits: length of the keys; None takes the preset's. Results for another length go to `out`/<bits>-bit.
         precision: one of PRECISIONS; None takes the preset's.
-        jobs: processes that make and look at faces.
-        twice: people at most in scenario 1 of Table VII, which anonymises twice; None takes all.
+        trials: number of shared keys.
+        threads: of the CPU runtime; 0 lets it choose.
+        jobs: number of processes.
+        seed: of people, pairs, keys and bootstrap.
+        twice: most people in scenario 1 of Table VII, which anonymises twice; None takes all.
+        progress: called with (done, of) faces.
+
+    Returns:
+        The path of the result file.
+
     Raises:
-        BadSetting: an unknown table, key mode or precision. BadKey: a length that the method does not know.
-        DataMissing: no data.
+        BadSetting: an unknown table, key mode or precision.
+        BadKey: a key length that the method does not support.
+        DataMissing: the data do not exist.
     """
     if table not in TABLES:
         raise BadSetting(got=f"the table {table!r} is unknown", mend=f"choose one of {', '.join(TABLES)}")
@@ -85,7 +96,7 @@ def run(
     if precision is not None:
         chosen = replace(chosen, precision=one_of("precision", precision, PRECISIONS))
     if key_bits is not None and key_bits != chosen.key_bits:
-        chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # which refuses a length that no key has
+        chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # checks the length
         out = out / f"{key_bits}-bit"
     config = EvaluationConfig(chosen, data, limit, seed, threads, calibrated=table != "thresholds", jobs=jobs)
     context = config.open(progress)
@@ -94,8 +105,8 @@ def run(
     command = safe_command(["python", "-m", "kfaar_core", *sys.argv[1:]])
     if table == "thresholds":
         judged = pairs.people(context.data.samples, allowed, seed=seed)
-        found = calibrated(context, people, judged, trials, command)
-        return save_calibration(found, chosen.name, chosen.method, out)
+        calibration = calibrated(context, people, judged, trials, command)
+        return save_calibration(calibration, chosen.name, chosen.method, out)
     stem = out / f"{chosen.name}-{chosen.method}-{context.data.name}-{table.lower()}-{key_mode}"
     if table in ROWS:
         return write_table(stem, ROWS[table](context, people, key_mode, trials))
@@ -114,7 +125,7 @@ def result(
     command: str,
     twice: int | None = None,
 ) -> Result:
-    """Everything that Table VI or VII is made from."""
+    """Compute the result of Table VI or VII; arguments as in `run`."""
     names = populations.kept_for(table)
     scores, failures = authentication(context, people, key_mode, trials, names, twice)
     stages = context.stages
@@ -139,7 +150,11 @@ def result(
 
 
 def write_table(stem: Path, table: Table) -> Path:
-    """A table without score populations, as JSON and Markdown."""
+    """Write a table to `stem`.json and `stem`.md.
+
+    Returns:
+        The path of the JSON file.
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
     write_whole(stem.with_suffix(".md"), to_markdown(table).encode(), force=True)
     path = stem.with_suffix(".json")
