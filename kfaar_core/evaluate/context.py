@@ -39,23 +39,9 @@ Arrays = Mapping[str, np.ndarray]
 # pictures the largest face is used, as by the authentication server.
 LABELLED = "central"
 VERSION = 5  # of the code that computes features; increase it when they change, to invalidate cached entries
-ENCODER_WEIGHTS = (
-    "mtcnn_pnet",
-    "mtcnn_rnet",
-    "mtcnn_onet",
-    "geometry",
-    "sface",
-    "dlib_resnet",
-    "judge",
-)  # used for every photo
-ENCODER_SETTINGS = (
-    "detect_min",
-    "detect_side",
-    "face_min",
-    "side",
-    "encoder",
-    "judge",
-)  # Preset fields that they depend on
+# Weights and Preset fields that the embeddings of a real photo depend on.
+ENCODER_WEIGHTS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "dlib_resnet", "judge")
+ENCODER_SETTINGS = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")
 # Preset fields that features do not depend on: thresholds, the comparison, and retries, which evaluations do not use.
 UNRELATED = (
     "match_threshold",
