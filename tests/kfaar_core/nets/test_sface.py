@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kfaar_core.nets.sface import DOWN, FEATURE, WIDTHS, FrozenPReLU, SFace, ConvPReLU, WideSFace, quickened
+from kfaar_core.nets.sface import DOWN, FEATURE, WIDTHS, ConvPReLU, FrozenPReLU, SFace, WideSFace, quickened
 
 
 @pytest.fixture(scope="module")
