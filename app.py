@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from importlib.util import find_spec
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
@@ -15,20 +16,20 @@ if find_spec("spaces") is not None:
 else:
     gpu = None
 
-
 from demo.build import LAUNCH, build
-from demo.core import LocalCore
-from kfaar_core import methods
-from kfaar_core.errors import KfaarError
+from demo.core import METHOD_NAMES, LocalCore, preset_with
+from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.pipeline import load
-from kfaar_core.presets import RUNNABLE, get_preset
+from kfaar_core.presets import RUNNABLE
+
+INSTALL_MCP = f"{sys.executable} -m pip install 'gradio[mcp]'"
 
 
 def flags() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="KFAAR: keyed face anonymisation in the browser.")
     parser.add_argument("--preset", default="lab", choices=RUNNABLE)
-    parser.add_argument("--method", "--projector", choices=methods.names(), help="instead of the preset's")
+    parser.add_argument("--method", "--projector", choices=METHOD_NAMES, help="instead of the preset's")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--port", type=int, help="7860, or the next free one, when left out")
     parser.add_argument("--share", action="store_true", help="a public address through Gradio's server")
@@ -39,9 +40,9 @@ def flags() -> argparse.Namespace:
 def main() -> None:
     """Load, build, launch."""
     asked = flags()
-    preset = get_preset(asked.preset)
-    if asked.method:
-        preset = methods.with_method(preset, asked.method)
+    if asked.mcp and find_spec("mcp") is None:
+        raise BadSetting(got="--mcp needs the package mcp, which is not here", mend=f"run {INSTALL_MCP}")
+    preset = preset_with(asked.preset, asked.method)
     page = build(LocalCore(load(preset, device=asked.device), wrap=gpu), mcp=asked.mcp)
     page.launch(server_port=asked.port, share=asked.share, mcp_server=asked.mcp, **LAUNCH)
 

@@ -54,6 +54,8 @@ def anonymise(page: Any) -> None:
     page.locator("#photo input[type=file]").first.set_input_files(str(PHOTO))
     page.locator("#seen").get_by_text("face found").wait_for()
     page.click("#anonymise-run")
+    page.wait_for_selector("#summary [data-done]")
+    page.get_by_text(words.STEPS_TITLE).click()
     page.locator("#times").get_by_text("in all").wait_for()
     page.wait_for_selector("#final-picture img")
 
@@ -66,7 +68,7 @@ def authenticate(page: Any) -> None:
     page.locator("#auth-answer").get_by_text("person").first.wait_for()
     page.click("#scenarios-run")
     page.wait_for_selector("#scenarios-bars .js-plotly-plot")
-    page.locator("#scenarios-table tbody tr").nth(3).wait_for()
+    page.locator("#scenarios-table tbody tr").nth(3).wait_for()  # the first scenario comes last
 
 
 def compare(page: Any) -> None:

@@ -44,10 +44,10 @@ def panels(photo: np.ndarray, faces: Sequence[VirtualFace], right: Verdict, wron
         other = "another person" if face.anonymous else "the same person"
         words = f"to a recogniser {other}: {face.judge_cosine:.2f}"
         found.append(Panel(face.portrait, f"key {number}", words, GOOD if face.anonymous else BAD))
-    for title, verdict, meant in (("right key", right, True), ("one bit wrong", wrong, False)):
+    for title, verdict, meant in (("read with key 1", right, True), ("one bit of it wrong", wrong, False)):
         answer = "same person" if verdict.same_person else "not the same person"
         colour = GOOD if verdict.same_person == meant else BAD
-        found.append(Panel(faces[0].portrait, f"key 1, {title}", f"{answer}: {verdict.cosine:.2f}", colour))
+        found.append(Panel(faces[0].portrait, title, f"{answer}: cosine {verdict.cosine:.2f}", colour))
     return found
 
 

@@ -5,7 +5,9 @@ Each constant is a JavaScript function for an event's `js`; its arguments are th
 
 from __future__ import annotations
 
-from demo.words import EXAMPLE
+import json
+
+from demo.words import EXAMPLE, STALE
 from kfaar_core import keys
 
 _NEW = f"""{keys.before_digits(keys.IN_FORCE)!r} + Array.from(
@@ -34,19 +36,101 @@ _SAVE = """
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 """
 
-# (key) saves a text file; digits alone are a key of version 1, which the file then states
-SAVE_KEY = f"""(key) => {{
-  if (!key) return;
-  const text = key.trim().replace(/^(?=[0-9a-f]+$)/i, {keys.stated(1)!r});
-  const blob = new Blob([text + "\\n"], {{type: "text/plain"}}), name = "kfaar.key";
+# What the other functions share, set up when the page has come. `asked` is the key as it was when the button was
+# pressed; `made` is the key of the picture that is shown, with the name that both are saved under. They are variables
+# of this page: nothing is stored, and closing the page forgets them.
+KIT = f"""() => {{
+  window.kfaar = {{
+    asked: null, made: null,
+    results: (id) => document.getElementById(id),
+    stale: (id) => {{
+      const box = kfaar.results(id);
+      if (box && box.dataset.filled) box.dataset.stale = {json.dumps(STALE)};
+    }},
+    fresh: (id) => {{
+      const box = kfaar.results(id);
+      if (box) {{ delete box.dataset.stale; box.dataset.filled = "yes"; }}
+    }},
+    busy: (id, yes, answer) => {{
+      const button = kfaar.results(id), box = kfaar.results(answer);
+      if (button) button.setAttribute("aria-busy", yes);
+      if (box) yes ? box.dataset.working = "yes" : delete box.dataset.working;
+    }},
+    look: (id) => {{
+      const box = kfaar.results(id), still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      if (box) box.scrollIntoView({{block: "nearest", behavior: still ? "auto" : "smooth"}});
+    }},
+    now: () => {{
+      const two = (n) => String(n).padStart(2, "0"), t = new Date();
+      return `${{t.getFullYear()}}${{two(t.getMonth() + 1)}}${{two(t.getDate())}}-` +
+        two(t.getHours()) + two(t.getMinutes()) + two(t.getSeconds());
+    }},
+    same: (a, b) => JSON.stringify(a) === JSON.stringify(b),
+  }};
+}}"""
+
+
+def begin(button: str, answer: str, *, key_at: int | None = None) -> str:
+    """(inputs of an event) -> the same, when it begins: the button shows work, the place of the answer is in view.
+
+    Args:
+        button, answer: ids of elements.
+        key_at: where the four fields of a key, and the method behind them, stand among the inputs, to be remembered.
+    """
+    asked = "" if key_at is None else f"kfaar.asked = values.slice({key_at}, {key_at + 5});"
+    return f"""(...values) => {{
+  {asked} kfaar.busy("{button}", true, "{answer}"); kfaar.look("{answer}"); return values;
+}}"""
+
+
+def end(button: str, answer: str, results: str) -> str:
+    """() when an event has ended, well or not: the button rests, the results are those of the present input."""
+    return f"""() => {{
+  kfaar.busy("{button}", false, "{answer}"); kfaar.fresh("{results}"); kfaar.look("{answer}");
+}}"""
+
+
+def ended(button: str, answer: str) -> str:
+    """(inputs of an event) -> the same, when it stops what that button began."""
+    return f"""(...values) => {{ kfaar.busy("{button}", false, "{answer}"); kfaar.asked = null; return values; }}"""
+
+
+# (card, form, bits, text, passphrase, method) when a face has come or failed: bind the key to it
+KEEP = """(card, ...now) => {
+  kfaar.made = String(card).includes("data-done") && kfaar.asked ? {key: kfaar.asked, name: kfaar.now()} : null;
+  kfaar.busy("anonymise-run", false, "summary");
+  kfaar.fresh("anonymise-results");
+  if (kfaar.asked && !kfaar.same(now, kfaar.asked)) kfaar.stale("anonymise-results");
+  kfaar.look("anonymise-results");
+}"""
+
+# (form, bits, text, passphrase, method) of another tab -> those of the face that was made, or the same
+CARRY = "(...values) => kfaar.made ? kfaar.made.key : values"
+
+
+def stale(*results: str) -> str:
+    """() marks results as those of an earlier input."""
+    return "() => { " + " ".join(f'kfaar.stale("{name}");' for name in results) + " }"
+
+
+def press(button: str) -> str:
+    """() presses a button."""
+    return f"""() => document.getElementById("{button}").click()"""
+
+
+# () saves the key of the picture that is shown as a text file; digits alone are a key of version 1, and it says so
+SAVE_KEY = f"""() => {{
+  if (!kfaar.made) return;
+  const text = kfaar.made.key[2].trim().replace(/^(?=[0-9a-f]+$)/i, {keys.stated(1)!r});
+  const blob = new Blob([text + "\\n"], {{type: "text/plain"}});
+  const name = `virtual-face-${{kfaar.made.name}}.key`;
   {_SAVE}
 }}"""
 
-# () saves the picture that the page shows as the final one
-SAVE_PICTURE = f"""async () => {{
-  const picture = document.querySelector("#final-picture img");
-  if (!picture) return;
-  const blob = await (await fetch(picture.src)).blob(), name = "virtual-face.png";
+# (picture) saves it, as the server wrote it
+SAVE_PICTURE = f"""async (picture) => {{
+  if (!picture || !kfaar.made) return;
+  const blob = await (await fetch(picture.url)).blob(), name = `virtual-face-${{kfaar.made.name}}.png`;
   {_SAVE}
 }}"""
 
@@ -119,8 +203,6 @@ def pack_folder(element: str) -> str:
   input.click();
 }}"""
 
-
-COPY = "(...values) => values"  # inputs of one tab into another, without the server
 
 # Gradio draws the examples as buttons without a name, upload buttons with a second control inside, and empty plots as
 # boxes with a name but no role: a screen reader needs name and role, and the keyboard only one stop.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from html import escape
 from typing import Any
 
@@ -27,10 +28,7 @@ DELETE_CACHE = (600, 600)  # s: look every ten minutes, delete pictures older th
 def build(core: Core, *, mcp: bool = False) -> gr.Blocks:
     """The page; launch() gets the theme and the style (demo.theme)."""
     with gr.Blocks(title=words.TITLE, delete_cache=DELETE_CACHE, analytics_enabled=False) as page:
-        gr.HTML(
-            f"<h1>{escape(words.TITLE)}</h1><p>{escape(words.LEAD)}</p><p class='source'>{escape(words.SOURCE)}</p>",
-            elem_id="head",
-        )
+        gr.HTML(head(), elem_id="head")
         person = visitor.state()
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             with gr.Tab(words.ANONYMISE, id="anonymise"):
@@ -44,7 +42,20 @@ def build(core: Core, *, mcp: bool = False) -> gr.Blocks:
             with gr.Tab(words.ABOUT, id="about"):
                 about.build(core)
         page.load(None, [source.keys.bits], [source.keys.text], js=browser.MAKE_KEY)
+        page.load(None, js=browser.KIT)
         page.load(None, js=browser.MEND_ACCESS)
+        page.unload(visitor.LEFT.add)
         endpoints.build(core, mcp=mcp)
     page.queue(default_concurrency_limit=4, max_size=64)
     return page
+
+
+def head() -> str:
+    """Name, purpose and links; a Space links its own code."""
+    links = [words.LINK_PAPER]
+    space = os.environ.get("SPACE_ID")
+    if space:
+        at = f"{words.LINK_SPACE}/{space}"
+        links += [(words.LINK_CODE, f"{at}/tree/main"), (words.LINK_README, f"{at}/blob/main/README.md")]
+    linked = " · ".join(f'<a href="{escape(url, quote=True)}">{escape(text)}</a>' for text, url in links)
+    return f"<h1>{escape(words.TITLE)}</h1><p>{escape(words.LEAD)} <span class='links'>{linked}</span></p>"

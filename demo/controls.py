@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from demo import words
+from demo.core import Method
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ KEY_LENGTHS = Menu(words.BITS, (("8", "8"), ("128", "128"), ("256", "256")), "25
 KEY_FORM = Menu(words.HOW, ((words.HEX, "hex"), (words.PASSPHRASE, "passphrase")), "hex")
 MODES = Menu(words.MODE, ((words.PORTRAIT, "portrait"), (words.PASTE, "paste")), "portrait")
 COMPARE_COUNT = Range(words.COMPARE_COUNT, 1, words.MAX_KEYS, 4, 1)
-KVFA_THRESHOLD = Range(words.THRESHOLD, -0.2, 1.0, 0.7, 0.01, words.THRESHOLD_HELP)
-CURVE_THRESHOLD = Range(words.MOVABLE, -0.2, 1.0, 0.7, 0.01)
+THRESHOLD_DIGITS = 3
+KVFA_THRESHOLD = Range(words.THRESHOLD, -0.2, 1.0, 0.7, 0.001, words.THRESHOLD_HELP)
+CURVE_THRESHOLD = Range(words.MOVABLE, -0.2, 1.0, 0.7, 0.001)
 OWN_PEOPLE = Range(words.OWN_PEOPLE, 2, 20, 8, 1)
 FLIP_COUNT = Range(words.FLIP_COUNT, 0, 128, 1, 1)
 PHOTO_CHOICE = Menu(words.COMPARED, ((words.OTHER_PHOTO, "other"), (words.SAME_PHOTO, "same")), "other")
@@ -50,21 +52,22 @@ FLIP_PLACES = (0, 1, 2, 3, 4, 5, 8, 16, 32, 64, 128)
 FLIP_DRAWS = 8  # at each place
 MOST_GUESSES = 96  # of the dictionary; each costs a tenth of a second or more
 
-# One queue for everything that needs the networks or much time: a place in it is a place in all.
+# One queue for everything that draws faces or takes much time: a place in it is a place in all.
 HEAVY: dict[str, Any] = {"concurrency_id": "core", "concurrency_limit": 1, "api_visibility": "private"}
+# What only looks at pictures takes a second or two, and nobody shall wait for a drawing to get it.
+LOOK: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 1, "api_visibility": "private"}
 LIGHT: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
 ORDERED: dict[str, Any] = LIGHT | {"concurrency_id": "curves", "concurrency_limit": 1}
 
 
-def projector_menu(names: Sequence[str], elem_id: str) -> gr.Radio:
-    """The forms of P that can be asked for, the default first; with only one there is nothing to choose."""
-    choices = [(words.projector(name), name) for name in names]
+def method_menu(methods: Sequence[Method], elem_id: str) -> gr.Radio:
+    """The methods that can be asked for, the default first; with only one there is nothing to choose."""
     return gr.Radio(
-        choices,
-        value=names[0],
-        label=words.PROJECTOR,
-        info=words.PROJECTOR_HELP,
-        visible=len(names) > 1,
+        [(method.label, method.name) for method in methods],
+        value=methods[0].name,
+        label=words.METHOD,
+        info=words.method_help(methods),
+        visible=len(methods) > 1,
         elem_id=elem_id,
     )
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from kfaar_core import methods
+from kfaar_core.commands.places import CHUNKS
 from kfaar_core.data.cache import InMemoryCache
 from kfaar_core.keys import UserKey
-from kfaar_core.records import Face, Photo, Verdict, VirtualFace
-from kfaar_core.results import Result
+from kfaar_core.presets import Preset, get_preset
+from kfaar_core.records import Face, Photo, Rejection, Verdict, VirtualFace
+from kfaar_core.results import Result as Result  # for the rest of the demo
 from kfaar_core.scenarios import pairs, populations
 
 if TYPE_CHECKING:
@@ -25,14 +30,39 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]  # stage name, done, of
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+MARK: Mapping[str, str] = CHUNKS  # what every picture that leaves the app says of itself, as the command line's do
+METHOD_NAMES: tuple[str, ...] = methods.names()  # every method that the core knows
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to move an identity by a key, and to read it back, as a menu offers it."""
+
+    name: str
+    label: str
+    help: str = ""
+    key_lengths: tuple[int, ...] = ()  # bits; () takes any
+
+
+@dataclass(frozen=True)
+class Request:
+    """One face to draw."""
+
+    photo: Photo
+    key: UserKey = field(repr=False)
+    method: str
+    face: str | int = "largest"  # or its number, 0 being the largest
+    mode: str = "portrait"  # or `paste`: the whole photo, face exchanged
+    refine: bool = True
+
 
 @dataclass(frozen=True)
 class Facts:
-    """What runs under one projector: shown in the About tab and used by the bars and curves."""
+    """What runs under one method: shown in the About tab and used by the bars and curves."""
 
     preset: str
     device: str
-    projector: str
+    method: str
     dimension: int  # d, of the features that KVFA compares
     threshold: float  # of KVFA, in force
     judge_threshold: float  # of FR, the independent recogniser
@@ -53,37 +83,27 @@ class Reading(Protocol):
 
 
 class Core(Protocol):
-    """The servers of section III as the demo sees them; `projector` is one of projectors()."""
+    """The servers of section III as the demo sees them; `method` is the name of one of methods()."""
 
-    def projectors(self) -> tuple[str, ...]:
-        """The forms of P and KVFA that can be asked for, the default first."""
+    def methods(self) -> tuple[Method, ...]:
+        """The methods that can be asked for, the default first."""
 
-    def facts(self, projector: str) -> Facts: ...
+    def facts(self, method: str) -> Facts: ...
 
     def faces(self, photo: Photo) -> list[Face]: ...
 
-    def anonymise(
-        self,
-        photo: Photo,
-        key: UserKey,
-        *,
-        projector: str,
-        face: str | int,
-        mode: str,
-        progress: Progress | None,
-        refine: bool = True,
-    ) -> VirtualFace: ...
+    def anonymise(self, request: Request, progress: Progress | None = None) -> VirtualFace: ...
 
     def authenticate(
-        self, virtual: Photo, original: Photo, key: UserKey | None, *, projector: str, client: str
+        self, virtual: Photo, original: Photo, key: UserKey | None, *, method: str, client: str
     ) -> Verdict: ...
 
-    def readout(self, virtual: Photo, original: Photo, *, projector: str) -> Reading: ...
+    def readout(self, virtual: Photo, original: Photo, *, method: str) -> Reading: ...
 
     def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray: ...
 
     def evaluate(
-        self, archive: Path, *, projector: str, people: int, keys: str, progress: Callable[[int, int], None]
+        self, archive: Path, *, method: str, people: int, keys: str, progress: Callable[[int, int], None]
     ) -> Result: ...
 
 
@@ -97,25 +117,26 @@ class Servers:
 
 
 class LocalCore:
-    """The pipelines in this process, one a projector. Networks are read-only, so that all visitors share them."""
+    """The pipelines in this process, one for each method. Networks are read-only, so that all visitors share them."""
 
     def __init__(self, stages: Stages, wrap: Wrap | None = None) -> None:
         """
         Args:
-            stages: from pipeline.load; its projector is the default, the others are loaded when they are asked for.
+            stages: from pipeline.load; its method is the default, the others are loaded when they are asked for.
             wrap: marks a function that needs the GPU (spaces.GPU), None where there is nothing to mark.
         """
         self._default = stages.preset.method
         self._loaded = {self._default: servers(stages)}
         self._loading = threading.Lock()
-        self._draw = wrap(self._drawn) if wrap else self._drawn
+        self._draw: Callable[..., Generator[Any, None, None]] = wrap(self._steps) if wrap else self._steps
         self._apart = wrap is not None  # it may run in another process, and a key is never pickled
 
-    def projectors(self) -> tuple[str, ...]:
-        return methods.available(self._under(self._default).stages.preset)
+    def methods(self) -> tuple[Method, ...]:
+        found = map(methods.get, methods.available(self._under(self._default).stages.preset))
+        return tuple(Method(method.name, method.label, method.about, method.key_lengths) for method in found)
 
-    def _under(self, projector: str) -> Servers:
-        """The pipeline of a projector.
+    def _under(self, method: str) -> Servers:
+        """The pipeline of a method.
 
         Raises:
             BadSetting: there is none of that name, or its networks are not here.
@@ -123,19 +144,19 @@ class LocalCore:
         from kfaar_core.pipeline import load
 
         with self._loading:
-            if projector not in self._loaded:
+            if method not in self._loaded:
                 first = self._loaded[self._default].stages
-                preset = methods.with_method(first.preset, projector)
-                self._loaded[projector] = servers(load(preset, device=first.device.type))
-            return self._loaded[projector]
+                preset = methods.with_method(first.preset, method)
+                self._loaded[method] = servers(load(preset, device=first.device.type))
+            return self._loaded[method]
 
-    def facts(self, projector: str) -> Facts:
+    def facts(self, method: str) -> Facts:
         """Read anew each time, because thresholds belong to the loaded stages."""
-        stages = self._under(projector).stages
+        stages = self._under(method).stages
         return Facts(
             preset=stages.preset.name,
             device=str(stages.device),
-            projector=stages.method.name,
+            method=stages.method.name,
             dimension=stages.identifier.dimension,
             threshold=stages.kvfa_threshold,
             judge_threshold=stages.judge_threshold,
@@ -147,52 +168,73 @@ class LocalCore:
     def faces(self, photo: Photo) -> list[Face]:
         return self._under(self._default).fas.faces(photo)
 
-    def anonymise(
-        self,
-        photo: Photo,
-        key: UserKey,
-        *,
-        projector: str,
-        face: str | int,
-        mode: str,
-        progress: Progress | None,
-        refine: bool = True,
-    ) -> VirtualFace:
-        self._under(projector)  # load it here: what another process loads is lost with it
-        drawn = self._draw(photo, key.text(), projector, face, mode, None if self._apart else progress, refine)
-        return VirtualFace(**drawn, key=key)
+    def anonymise(self, request: Request, progress: Progress | None = None) -> VirtualFace:
+        self._under(request.method)  # load it here: what another process loads is lost with it
+        keyless = {name: value for name, value in vars(request).items() if name != "key"}
+        if not self._apart:
+            return VirtualFace(**self._drawn(keyless, request.key.text(), progress), key=request.key)
+        # Whoever raises in `progress` leaves the loop, which closes the generator, which ends the drawing.
+        with closing(self._draw(keyless, request.key.text())) as steps:
+            for step in steps:
+                if isinstance(step, dict):
+                    return VirtualFace(**step, key=request.key)
+                if progress:
+                    progress(*step)
+        raise AssertionError("the drawing ended without a face")
 
-    def _drawn(
-        self,
-        photo: Photo,
-        key: str,
-        projector: str,
-        face: str | int,
-        mode: str,
-        progress: Progress | None,
-        refine: bool,
-    ) -> dict[str, Any]:
+    def _steps(self, keyless: dict[str, Any], key: str) -> Generator[Any, None, None]:
+        """Each step of the drawing as it comes, then the fields of the virtual face.
+
+        A generator, because a callback does not reach back from another process and what a generator yields does.
+        """
+        told: SimpleQueue[Any] = SimpleQueue()
+        left = threading.Event()
+
+        def tell(*step: Any) -> None:
+            if left.is_set():
+                raise NobodyListens
+            told.put(step)
+
+        def draw() -> None:
+            try:
+                told.put(self._drawn(keyless, key, tell))
+            except BaseException as error:  # is raised where somebody listens
+                told.put(error)
+
+        worker = threading.Thread(target=draw, name="drawing", daemon=True)
+        worker.start()
+        try:
+            while isinstance(step := told.get(), tuple):
+                yield step
+        finally:
+            left.set()
+            worker.join()
+        if isinstance(step, BaseException):
+            raise step
+        yield step
+
+    def _drawn(self, keyless: dict[str, Any], key: str, progress: Progress | None) -> dict[str, Any]:
         """The fields of the virtual face, without the key: it may not travel between processes."""
-        server = self._under(projector).fas
         from kfaar_core.pipeline import AnonymiseRequest
 
-        request = AnonymiseRequest(photo=photo, key=UserKey.parse(key), face=face, mode=mode, refine=refine)
-        answer = server.anonymise(request, progress)
+        asked = dict(keyless)
+        server = self._under(asked.pop("method")).fas
+        answer = server.anonymise(AnonymiseRequest(**asked, key=UserKey.parse(key)), progress)
         return {name: value for name, value in vars(answer).items() if name != "key"}
 
     def authenticate(
-        self, virtual: Photo, original: Photo, key: UserKey | None, *, projector: str, client: str
+        self, virtual: Photo, original: Photo, key: UserKey | None, *, method: str, client: str
     ) -> Verdict:
-        return self._under(projector).vfas.authenticate(virtual, original, key, client)
+        return self._under(method).vfas.authenticate(virtual, original, key, client)
 
-    def readout(self, virtual: Photo, original: Photo, *, projector: str) -> Reading:
-        return self._under(projector).vfas.compare(virtual, original)
+    def readout(self, virtual: Photo, original: Photo, *, method: str) -> Reading:
+        return self._under(method).vfas.compare(virtual, original)
 
     def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray:
         return self._under(self._default).stages.judge_cosines(photos)
 
     def evaluate(
-        self, archive: Path, *, projector: str, people: int, keys: str, progress: Callable[[int, int], None]
+        self, archive: Path, *, method: str, people: int, keys: str, progress: Callable[[int, int], None]
     ) -> Result:
         """Tables VI and VII (without scenario 1) for photos of people in a zip; nothing is kept.
 
@@ -202,18 +244,46 @@ class LocalCore:
         from kfaar_core.data.photos import open_dataset
         from kfaar_core.evaluate import authentication, context, runner
 
-        used, seed = self._under(projector), secrets.randbits(32)
+        used, seed = self._under(method), secrets.randbits(32)
         preset, data = used.stages.preset, open_dataset(archive, name=OWN_DATA)
         config = context.EvaluationConfig(preset, str(archive), people, seed)
         place = context.EvaluationContext(
             config, used.stages, used.fas, data, InMemoryCache(), context.hashes(preset), progress
         )
         chosen = pairs.people(data.samples, limit=people, seed=seed)
-        found = runner.result(place, chosen, "VI", keys, populations.TRIALS, command="")
+        asked = runner.Evaluation(table="VI", preset=preset, key_mode=keys)
+        found = runner.result(place, chosen, asked, command="")
         attacks = [populations.scenario(number, photo) for number in (2, 3) for photo in populations.PHOTOS]
         # Everything has been looked at; these are other cosines of the same looks.
         scores, _ = authentication.authentication(place, chosen, keys, populations.TRIALS, attacks)
         return replace(found, populations=(*found.populations, *scores))
+
+
+def fault(face: VirtualFace) -> str | None:
+    """What is wrong with a virtual face, by code; words.FAULTS has the sentences.
+
+    `unseen`: no face can be made out. `close`: the independent recogniser sees the person of the photo; `alike`: the
+    eye does. `open`: the identity can be read without a key. `unread`: the key does not read it.
+    """
+    if face.keyless is not None and face.keyless.same_person and face.rejection is Rejection.NOT_READ:
+        return "open"  # the graver one of the two
+    if face.rejection is None:
+        return "unread" if face.reading is not None and not face.reading.same_person else None
+    if face.rejection is Rejection.TOO_CLOSE and face.anonymous:
+        return "alike"
+    return _FAULTS[face.rejection]
+
+
+_FAULTS = {
+    Rejection.NO_FACE: "unseen",
+    Rejection.TOO_CLOSE: "close",
+    Rejection.READ_WITHOUT_KEY: "open",
+    Rejection.NOT_READ: "unread",
+}
+
+
+class NobodyListens(Exception):
+    """Whoever asked for a drawing has gone."""
 
 
 def servers(stages: Stages) -> Servers:
@@ -221,6 +291,21 @@ def servers(stages: Stages) -> Servers:
     from kfaar_core.servers import AnonymisationServer, AuthenticationServer
 
     return Servers(stages, AnonymisationServer(stages), AuthenticationServer(stages))
+
+
+@cache
+def methods_in_order() -> tuple[str, ...]:
+    """The names of all methods, as menus and tables have them."""
+    return tuple(method.name for method in methods.registered())
+
+
+def preset_with(name: str, method: str | None) -> Preset:
+    """The preset of that name, with another method where one is given.
+
+    Raises:
+        BadSetting: an unknown preset or method, or a preset that cannot run.
+    """
+    return methods.with_method(get_preset(name), method)
 
 
 OWN_DATA = "yours"

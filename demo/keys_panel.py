@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import gradio as gr
 
 from demo import browser, controls, words
-from demo.shown import Inputs
+from demo.records import Inputs, Outputs, placed
+from demo.shown import shown
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey, weak_passphrase
 
@@ -21,20 +22,27 @@ class GivenKey(Inputs):
     text: str | None = field(repr=False)
     passphrase: str | None = field(repr=False)
 
-    def key(self) -> UserKey:
+    def key(self, missing: tuple[str, str] = words.NO_KEY) -> UserKey:
         """
+        Args:
+            missing: what to say when there is none: what came and how to mend it.
+
         Raises:
             BadKey: nothing was given, or it is no key.
         """
-        if self.form == "passphrase":
+        if self.by_passphrase:
             return UserKey.from_passphrase(self.passphrase or "", bits=int(self.bits))
         if not (self.text or "").strip():
-            raise BadKey(got=words.NO_KEY[0], mend=words.NO_KEY[1])
+            raise BadKey(got=missing[0], mend=missing[1])
         return UserKey.parse(self.text or "")
+
+    @property
+    def by_passphrase(self) -> bool:
+        return self.form == "passphrase"
 
     def weakness(self) -> str | None:
         """What is weak about a passphrase, as a sentence; None for a key that is none."""
-        return weak_passphrase(self.passphrase or "") if self.form == "passphrase" else None
+        return weak_passphrase(self.passphrase or "") if self.by_passphrase else None
 
 
 @dataclass(frozen=True)
@@ -50,36 +58,51 @@ class KeyPanel:
     def inputs(self) -> list[gr.components.Component]:
         return [self.form, self.bits, self.text, self.passphrase]
 
+    def lay_out_settings(self) -> None:
+        """Place the kind of key and its length here, away from the line that holds the key."""
+        with gr.Row():
+            self.form.render()
+            self.bits.render()
 
-def build(name: str) -> KeyPanel:
-    """Lay out a panel whose elements' ids start with `name`."""
-    gr.Markdown(words.KEY_GROUP)
-    with gr.Row():
-        form = gr.Radio(
-            list(controls.KEY_FORM.choices), value=controls.KEY_FORM.start, label=controls.KEY_FORM.label, scale=2
-        )
-        bits = gr.Dropdown(
-            list(controls.KEY_LENGTHS.choices),
-            value=controls.KEY_LENGTHS.start,
-            label=controls.KEY_LENGTHS.label,
-            elem_id=f"{name}-bits",
-            min_width=110,
-        )
-    with gr.Column(visible=True) as hexes:
+
+def build(name: str, label: str, *, make: bool) -> KeyPanel:
+    """Lay out the line that holds the key; the elements' ids start with `name`.
+
+    Args:
+        label: of the key's field. make: whether a new key can be made here; an old one can always be opened.
+    """
+    form = gr.Radio(
+        list(controls.KEY_FORM.choices),
+        value=controls.KEY_FORM.start,
+        label=controls.KEY_FORM.label,
+        elem_id=f"{name}-form",
+        render=False,
+    )
+    bits = gr.Dropdown(
+        list(controls.KEY_LENGTHS.choices),
+        value=controls.KEY_LENGTHS.start,
+        label=controls.KEY_LENGTHS.label,
+        elem_id=f"{name}-bits",
+        min_width=110,
+        render=False,
+    )
+    with gr.Row(elem_classes="key-line", equal_height=False) as hexes:
         text = gr.Textbox(
-            label=words.KEY,
-            info=words.KEY_HELP,
+            label=label,
             elem_id=f"{name}-text",
             max_length=200,
-            lines=2,
-            max_lines=3,
+            lines=1,
+            max_lines=2,
+            scale=5,
+            min_width=140,
             html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
         )
-        with gr.Row():
-            make = gr.Button(words.MAKE_KEY, size="sm", min_width=90, elem_id=f"{name}-make")
-            load = gr.Button(words.LOAD_KEY, size="sm", min_width=90)
-            save = gr.Button(words.SAVE_KEY, size="sm", min_width=90)
-    with gr.Column(visible=False) as phrase:
+        if make:
+            new = gr.Button(words.MAKE_KEY, min_width=84, scale=1, elem_id=f"{name}-make")
+            new.click(None, [bits], [text], js=browser.MAKE_KEY)
+        load = gr.Button(words.LOAD_KEY, min_width=120, scale=1, elem_id=f"{name}-load")
+        load.click(None, [text], [text], js=browser.LOAD_KEY)
+    with gr.Row(visible=False) as phrase:
         passphrase = gr.Textbox(
             label=words.PASS,
             info=words.PASS_HELP,
@@ -88,13 +111,18 @@ def build(name: str) -> KeyPanel:
             max_length=200,
             html_attributes=gr.InputHTMLAttributes(autocomplete="off"),
         )
-    make.click(None, [bits], [text], js=browser.MAKE_KEY)
-    load.click(None, [text], [text], js=browser.LOAD_KEY)
-    save.click(None, [text], None, js=browser.SAVE_KEY)
-    form.change(on_form, [form], [hexes, phrase], **controls.LIGHT)
+    form.change(shown(on_form), [form], placed(Lines, hexes=hexes, phrase=phrase), **controls.LIGHT)
     return KeyPanel(form, bits, text, passphrase)
 
 
-def on_form(form: str) -> tuple[dict, dict]:
-    """Show the fields of the chosen form."""
-    return gr.update(visible=form == "hex"), gr.update(visible=form == "passphrase")
+@dataclass(frozen=True)
+class Lines(Outputs):
+    """The two lines of which one is seen."""
+
+    hexes: dict
+    phrase: dict
+
+
+def on_form(form: str) -> Lines:
+    """Show the line of the chosen kind of key."""
+    return Lines(gr.update(visible=form == "hex"), gr.update(visible=form == "passphrase"))

@@ -1,50 +1,23 @@
-"""The only bridge from the core's errors to what a visitor reads."""
+"""The only bridge from the core's errors to what a visitor reads, and from records to gradio's lists of values."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 import gradio as gr
 
 from demo import words
+from demo.records import Inputs, Outputs, fields_of, filled, flat, is_a
 from demo.visitor import Stopped
 from kfaar_core.errors import KfaarError
 
 
-class Inputs:
-    """Marks a frozen dataclass whose fields are components: gradio gives them one by one, the handler gets the record.
-
-    A field may be such a record itself.
-    """
-
-
-Filled = TypeVar("Filled", bound=Inputs)
-
-
-def fields_of(record: type[Inputs]) -> Iterator[tuple[str, Any]]:
-    """(name, type) of every component in a record, in the order of its fields."""
-    for name, kind in get_type_hints(record).items():
-        if _is_record(kind):
-            yield from fields_of(kind)
-        else:
-            yield name, kind
-
-
-def filled(record: type[Filled], values: Iterator[Any]) -> Filled:
-    """The record with its components' values, taken from the front of `values`."""
-    kinds = get_type_hints(record).values()
-    return record(*(filled(kind, values) if _is_record(kind) else next(values) for kind in kinds))
-
-
-def _is_record(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Inputs)
-
-
 def shown(handler: Callable[..., Any], **fixed: Any) -> Callable[..., Any]:
-    """The handler with some arguments fixed, its records filled, and its KfaarErrors shown as sentences.
+    """The handler with some arguments fixed, its records filled and flattened, and its errors shown as sentences.
 
+    An error stands where the answer would, if the answer's record knows how (Outputs.trouble); otherwise in a toast.
     Gradio reads names, types and defaults from the signature (for gr.Progress, gr.Request and the endpoints), so the
     answer carries the handler's own, without the fixed arguments and with the components of its records.
     """
@@ -55,31 +28,53 @@ def shown(handler: Callable[..., Any], **fixed: Any) -> Callable[..., Any]:
         for name, parameter in signature.parameters.items()
         if name not in fixed
     ]
-    records = [parameter.annotation for parameter in kept if _is_record(parameter.annotation)]  # they stand first
+    records = [parameter.annotation for parameter in kept if is_a(parameter.annotation, Inputs)]  # they stand first
+    answers = types.get("return")
+
+    def given(values: tuple[Any, ...]) -> list[Any]:
+        rest = iter(values)
+        return [*[filled(record, rest) for record in records], *rest]
+
+    def told(error: Exception) -> Any:
+        """The error as an answer."""
+        head, sentence = (
+            (words.ERROR_TITLE, str(error)) if isinstance(error, KfaarError) else (words.STOPPED_TITLE, words.STOPPED)
+        )
+        stands = answers.trouble(head, sentence) if is_a(answers, Outputs) else None  # type: ignore[union-attr]
+        if stands is None:
+            raise gr.Error(sentence, title=head, print_exception=False, duration=None) from None
+        return flat(stands)
 
     def call(*values: Any) -> Any:
-        rest = iter(values)
-        given = [filled(record, rest) for record in records]
         try:
-            return handler(*given, *rest, **fixed)
-        except KfaarError as error:
-            raise gr.Error(str(error), title=words.ERROR_TITLE, print_exception=False, duration=None) from error
-        except Stopped:
-            raise gr.Error(words.STOPPED, title=words.STOPPED_TITLE, print_exception=False) from None
+            return flat(handler(*given(values), **fixed))
+        except (KfaarError, Stopped) as error:
+            return told(error)
 
-    flat: list[inspect.Parameter] = []
+    def call_in_steps(*values: Any) -> Iterator[Any]:
+        try:
+            for answer in handler(*given(values), **fixed):
+                yield flat(answer)
+        except (KfaarError, Stopped) as error:
+            yield told(error)
+
+    if inspect.isgeneratorfunction(handler):
+        answers = getattr(answers, "__args__", [None])[0]  # of Iterator[Answer]
+        call = call_in_steps
+    parameters: list[inspect.Parameter] = []
     for parameter in kept:
-        if _is_record(parameter.annotation):
+        if is_a(parameter.annotation, Inputs):
             kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-            flat += [inspect.Parameter(name, kind, annotation=hint) for name, hint in fields_of(parameter.annotation)]
+            parameters += [
+                inspect.Parameter(name, kind, annotation=hint) for name, hint in fields_of(parameter.annotation)
+            ]
         else:
-            flat.append(parameter)
+            parameters.append(parameter)
     call.__name__ = handler.__name__  # gradio names the endpoint after it
     call.__doc__ = handler.__doc__
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in flat} | {
-        name: kind for name, kind in types.items() if name == "return"
-    }
+    answer_type = Any if is_a(answers, Outputs) else types.get("return", signature.return_annotation)
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": answer_type}
     call.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=flat, return_annotation=types.get("return", signature.return_annotation)
+        parameters=parameters, return_annotation=answer_type
     )
     return call

@@ -1,29 +1,77 @@
-"""What one visitor holds, in a gr.State of their own: nothing here is shared, written or logged."""
+"""What one visitor holds, in a gr.State of their own: nothing of it is shared, written or logged.
+
+Beside it stands one thing for all: which pages have been left, so that nobody waits for somebody who has gone.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
-from demo import controls
+from demo import browser, controls, words
+from demo.core import Result
+from demo.records import Outputs, flat
 from kfaar_core.records import Photo
-from kfaar_core.results import Result
 
 TIME_TO_LIVE = 1800  # s after the last change, then the state is deleted
-
-
-class Stop:
-    """A visitor's wish to stop what is running. A plain flag, because gradio copies the first state."""
-
-    def __init__(self) -> None:
-        self.asked = False
+MOST_LEFT = 10_000  # pages that have been left and are remembered
 
 
 class Stopped(Exception):
-    """The visitor pressed Stop."""
+    """The visitor pressed Stop, or has left."""
+
+
+class Left:
+    """The pages that have been closed or reloaded, by gradio's session; the newest ones."""
+
+    def __init__(self) -> None:
+        self._sessions: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, request: gr.Request) -> None:
+        """A page has gone: what runs for it ends at its next step, what waits will not start."""
+        with self._lock:
+            self._sessions[str(request.session_hash)] = None
+            while len(self._sessions) > MOST_LEFT:
+                self._sessions.popitem(last=False)
+
+    def has(self, request: gr.Request | None) -> bool:
+        """Whether the page that asked has gone; programs have no page."""
+        return request is not None and getattr(request, "session_hash", None) in self._sessions
+
+
+LEFT = Left()
+
+
+class Stop:
+    """A visitor's wish to stop what is running. Plain and mutable, because gradio copies the first state."""
+
+    def __init__(self) -> None:
+        self._run = 0
+
+    def ask(self) -> None:
+        """End the run that is going on."""
+        self._run += 1
+
+    def begin(self, request: gr.Request | None = None) -> Callable[[], None]:
+        """A new run, which ends an earlier one. Answers what a run calls at every step.
+
+        The call raises Stopped when this run shall end.
+        """
+        self._run += 1
+        mine = self._run
+
+        def check() -> None:
+            if self._run != mine or LEFT.has(request):
+                raise Stopped
+
+        check()
+        return check
 
 
 @dataclass(frozen=True)
@@ -40,7 +88,7 @@ class Place:
     """Which scores: of which data, made how, with whose keys."""
 
     dataset: str
-    form: str  # preset and projector, as "lab-floor"
+    form: str  # preset and method, as "lab-floor"
     keys: str  # "shared" or "own"
 
 
@@ -65,30 +113,64 @@ class Visitor:
 
 def state() -> gr.State:
     """A new visitor; forgotten when the page closes, or after a while without a click."""
-    return gr.State(Visitor(), time_to_live=TIME_TO_LIVE, delete_callback=forget)
-
-
-def forget(visitor: Visitor) -> None:
-    """Stop what still runs for a visitor who has left; the rest goes with the record."""
-    visitor.stop.asked = True
+    return gr.State(Visitor(), time_to_live=TIME_TO_LIVE, delete_callback=ask_to_stop)
 
 
 def ask_to_stop(visitor: Visitor) -> None:
     """Ask what runs for this visitor to end at its next step."""
-    visitor.stop.asked = True
+    visitor.stop.ask()
 
 
-def stop_button(run: Any, visitor: gr.State, button: gr.Button) -> None:
-    """Let a button end the event `run`: one that waits leaves the queue, one that runs ends at its next step."""
-    button.click(ask_to_stop, [visitor], None, cancels=[run], queue=False, **controls.LIGHT)
+def stop_button(
+    run: Any, visitor: gr.State, button: gr.Button, answer: type[Outputs], outputs: list[Any], runs: tuple[str, str]
+) -> None:
+    """Let a button end the event `run`: one that waits leaves the queue, one that runs ends at its next step.
+
+    Args:
+        answer, outputs: the record of the event and its components, which say at once that it was stopped.
+        runs: ids of the button that began it, and of the element that says what comes of it.
+    """
+
+    def on_stop(visitor: Visitor) -> Any:
+        visitor.stop.ask()
+        return flat(answer.trouble(words.STOPPED_TITLE, words.STOPPED))
+
+    button.click(on_stop, [visitor], outputs, js=browser.ended(*runs), cancels=[run], queue=False, **controls.LIGHT)
 
 
-def reporter(bar: gr.Progress, stop: Stop, words: Callable[[str], str]) -> Callable[[str, int, int], None]:
-    """The core's progress callback: moves the visitor's bar, and ends the work when the visitor asked to stop."""
+def reporter(bar: gr.Progress, check: Callable[[], None], name: str = "") -> Callable[[str, int, int], None]:
+    """The core's progress callback: moves the visitor's bar, and ends the work when the visitor asked to stop.
+
+    Args:
+        check: from Stop.begin.
+        name: of what is drawn, before the name of the stage.
+    """
 
     def report(stage: str, done: int, of: int) -> None:
-        if stop.asked:
-            raise Stopped
-        bar((done, of), desc=words(stage))
+        check()
+        bar(share(stage, done, of), desc=f"{name}{words.stage(stage, done, of)}")
 
     return report
+
+
+# Where each stage begins, as a share of the time of a face that is refined on a CPU.
+_STARTS = {
+    "locate": 0.0,
+    "encode": 0.03,
+    "project": 0.05,
+    "generate": 0.06,
+    "correct": 0.1,
+    "refine": 0.16,
+    "place": 0.95,
+    "judge": 0.96,
+}
+
+
+def share(stage: str, done: int, of: int) -> float:
+    """How much of a face is drawn, in [0, 1]: a stage that counts steps of its own moves the bar between two starts."""
+    if stage not in _STARTS:
+        return done / of if of else 0.0
+    start = _STARTS[stage]
+    if stage != "refine":
+        return start
+    return start + (_STARTS["place"] - start) * min(1.0, done / of if of else 0.0)

@@ -10,16 +10,18 @@ import numpy as np
 from kfaar_core.records import Verdict, VirtualFace
 
 if TYPE_CHECKING:
-    from demo.core import Facts
+    from demo.core import Facts, Method
 
 # ---- the page
 
 TITLE = "KFAAR"
 LEAD = (
-    "A photo and a key go in; the face of a person who does not exist comes out, with the same pose and expression. "
-    "Whoever holds the key can prove whose face it was. How well everybody else is kept out is measured here."
+    "Post safely, prove later that it was you: a photo and a key give the face of a person who does not exist, in the "
+    "same pose, with the same expression. Whoever holds the key can show whose face it was."
 )
-SOURCE = "Reference implementation of “A Key-Driven Framework for Identity-Preserving Face Anonymization” (NDSS 2025)."
+LINK_PAPER = ("The paper (NDSS 2025)", "https://arxiv.org/abs/2409.03434")
+LINK_CODE, LINK_README = "code", "README"
+LINK_SPACE = "https://huggingface.co/spaces"  # where the code lies when the app runs as a Space
 ANONYMISE, COMPARE, AUTHENTICATE, CURVES, ABOUT = (
     "Anonymise",
     "Compare keys",
@@ -33,23 +35,28 @@ STOPPED = "Stopped as you asked. Nothing of it was kept."
 STOP = "Stop"
 NOT_YET = "—"
 STAGES: Mapping[str, str] = {
-    "detect": "finding the face",
+    "locate": "finding the face",
     "encode": "reading the identity (E)",
-    "project": "moving it with the key (P)",
+    "project": "moving it by the key (P)",
     "generate": "drawing the virtual face (G)",
-    "correct": "correcting pose and expression (G_f)",
-    "judge": "asking the judge (FR)",
+    "correct": "matching pose and expression (G_f)",
+    "refine": "refining",
+    "place": "fitting the face into the photo",
+    "judge": "asking an independent recogniser (FR)",
 }
+# What stands over results when the input beside them is no longer theirs.
+STALE = "These results are of an earlier photo, key or setting."
 
 
-def stage(name: str) -> str:
-    """A pipeline stage for a visitor."""
-    return STAGES.get(name, name)
+def stage(name: str, done: int = 0, of: int = 0) -> str:
+    """A pipeline stage for a visitor; one that counts its steps says which."""
+    said = STAGES.get(name, name)
+    return f"{said}, step {done} of {of}" if name == "refine" and of > 1 else said
 
 
-def projector(name: str) -> str:
-    """A form of P for a visitor."""
-    return PROJECTORS.get(name, name)
+def method_help(methods: Sequence[Method]) -> str:
+    """What the methods are, in a line below their menu."""
+    return " ".join([METHOD_HELP, *(f"{method.label}: {method.help}" for method in methods if method.help)])
 
 
 def one_in(chance: float) -> str:
@@ -57,40 +64,48 @@ def one_in(chance: float) -> str:
     return f"{1 / chance:,.0f}" if chance > 1e-15 else "more than 1,000,000,000,000,000"
 
 
+def compared_with(value: float, limit: float) -> tuple[str, str]:
+    """Two cosines with as few digits as show which is larger: two, or more where two would make them equal."""
+    for digits in range(2, 7):
+        pair = f"{value:z.{digits}f}", f"{limit:z.{digits}f}"
+        if pair[0] != pair[1]:
+            break
+    return pair
+
+
 # ---- pictures and keys, in every tab
 
 PHOTO = "Photo with a face"
-PHOTO_HELP = "Drop, paste or take a picture. It stays on this server for some minutes at most and is shown to nobody."
+PHOTO_HELP = "Your photo stays on this server for some minutes at most and is shown to nobody."
 EXAMPLE = "Synthetic example"
-EXAMPLES = "Synthetic examples (these people do not exist)"
+EXAMPLES = "Examples: these people do not exist"
 NO_EXAMPLES = "No example pictures are installed. Use a picture of your own."
 FACE = "Which face"
 FACE_LARGEST = "the largest"
+FACE_TAP = "Tap a face, or choose its number"
+ADVANCED = "Advanced: passphrase, method, refinement, whole photo"
+ADVANCED_COMPARE = "Advanced: method, refinement"
+ADVANCED_READ = "Advanced: passphrase, method"
 MODE = "Answer with"
 REFINE = "Refine the face"
-REFINE_HELP = "Some seconds more a face, for the form hashed only. KVFA reads it better, and keys differ more."
+REFINE_HELP = (
+    "On: slower, and the key reads the face reliably. Off: quick, but the right key is often refused later, and faces "
+    "of different keys resemble each other more. Only the default method can refine."
+)
 PORTRAIT, PASTE = "a portrait", "the whole photo, face exchanged"
-KEY_GROUP = "#### Your key"
 HOW = "The key is"
-HEX, PASSPHRASE = "hex digits", "a passphrase"
-BITS = "Length in bits"
-KEY = "Key"
-KEY_HELP = "Made in your browser by crypto.getRandomValues. It decides which virtual person appears."
-MAKE_KEY = "Make a new key"
-LOAD_KEY = "Read a key file"
-SAVE_KEY = "Save the key"
-PASS = "Passphrase"
-PASS_HELP = "Stretched by Argon2id, so that each guess costs an adversary time."
-PROJECTOR = "How the key moves the identity (P)"
-PROJECTOR_HELP = "A virtual face can only be read by the form that made it."
-PROJECTORS: Mapping[str, str] = {
-    "floor": "linear (floor)",
-    "hashed": "trained, hashed key (hashed)",
-    "bits": "trained, key bits (bits)",
-}
+HEX, PASSPHRASE = "random digits", "a passphrase"
+BITS = "Length of the key in bits"
+KEY = "Your key"
+KEY_READ = "The key that made the face"
+MAKE_KEY = "New key"
+LOAD_KEY = "Open file"
+SAVE_KEY = "Save its key"
+PASS = "Your passphrase"
+PASS_HELP = "Each guess is made slow for an adversary (Argon2id). There is no way to recover a forgotten one."
+METHOD = "How the key moves the identity (P)"
+METHOD_HELP = "A virtual face can only be read by the method that made it."
 EIGHT_BITS = "A key of 8 bits has 256 values: good for watching attacks succeed, useless for protection."
-
-UNDETECTED = "The face detector finds no face in this virtual face. Make a new key and try again."
 
 NO_PHOTO = ("there is no photo yet", "choose an example or give a picture of your own")
 NO_VIRTUAL = ("there is no virtual face to look at", "make one in the tab Anonymise, or give the picture here")
@@ -98,14 +113,15 @@ NO_ORIGINAL = (
     "there is no original photo to compare with",
     "give a photo of the person; authentication never restores one from the virtual face",
 )
-NO_KEY = ("there is no key", "press “Make a new key”, or type one")
+NO_KEY = ("there is no key", "press “New key”, or type one")
+NO_KEY_READ = ("there is no key", "open the key file that was saved with the face, or paste the key")
 
 # ---- anonymise
 
-ANONYMISE_LEAD = "Give a photo, keep the key, take the virtual face."
 ANONYMISE_RUN = "Anonymise"
-RESULT_EMPTY = "The virtual face will appear here, with what an independent face recogniser makes of it."
+RESULT_EMPTY = "Choose an example or give a photo, then press “Anonymise”. The new face appears here."
 SLIDER = "Before and after: drag the handle"
+STEPS_TITLE = "How it was made: every step, pose, seconds"
 FOUND, DRAFT, CORRECTED, FINAL = "Found face", "Before correction", "After correction", "Final"
 ALT: Mapping[str, str] = {
     FOUND: "Your photo with a frame around the face that was found",
@@ -114,11 +130,37 @@ ALT: Mapping[str, str] = {
     FINAL: "The final picture",
 }
 SAVE_PICTURE = "Save the picture"
+PAIR = "Keep both: the picture to show, its key to prove later that it was you. The key is stored nowhere else."
+PAIR_PASSPHRASE = (
+    "The key of this picture is your passphrase, with {bits} bits. There is no key file to save: remember the "
+    "passphrase and this length."
+)
+RETRY = "Try another key"
 POSTURE = "Pose and expression (Fig. 7, Table IV)"
 POSTURE_HEADERS = ["", "photo", "before correction", "after correction", "difference"]
 DEGREES = ("yaw, degrees", "pitch, degrees", "roll, degrees")
 EXPRESSION = "expression, cosine with the photo"
 TIMES = "Time by stage"
+FAULTS: Mapping[str, str] = {  # demo.core.faults; {value} and {limit} are of the recogniser
+    "unseen": "No face can be made out in the new picture.",
+    "close": (
+        "The new face is too close to the photo: an independent recogniser gives them a similarity of {value}, and "
+        "calls two pictures one person from {limit}."
+    ),
+    "alike": "The new face looks too much like the photo.",
+    "open": "The identity could be read from the new face without any key.",
+    "unread": "The key does not read the original identity from the new face, so authentication would fail.",
+}
+FAULT_HEADS: Mapping[str, str] = {
+    "unseen": "No face came out",
+    "close": "Too close to the photo",
+    "alike": "Too close to the photo",
+    "open": "Not protected by the key",
+    "unread": "Another person, but the key does not fit",
+}
+ANOTHER_KEY = "Press “Try another key”."
+ANOTHER_PASSPHRASE = "Take another passphrase."
+UNREFINED_FAILS = "Refinement is off; with it on, the key would most likely read the face."
 
 
 def faces_found(count: int) -> str:
@@ -130,27 +172,28 @@ def faces_found(count: int) -> str:
     )
 
 
-def decision(face: VirtualFace) -> tuple[str, str]:
-    """Headline and sentence about one virtual face."""
-    if face.anonymous:
-        head = "Another person"
-        body = (
-            f"An independent recogniser gives photo and virtual face a similarity of {face.judge_cosine:z.2f}. That is "
-            f"below {face.judge_threshold:z.2f}, where it begins to see one person. Its answer: different people."
-        )
-    else:
-        head = "Too close"
-        body = (
-            f"An independent recogniser gives photo and virtual face a similarity of {face.judge_cosine:z.2f}, at or "
-            f"above {face.judge_threshold:z.2f}: it takes them for one person. Make a new key and try again."
-        )
-    if face.reading is None:
-        return head, body
-    found, enough = face.reading, "enough" if face.reading.same_person else "too little"
-    return head, (
-        f"{body} With the key, KVFA reads the original identity with a similarity of {found.cosine:z.2f}: {enough}, "
-        f"for it accepts from {found.threshold:z.2f}."
+def fault(code: str, face: VirtualFace) -> str:
+    """What is wrong with a virtual face, as a sentence."""
+    value, limit = compared_with(face.judge_cosine, face.judge_threshold)
+    return FAULTS[code].format(value=value, limit=limit)
+
+
+def decision(face: VirtualFace, code: str | None, passphrase: bool) -> tuple[str, str]:
+    """Headline and sentence about one virtual face; `code` is the gravest of demo.core.faults."""
+    value, limit = compared_with(face.judge_cosine, face.judge_threshold)
+    if code is not None:
+        return FAULT_HEADS[code], f"{fault(code, face)} {ANOTHER_PASSPHRASE if passphrase else ANOTHER_KEY}"
+    return "Another person", (
+        f"An independent face recogniser gives photo and new face a similarity of {value}; it calls two pictures one "
+        f"person from {limit}. So it sees somebody else."
     )
+
+
+def read_back(reading: Verdict) -> str:
+    """What the key reads of a virtual face, on its card."""
+    value, limit = compared_with(reading.cosine, reading.threshold)
+    end = "enough to prove whose face it was" if reading.same_person else "too little, so the right key will be refused"
+    return f"With the key the original identity is read at {value} (accepted from {limit}): {end}."
 
 
 def sentences(notes: Sequence[str]) -> list[str]:
@@ -160,23 +203,23 @@ def sentences(notes: Sequence[str]) -> list[str]:
 
 def seconds(times: Mapping[str, float]) -> list[list[str]]:
     """Rows of the time table, and their sum."""
-    rows = [[stage(name), f"{value:.2f} s"] for name, value in times.items()]
+    rows = [[STAGES.get(name, name), f"{value:.2f} s"] for name, value in times.items()]
     return [*rows, ["in all", f"{sum(times.values()):.2f} s"]]
 
 
 # ---- compare
 
 COMPARE_LEAD = (
-    "The same photo under several keys gives several people (**diversity**). Several people under one key stay several "
-    "people (**differentiation**). Two photos of one person under one key give one virtual person (**synchronism**)."
+    "One photo under several keys gives several people (**diversity**). Several people under one key stay several "
+    "people (**differentiation**). Two photos of one person under one key give one new person (**synchronism**)."
 )
 COMPARE_PHOTOS = "Up to four photos; give two of one person to see synchronism"
 COMPARE_COUNT = "Number of keys"
 COMPARE_KEYS = "Keys, one a line"
 COMPARE_MAKE = "Make these keys"
 COMPARE_RUN = "Compare"
-COMPARE_EMPTY = "The grid will appear here. Each picture takes a few seconds."
-HEATMAP = "Judge similarity of every pair of pictures"
+COMPARE_EMPTY = "The grid appears here, picture by picture."
+HEATMAP = "How alike the recogniser finds each pair of pictures"
 COMPARE_TABLE = "The same numbers as a table"
 MAX_PHOTOS, MAX_KEYS = 4, 8
 NO_KEYS = ("there are no keys", "press “Make these keys”, or write one a line")
@@ -197,9 +240,20 @@ def virtual_alt(photo: int, key: int) -> str:
     return f"Virtual face of photo {'ABCD'[photo]} under key {key + 1}"
 
 
-def judged(cosine: float, anonymous: bool) -> str:
-    """The line below a virtual face: what the judge says of it and its photo."""
-    return f"{cosine:z.2f} {'other person' if anonymous else 'too close'}"
+def judged(cosine: float, threshold: float) -> str:
+    """The line below a virtual face: what the recogniser says of it and its photo."""
+    value, _ = compared_with(cosine, threshold)
+    return f"{value} {'other person' if cosine < threshold else 'too close'}"
+
+
+def comparing(done: int, of: int, left: str) -> str:
+    """What is drawn of a grid, before the name of the stage."""
+    return f"face {done + 1} of {of}{left}: "
+
+
+def left_over(seconds: float) -> str:
+    """An estimate, for the bar."""
+    return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} minutes left"
 
 
 def pair_name(photo: int, key: int) -> str:
@@ -222,22 +276,22 @@ def compared(
     threshold: float,
 ) -> str:
     """What the grid shows, in words. Each pair is (hits, of); of = 0 leaves the line out."""
-    lines = [f"The judge calls two pictures one person at a similarity of {threshold:z.2f} or more."]
+    lines = [f"An independent recogniser calls two pictures one person from a similarity of {threshold:z.3f}."]
     told = (
-        ("**Anonymity.** The judge takes {} virtual faces for somebody else than the photo.", anonymous),
+        ("**Anonymity.** It takes {} new faces for somebody else than the photo.", anonymous),
         ("**Diversity.** Same photo, different keys: {} pairs are different people.", diversity),
         ("**Differentiation.** Different people, same key: {} pairs stay different.", differentiation),
         ("**Synchronism.** Two photos of one person, same key: {} pairs are one person.", synchronism),
     )
     lines += [f"- {line.format(share(*counts))}" for line, counts in told if counts[1]]
     if not synchronism[1]:
-        lines.append("- **Synchronism** needs two photos of one person; the judge sees none among these.")
+        lines.append("- **Synchronism** needs two photos of one person; the recogniser sees none among these.")
     return "\n".join(lines)
 
 
 # ---- authenticate
 
-AUTHENTICATE_LEAD = "Who learns whose face it was? Follow the six steps, then look through the adversary's eyes."
+AUTHENTICATE_LEAD = "Does this virtual face belong to the person in this photo? With the right key the answer is yes."
 ROLES: Mapping[str, str] = {
     "U": "user, owns photo and key",
     "FAS": "anonymisation server",
@@ -245,6 +299,7 @@ ROLES: Mapping[str, str] = {
     "VFAS": "authentication server",
     "AD": "adversary, sees the cloud",
 }
+WALK = "The whole story in six steps (section III-B)"
 CLOUD_NAME, CLOUD = "Cloud", "virtual faces, open to all"
 STEPS = (
     "The user sends photo and key to the anonymisation server.",
@@ -256,32 +311,34 @@ STEPS = (
 )
 VIRTUAL, ORIGINAL_PHOTO = "Virtual face", "Photo of the person"
 TAKE = "Use what I made in Anonymise"
-AUTH_RUN = "Authenticate with this key"
-SCENARIOS_RUN = "Run the scenarios"
-SCENARIOS = "Cosine with the original face (Table VII)"
+AUTH_RUN = "Authenticate"
+AUTH_EMPTY = "The answer appears here."
+SCENARIOS_RUN = "Ask in four ways"
+SCENARIOS = "Similarity with the original face (cosine; Table VII)"
 SCENARIO_TABLE = "The same as a table"
-SCENARIO_HEADERS = ["scenario", "the adversary has", "picture used", "cosine", "threshold", "decision"]
-SCENARIO: Mapping[str, tuple[str, str, str]] = {  # number -> (title, what the adversary has, picture used)
-    "1": ("Right key, no KVFA", "the key; no authentication server", "the virtual face, anonymised again, by FR"),
-    "2": ("KVFA, no key", "the authentication server; no key", "the virtual face"),
-    "3": ("KVFA, wrong key", "the server; a random key", "the virtual face"),
-    "4": ("KVFA, right key", "the server and the key", "the virtual face"),
+SCENARIO_HEADERS = ["who asks", "what they have", "picture used", "similarity", "accepted from", "decision"]
+SCENARIO: Mapping[str, tuple[str, str, str]] = {  # number -> (title, what they have, picture used)
+    "1": ("Key, but no server", "the key; no authentication server", "the face, anonymised again; any recogniser"),
+    "2": ("Server, but no key", "the authentication server; no key", "the virtual face"),
+    "3": ("Server, wrong key", "the server; a random key", "the virtual face"),
+    "4": ("Server, right key", "the server and the key", "the virtual face"),
 }
 ACCEPTED, REFUSED = "accepted", "refused"
-SCENARIOS_EMPTY = "Four ways to ask whose face it is, on your own two pictures. They take a few seconds."
-FLIP_HEADERS = ["wrong bits", "mean cosine", "lowest", "highest", "the paper, LFW"]
-BRUTE_HEADERS = ["cosine", "keys"]
-THRESHOLD = "Threshold of KVFA"
-THRESHOLD_HELP = "Move it: the decisions of scenarios 2 to 4 follow at once. Scenario 1 keeps the recogniser's own."
+SCENARIOS_EMPTY = "Four ways to ask whose face it is (scenarios 1 to 4 of the paper), on the two pictures here."
+SCENARIO_1_WAITS = "Scenario 1 takes longer: the virtual face is anonymised once more, as somebody with the key would."
+FLIP_HEADERS = ["wrong bits", "mean similarity", "lowest", "highest", "the paper, LFW"]
+BRUTE_HEADERS = ["similarity", "keys"]
+THRESHOLD = "Accepted from this similarity on (threshold of KVFA)"
+THRESHOLD_HELP = "Move it: decisions 2 to 4 follow at once. Scenario 1 keeps the recogniser's own."
 ATTACKS = "### Attacks on the key"
 ATTACKS_LEAD = "They use the two pictures and the key above."
 FLIP = "Flip bits"
 FLIP_COUNT = "Bits of the key to flip"
 FLIP_RUN = "Flip them"
-FLIP_CURVE = "Cosine against the number of wrong bits (Table XII)"
+FLIP_CURVE = "Similarity against the number of wrong bits (Table XII)"
 BRUTE = "Random keys"
 BRUTE_RUN = "Try 1,000 random keys"
-BRUTE_PLOT = "Cosines of random keys"
+BRUTE_PLOT = "Similarities of random keys"
 DICTIONARY = "Dictionary"
 KNOWN = "What the adversary knows about you: names, places, years"
 KNOWN_HELP = "Tried alone and joined, after some sixty common passphrases. Write nothing real."
@@ -299,16 +356,19 @@ def verdict(answer: Verdict) -> tuple[str, str]:
     """Headline and sentence of one authentication."""
     head = "Same person" if answer.same_person else "Not shown to be the same person"
     how = "with this key" if answer.key_used else "without a key"
+    value, limit = compared_with(answer.cosine, answer.threshold)
     side = "at or above" if answer.same_person else "below"
     body = (
-        f"Read {how}, the virtual face has a cosine of {answer.cosine:z.2f} with the photo, {side} the threshold "
-        f"{answer.threshold:z.2f}."
+        f"Read {how}, virtual face and photo have a similarity of {value}, {side} the threshold {limit} (cosine, KVFA)."
     )
     return head, body
 
 
 SWAPPED = "The two pictures look swapped: the other way round the key fits. Exchange them."
-WRONG_KEY = "Either the key is not the one that made this face, or the photo shows somebody else."
+WRONG_KEY = (
+    "Either the key is not the one that made this face, or the photo shows somebody else, or the face cannot be read "
+    "well enough: made without refinement, by another method, or saved at low quality."
+)
 FITS = "So the key is right and the photo shows the person behind the virtual face."
 
 
@@ -330,15 +390,17 @@ def scenarios(accepted: Sequence[str]) -> str:
 def flipped(count: int, cosine: float, threshold: float) -> str:
     bits = "no bit" if count == 0 else "1 bit" if count == 1 else f"{count} bits"
     verdict_ = "still accepted" if cosine >= threshold else "refused"
-    return f"With {bits} flipped the cosine is **{cosine:z.2f}**: {verdict_} at the threshold {threshold:z.2f}."
+    value, limit = compared_with(cosine, threshold)
+    return f"With {bits} flipped the similarity is **{value}**: {verdict_} at the threshold {limit}."
 
 
 def brute(cosines: np.ndarray, threshold: float, chance: float, dimension: int, bits: int) -> str:
     hits = int(np.count_nonzero(cosines >= threshold))
     found = "None of them passes" if hits == 0 else f"{hits} of them pass{'es' if hits == 1 else ''}"
+    best, limit = compared_with(float(np.max(cosines)), threshold)
     text = (
-        f"{len(cosines):,} random keys were tried; the best reaches {float(np.max(cosines)):z.2f}. {found} the "
-        f"threshold {threshold:z.2f}. By the law of random directions in {dimension} dimensions one key in "
+        f"{len(cosines):,} random keys were tried; the best reaches {best}. {found} the "
+        f"threshold {limit}. By the law of random directions in {dimension} dimensions one key in "
         f"{one_in(chance)} would."
     )
     return text + (f" {EIGHT_BITS}" if bits == 8 else "")
@@ -367,7 +429,7 @@ NO_SCORES = (
     "```\npython -m kfaar_core evaluate --table VI --data FOLDER -o assets/scores\n```\n"
     "and start the app again."
 )
-DATASET, KEYS, FORM, COMPARED = "Data set", "Keys", "Preset and projector", "Compared with"
+DATASET, KEYS, FORM, COMPARED = "Photos of", "Keys", "Method", "Compared with"
 OFFERED = "The menus offer what was measured, and nothing else: a choice that is missing has no score file yet."
 SAME_PHOTO, OTHER_PHOTO = "the same photo", "another photo of the person"
 SHARED_KEY, OWN_KEY = "one key for everybody", "a key a person"
@@ -397,7 +459,7 @@ NO_ARCHIVE = ("there are no photos yet", "choose a folder, or give a zip, of per
 
 
 def form(name: str) -> str:
-    """Preset, projector and key length, as "lab-bits-8", for a visitor."""
+    """Preset, method and key length, as "lab-bits-8", for a visitor."""
     parts = name.split("-")
     return ", ".join([*parts[:2], *(f"{length}-bit keys" for length in parts[2:])])
 
@@ -425,29 +487,52 @@ def at_threshold(threshold: float) -> str:
 NO_IMPOSTORS = "This file has no impostors, so there is no ROC; it has the scenario histograms."
 
 
-def provenance(
-    dataset: str,
-    people: int,
-    trials: int,
-    preset: str,
-    data_sha256: str,
-    preset_sha256: str,
-    weights: Mapping[str, str],
-) -> str:
+def source(dataset: str, people: int, trials: int, made: str) -> str:
+    """Whose scores these are."""
+    return f"Measured on **{dataset}**, {people} people, {trials} trials; {made}."
+
+
+def provenance(data_sha256: str, preset_sha256: str, weights: Mapping[str, str]) -> str:
+    """The hashes that say what exactly was measured."""
     held = ", ".join(f"{name} `{digest[:12]}`" for name, digest in weights.items())
-    return (
-        f"{dataset}, {people} people, {trials} trials, preset {preset}. "
-        f"Data `{data_sha256[:12]}`, preset `{preset_sha256[:12]}`" + (f", weights {held}" if held else "") + "."
-    )
+    return f"Photos `{data_sha256[:12]}`, settings `{preset_sha256[:12]}`" + (f", weights {held}" if held else "") + "."
+
+
+PROVENANCE_TITLE = "What exactly was measured (hashes)"
+DATASETS: Mapping[str, str] = {"lfw": "LFW", "celeba": "CelebA", "synthetic": "synthetic people", "yours": "yours"}
+MEANING_TITLE = "What AUC, EER, CRR, FAR, TAR and DET mean"
+MEANING_HEADERS = ["", "in words"]
+MEANING = (
+    ["threshold", "The server says “same person” from this similarity on."],
+    ["FAR", "False acceptance rate: share of strangers who are accepted. 0 is best."],
+    ["FRR", "False rejection rate: share of right people with the right key who are refused. 0 is best."],
+    ["TAR", "True acceptance rate: share of right people with the right key who are accepted; 1 - FRR."],
+    ["CRR", "Correct recognition rate: share of all trials, of both kinds, that are decided rightly. 1 is best."],
+    ["EER", "Equal error rate: where FAR and FRR are the same. 0 is best, 0.5 is guessing."],
+    ["AUC", "Area under the ROC: how often a right person scores higher than a stranger. 1 is best, 0.5 is guessing."],
+    ["ROC", "The curve of TAR over FAR for every threshold."],
+    ["DET", "The same with both errors on it, FRR over FAR, spread out where both are small."],
+)
+FIGURE_SAYS: Mapping[str, str] = {
+    "roc": "Accepted right people (TAR) for each share of accepted strangers (FAR). Up and left is better.",
+    "det": "Refused right people (FRR) for each share of accepted strangers (FAR). Down and left is better.",
+    "histograms": "How similar the read identity is to the photo, by who asks. The line is the threshold.",
+    "rates": "What each threshold does: right decisions (CRR), accepted strangers (FAR), refused right people (FRR).",
+}
+
+
+def dataset(name: str) -> str:
+    """A data set for a visitor."""
+    return DATASETS.get(name, name)
 
 
 # ---- about
 
-METHOD = "The method in one picture"
+METHOD_TITLE = "The method in one picture"
 METHOD_UP = "Anonymise (Algorithm 1)"
 METHOD_DOWN = "Authenticate (Alg. 2)"
 METHOD_ALT = (
-    "A photo x goes through the encoder E and the projector P, which takes the key k, to the generator G and the "
+    "A photo x goes through the encoder E and the method P, which takes the key k, to the generator G and the "
     "posture correction G_f: the virtual face x_v. To authenticate, F and an MLP with the key k read x_v; the cosine "
     "with I(x), the feature of a photo, decides."
 )
@@ -464,7 +549,7 @@ LIMITS = """### Limits
 - The protection is against recognising the **face**. Clothes, place and the rest of a photo can still name a person.
 - Everything secret is in the key. Whoever has key and virtual face can test whose face it is; a lost key cannot be
   recovered, and a key of 8 bits protects nothing.
-- The strength of the shown projector is bounded by the number of dimensions that it compares, not by the key's length.
+- The strength of the shown method is bounded by the number of dimensions that it compares, not by the key's length.
 - Numbers here are measured on public photo sets that do not stand for everybody: expect errors to differ by age, skin
   tone and gender.
 """
@@ -476,14 +561,14 @@ within minutes, keys are never stored, and no usage data is collected.
 """
 
 
-def facts(what: Facts, projectors: Sequence[str], chance: float) -> str:
-    """What runs; `projectors` can be chosen, the first is the default that the numbers are of."""
-    others = f" (to choose from: {', '.join(projectors)})" if len(projectors) > 1 else ""
+def facts(what: Facts, methods: Sequence[Method], chance: float) -> str:
+    """What runs; `methods` can be chosen, the first is the default that the numbers are of."""
+    others = f" (to choose from: {', '.join(method.name for method in methods)})" if len(methods) > 1 else ""
     return (
-        f"- Preset **{what.preset}** on **{what.device}**, projector **{what.projector}**{others}, {what.dimension} "
+        f"- Preset **{what.preset}** on **{what.device}**, method **{what.method}**{others}, {what.dimension} "
         f"compared dimensions\n"
-        f"- KVFA accepts at a cosine of **{what.threshold:z.2f}** or more; a random key passes once in "
-        f"**{one_in(chance)}** tries\n"
-        f"- The judge, a recogniser that no training saw, calls two faces one person at "
-        f"**{what.judge_threshold:z.2f}** or more"
+        f"- The authentication server (KVFA) says “same person” from a cosine of **{what.threshold:z.3f}**; a random "
+        f"key passes once in **{one_in(chance)}** tries\n"
+        f"- An independent recogniser, which no training saw, calls two faces one person from "
+        f"**{what.judge_threshold:z.3f}**"
     )

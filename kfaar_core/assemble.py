@@ -14,7 +14,7 @@ from kfaar_core.keys import UserKey
 from kfaar_core.methods.base import Method, MethodNetworks, Projector, SharedStages
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.presets import Preset, get_preset
-from kfaar_core.records import Photo
+from kfaar_core.records import Face, Photo
 from kfaar_core.stages import tiny
 from kfaar_core.stages.correct import Corrector, LatentCorrector
 from kfaar_core.stages.encode import JUDGE, Encoder, FaceEncoder, encoder_of, load_auxiliary_encoder, load_encoder
@@ -104,13 +104,16 @@ class Stages:
         """The features that KVFA compares, (S,) float32; see stages.identify.features_of."""
         return features_of(self.encoder, self.reader, picture, landmarks)
 
-    def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray:
-        """(N, N) cosines by the judge between the largest faces of N photos.
+    def judge_cosines(self, photos: Sequence[Photo], faces: Sequence[Face | str] = ()) -> np.ndarray:
+        """(N, N) cosines by the judge between one face of each of N photos.
+
+        Args:
+            faces: which face of each photo, as in FaceLocator.locate; empty takes the largest of each.
 
         Raises:
             NoFaceFound: a photo without a usable face.
         """
-        features = judge_features(self.judge, self.locator, photos)
+        features = judge_features(self.judge, self.locator, photos, faces)
         cosines: np.ndarray = features @ features.T
         return cosines
 

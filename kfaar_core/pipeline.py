@@ -27,6 +27,7 @@ __all__ = ["AnonymiseRequest", "Comparison", "anonymise", "compare_pictures", "l
 # exception that it raises ends the work.
 Progress = Callable[[str, int, int], None]
 MODES = ("portrait", "paste")
+MOST_FACES = 6  # of a picture that are compared; each pair is another chance for a wrong key  [design]
 STEPS = ("locate", "encode", "project", "generate", "correct", "refine", "place", "judge")
 
 
@@ -171,38 +172,56 @@ class Clock:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Features of one virtual and one original face. Many keys can be tried without computing them again."""
+    """Features of the faces of two pictures. Many keys can be tried without computing them again.
+
+    If a picture has several faces, a verdict is about the most similar pair under that key.
+    """
 
     identifier: Identifier
     threshold_for: Callable[[UserKey | None], float] = field(repr=False)
-    virtual: np.ndarray = field(repr=False)  # (S,) features of x_v, see Stages.features
-    original: np.ndarray = field(repr=False)  # (D,) embedding of x, from which I(x) is computed
+    virtual: np.ndarray = field(repr=False)  # (V, S) features of the virtual picture's faces, see Stages.features
+    original: np.ndarray = field(repr=False)  # (O, D) embeddings of the photo's faces, from which I(x) is computed
 
     def with_key(self, key: UserKey) -> Verdict:
         """Condition 2: compare I(x) with I(x_v, k)."""
-        return compare(self.identifier, self.virtual, self.original, key, self.threshold_for(key))
+        return self._best(key)
 
     def without_key(self) -> Verdict:
         """Condition 1: compare I(x) with the most similar key-less read-out of x_v."""
-        return compare(self.identifier, self.virtual, self.original, None, self.threshold_for(None))
+        return self._best(None)
 
     def with_keys(self, keys: Sequence[UserKey]) -> np.ndarray:
         """(K,) cosines of I(x) and I(x_v, k), one for each key."""
         return np.array([self.with_key(key).cosine for key in keys])
 
+    def _best(self, key: UserKey | None) -> Verdict:
+        verdicts = [
+            replace(compare(self.identifier, virtual, original, key, self.threshold_for(key)), faces=(i, j))
+            for i, virtual in enumerate(self.virtual)
+            for j, original in enumerate(self.original)
+        ]
+        return max(verdicts, key=lambda verdict: verdict.cosine)
+
 
 def comparison_of(stages: Stages, virtual: np.ndarray, original: np.ndarray) -> Comparison:
-    """A Comparison of computed features: of x_v (S,) and of x (D,)."""
-    return Comparison(stages.identifier, stages.kvfa_threshold_for, virtual, original)
+    """A Comparison of one pair of faces, from the features (S,) of x_v and the embedding (D,) of x."""
+    return Comparison(stages.identifier, stages.kvfa_threshold_for, virtual[None], original[None])
 
 
 @torch.inference_mode()
 def compare_pictures(stages: Stages, virtual: Photo, original: Photo) -> Comparison:
     """Compute the features of both pictures for Alg. 2. The Comparison then gives verdicts for any number of keys.
 
+    The MOST_FACES largest usable faces of each picture are used.
+
     Raises:
         NoFaceFound: no usable face in either picture.
     """
-    features = stages.features(virtual.pixels, stages.locator.locate(virtual).landmarks)
-    feature = stages.encoder.embed(original.pixels, stages.locator.locate(original).landmarks)
-    return comparison_of(stages, features, feature)
+
+    def landmarks(photo: Photo) -> list[np.ndarray]:
+        faces = stages.detector.usable(photo)[:MOST_FACES]
+        return [stages.locator.locate(photo, face).landmarks for face in faces]
+
+    features = [stages.features(virtual.pixels, points) for points in landmarks(virtual)]
+    embeddings = [stages.encoder.embed(original.pixels, points) for points in landmarks(original)]
+    return Comparison(stages.identifier, stages.kvfa_threshold_for, np.stack(features), np.stack(embeddings))

@@ -66,6 +66,7 @@ class Verdict:
     dimension: int  # d, the length of the compared vectors
     compared: str  # what was compared, for example "I(x) with I(x_v, k)"
     key_used: bool  # False: Condition 1
+    faces: tuple[int, int] = (0, 0)  # indices of the compared faces in the virtual picture and in the photo
 
 
 class Rejection(StrEnum):

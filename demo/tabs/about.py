@@ -13,12 +13,12 @@ from kfaar_core.weights import WEIGHTS
 
 def build(core: Core) -> None:
     """Lay out the tab; nothing in it reacts."""
-    gr.Markdown(f"### {words.METHOD}")
+    gr.Markdown(f"### {words.METHOD_TITLE}")
     gr.HTML(diagrams.method())
     gr.Markdown(words.RUNS)
-    names = core.projectors()
-    facts = core.facts(names[0])
-    gr.Markdown(words.facts(facts, names, float(tail(facts.threshold, facts.dimension))), elem_id="facts")
+    methods = core.methods()
+    facts = core.facts(methods[0].name)
+    gr.Markdown(words.facts(facts, methods, float(tail(facts.threshold, facts.dimension))), elem_id="facts")
     gr.Markdown(words.WEIGHTS_TITLE)
     rows = [[w.name, w.licence_weights, w.licence_data, w.citation] for w in WEIGHTS.values()]
     gr.HTML(markup.table(words.WEIGHT_HEADERS, rows))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any
 
@@ -11,10 +11,11 @@ import gradio as gr
 import numpy as np
 
 from demo import browser, controls, diagrams, keys_panel, markup, pictures, words
-from demo.core import Core, Facts, Reading
-from demo.shown import Inputs, shown
+from demo.core import Core, Facts, Reading, Request
+from demo.records import UNCHANGED, Inputs, Outputs, placed
+from demo.shown import shown
 from demo.tabs.anonymise import AnonymiseTab
-from demo.visitor import Outcome, Stopped, Visitor, reporter, stop_button
+from demo.visitor import Outcome, Visitor, reporter, stop_button
 from kfaar_core.errors import BadSetting
 from kfaar_core.keys import COMMON_PASSPHRASES, UserKey
 from kfaar_core.metrics.random_direction import tail
@@ -26,12 +27,12 @@ from kfaar_core.runtime import stream
 
 @dataclass(frozen=True)
 class Case(Inputs):
-    """What the tab holds when a button is pressed: two pictures, a key, and the form of P that made the face."""
+    """What the tab holds when a button is pressed: two pictures, a key, and the method that made the face."""
 
     virtual: str | None
     original: str | None
     given: keys_panel.GivenKey
-    projector: str
+    method: str
 
     def pictures(self) -> tuple[Photo, Photo]:
         """The virtual face and the original photo."""
@@ -43,23 +44,43 @@ class Case(Inputs):
     def open(self, core: Core) -> tuple[Reading, UserKey]:
         """Both pictures, looked at, and the key."""
         face, photo = self.pictures()
-        key = self.given.key()  # before the networks look, which takes a second
-        return core.readout(face, photo, projector=self.projector), key
+        key = self.key()  # before the networks look, which takes a second
+        return core.readout(face, photo, method=self.method), key
+
+    def key(self) -> UserKey:
+        """
+        Raises:
+            BadKey: none was given, or it is no key.
+        """
+        return self.given.key(words.NO_KEY_READ)
 
 
-def on_authenticate(case: Case, visitor: Visitor, request: gr.Request, *, core: Core) -> tuple[str, str, Visitor]:
+@dataclass(frozen=True)
+class Told(Outputs):
+    """The answer of the authentication server."""
+
+    card: str
+    walk: Any = UNCHANGED
+    visitor: Any = UNCHANGED
+
+    @classmethod
+    def trouble(cls, head: str, sentence: str) -> Told:
+        return cls(markup.trouble(head, sentence))
+
+
+def on_authenticate(case: Case, visitor: Visitor, request: gr.Request, *, core: Core) -> Told:
     """Algorithm 2 with the visitor's key; when it fails, say what may be wrong."""
     face, photo = case.pictures()
-    key = case.given.key()
-    answer = core.authenticate(face, photo, key, projector=case.projector, client=client_of(request))
+    key = case.key()
+    answer = core.authenticate(face, photo, key, method=case.method, client=client_of(request))
     notes = [words.FITS]
     if not answer.same_person:
-        swapped = core.readout(photo, face, projector=case.projector).with_key(key)
+        swapped = core.readout(photo, face, method=case.method).with_key(key)
         notes = [words.SWAPPED if swapped.same_person else words.WRONG_KEY]
     visitor = replace(visitor, step=6 if answer.same_person else max(visitor.step, 5))
     head, body = words.verdict(answer)
-    return (
-        markup.card(head, body, "good" if answer.same_person else "bad", notes),
+    return Told(
+        markup.card(head, body, "good" if answer.same_person else "bad", notes, done=True),
         diagrams.walkthrough(visitor.step),
         visitor,
     )
@@ -71,36 +92,60 @@ def client_of(request: gr.Request | None) -> str:
     return str(getattr(client, "host", "local")) if client is not None else "local"
 
 
+@dataclass(frozen=True)
+class Decided(Outputs):
+    """Bars, table and sentence of the scenarios."""
+
+    bars: Any
+    table: str
+    said: str
+
+    @classmethod
+    def trouble(cls, head: str, sentence: str) -> Decided:
+        return cls(gr.update(visible=False), "", markup.trouble(head, sentence))
+
+
+@dataclass(frozen=True)
+class Ran(Outputs):
+    """A run of the scenarios."""
+
+    decided: Decided
+    walk: Any = UNCHANGED
+    visitor: Any = UNCHANGED
+
+    @classmethod
+    def trouble(cls, head: str, sentence: str) -> Ran:
+        return cls(Decided.trouble(head, sentence))
+
+
 def on_scenarios(
     case: Case,
     threshold: float,
     visitor: Visitor,
+    request: gr.Request,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
     *,
     core: Core,
-) -> tuple[Any, ...]:
-    """Scenarios 1 to 4 on the visitor's own pictures."""
-    report = reporter(progress, visitor.stop, str)
-    visitor.stop.asked = False
-    report(words.scenario_line("4"), 0, 4)
+) -> Iterator[Ran]:
+    """Scenarios 1 to 4 on the visitor's own pictures; three of them at once, the first when its face is drawn."""
+    check = visitor.stop.begin(request)
     reading, key = case.open(core)
-    outcomes = [
+    check()
+    facts = core.facts(case.method)
+    outcomes = (
         Outcome("2", reading.without_key().cosine),
         Outcome("3", reading.with_key(another(key)).cosine),
         Outcome("4", reading.with_key(key).cosine),
-    ]
-    report(words.scenario_line("1"), 1, 4)
+    )
+    early = decided(threshold, replace(visitor, outcomes=outcomes), facts)
+    yield Ran(replace(early, said=markup.card("", words.SCENARIO_1_WAITS, "empty")))
     face, photo = case.pictures()
-
-    def between(stage: str, done: int, of: int) -> None:
-        report(words.stage(stage), of + 2 * done, 4 * of)
-
-    again = core.anonymise(face, key, projector=case.projector, face="largest", mode="portrait", progress=between)
-    report(words.stage("judge"), 3, 4)
+    report = reporter(progress, check, f"{words.scenario_line('1')}: ")
+    again = core.anonymise(Request(face, key, case.method), report)
     judged = float(core.judge_cosines([photo, Photo(pixels=again.portrait)])[0, 1])
     first = Outcome("1", judged, by_recogniser=True)
     visitor = replace(visitor, outcomes=(first, *outcomes), step=max(visitor.step, 4))
-    return (*decided(threshold, visitor, core.facts(case.projector)), diagrams.walkthrough(visitor.step), visitor)
+    yield Ran(decided(threshold, visitor, facts), diagrams.walkthrough(visitor.step), visitor)
 
 
 def another(key: UserKey) -> UserKey:
@@ -110,9 +155,10 @@ def another(key: UserKey) -> UserKey:
     return other
 
 
-def decided(threshold: float, visitor: Visitor, facts: Facts) -> tuple[Any, str, str]:
+def decided(threshold: float, visitor: Visitor, facts: Facts) -> Decided:
     """Bars, table and sentence of the outcomes at a threshold."""
-    limits = [facts.judge_threshold if outcome.by_recogniser else threshold for outcome in visitor.outcomes]
+    at = exact(threshold, facts)
+    limits = [facts.judge_threshold if outcome.by_recogniser else at for outcome in visitor.outcomes]
     marks = [facts.judge_marks if outcome.by_recogniser else facts.marks for outcome in visitor.outcomes]
     accepted = [o.number for o, limit in zip(visitor.outcomes, limits, strict=True) if o.cosine >= limit]
     names = [words.scenario_line(outcome.number) for outcome in visitor.outcomes]
@@ -121,22 +167,60 @@ def decided(threshold: float, visitor: Visitor, facts: Facts) -> tuple[Any, str,
     for outcome, limit in zip(visitor.outcomes, limits, strict=True):
         title, has, used = words.SCENARIO[outcome.number]
         decision = words.ACCEPTED if outcome.cosine >= limit else words.REFUSED
-        rows.append([f"{outcome.number}  {title}", has, used, f"{outcome.cosine:z.2f}", f"{limit:.2f}", decision])
+        value, at_least = words.compared_with(outcome.cosine, limit)
+        rows.append([f"{outcome.number}  {title}", has, used, value, at_least, decision])
     table = markup.table(words.SCENARIO_HEADERS, rows, words.SCENARIO_TABLE)
-    return gr.update(value=figure, visible=True), table, words.scenarios(accepted)
+    return Decided(gr.update(value=figure, visible=True), table, words.scenarios(accepted))
 
 
-def on_threshold(threshold: float, projector: str, visitor: Visitor, *, core: Core) -> tuple[Any, Any, Any]:
+def shown_threshold(facts: Facts) -> float:
+    """KVFA's threshold as the slider has it."""
+    return round(facts.threshold, controls.THRESHOLD_DIGITS)
+
+
+def exact(threshold: float, facts: Facts) -> float:
+    """The slider's threshold; where it stands at KVFA's own, that one to its last digit."""
+    return facts.threshold if threshold == shown_threshold(facts) else threshold
+
+
+def on_threshold(threshold: float, method: str, visitor: Visitor, *, core: Core) -> Decided:
     """Decide the outcomes anew; nothing is computed again."""
     if not visitor.outcomes:
-        return gr.skip(), gr.skip(), gr.skip()
-    return decided(threshold, visitor, core.facts(projector))
+        return Decided(UNCHANGED, UNCHANGED, UNCHANGED)
+    return decided(threshold, visitor, core.facts(method))
 
 
-def on_projector(projector: str, visitor: Visitor, *, core: Core) -> tuple[Any, ...]:
-    """Another form of P has another threshold, and the outcomes on the page were not its own."""
-    at = round(core.facts(projector).threshold, 2)
-    return at, gr.update(visible=False), "", words.SCENARIOS_EMPTY, replace(visitor, outcomes=())
+@dataclass(frozen=True)
+class Emptied(Outputs):
+    """The scenarios of another method: none yet, at its threshold."""
+
+    threshold: float
+    decided: Decided
+    visitor: Visitor
+
+
+def on_method(method: str, visitor: Visitor, *, core: Core) -> Emptied:
+    """Another method has another threshold, and the outcomes on the page were not its own."""
+    empty = Decided(gr.update(visible=False), "", words.SCENARIOS_EMPTY)
+    return Emptied(shown_threshold(core.facts(method)), empty, replace(visitor, outcomes=()))
+
+
+def on_input(visitor: Visitor) -> Visitor:
+    """Another picture or key: the threshold shall not decide the outcomes of the earlier one."""
+    return replace(visitor, outcomes=())
+
+
+@dataclass(frozen=True)
+class Experiment(Outputs):
+    """An attack on the key: sentence, figure and its numbers."""
+
+    said: str
+    plot: Any = field(default_factory=lambda: gr.update(visible=False))
+    table: str = ""
+
+    @classmethod
+    def trouble(cls, head: str, sentence: str) -> Experiment:
+        return cls(markup.trouble(head, sentence))
 
 
 def on_flip(
@@ -145,10 +229,10 @@ def on_flip(
     threshold: float,
     *,
     core: Core,
-) -> tuple[str, Any, str]:
+) -> Experiment:
     """Flip bits of the key: the visitor's own number of them, and the whole curve."""
     reading, key = case.open(core)
-    chosen = int(count)
+    threshold, chosen = exact(threshold, core.facts(case.method)), int(count)
     if chosen > key.bits:
         raise BadSetting(got=f"{chosen} bits to flip in a key of {key.bits}", mend=f"flip at most {key.bits}")
     places = sorted({place for place in controls.FLIP_PLACES if place <= key.bits} | {chosen})
@@ -173,21 +257,23 @@ def on_flip(
         for place, a, b, c in zip(places, mean, low, high, strict=True)
     ]
     table = markup.table(words.FLIP_HEADERS, rows)
-    return words.flipped(chosen, own, threshold), gr.update(value=figure, visible=True), table
+    return Experiment(words.flipped(chosen, own, threshold), gr.update(value=figure, visible=True), table)
 
 
 def on_brute(
     case: Case,
     threshold: float,
     visitor: Visitor,
+    request: gr.Request,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
     *,
     core: Core,
-) -> tuple[str, Any, str]:
+) -> Experiment:
     """Brute force: a thousand random keys of the same length."""
-    visitor.stop.asked = False
+    check = visitor.stop.begin(request)
     reading, key = case.open(core)
-    cosines = tried(reading, lambda: UserKey.generate(key.bits), controls.RANDOM_KEYS, progress, visitor)
+    threshold = exact(threshold, core.facts(case.method))
+    cosines = tried(reading, lambda: UserKey.generate(key.bits), controls.RANDOM_KEYS, progress, check)
     right = reading.with_key(key)
     chance = float(tail(threshold, right.dimension))
     said = words.brute(cosines, threshold, chance, right.dimension, key.bits)
@@ -197,20 +283,30 @@ def on_brute(
     rows = [
         [f"{low:+.1f} to {high:+.1f}", str(n)] for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True) if n
     ]
-    return said, gr.update(value=figure, visible=True), markup.table(words.BRUTE_HEADERS, rows)
+    return Experiment(said, gr.update(value=figure, visible=True), markup.table(words.BRUTE_HEADERS, rows))
 
 
 def tried(
-    reading: Reading, make: Callable[[], UserKey], count: int, progress: gr.Progress, visitor: Visitor
+    reading: Reading, make: Callable[[], UserKey], count: int, progress: gr.Progress, check: Callable[[], None]
 ) -> np.ndarray:
     """Cosines of `count` keys, a few at a time, so that the bar moves and Stop is heard."""
     parts: list[np.ndarray] = []
     for done in range(0, count, controls.RANDOM_KEYS_AT_ONCE):
-        if visitor.stop.asked:
-            raise Stopped
+        check()
         progress((done, count), desc=words.trying(done, count))
         parts.append(reading.with_keys([make() for _ in range(min(controls.RANDOM_KEYS_AT_ONCE, count - done))]))
     return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Guessed(Outputs):
+    """What a dictionary finds."""
+
+    said: str
+
+    @classmethod
+    def trouble(cls, head: str, sentence: str) -> Guessed:
+        return cls(markup.trouble(head, sentence))
 
 
 def on_dictionary(
@@ -218,25 +314,26 @@ def on_dictionary(
     known: str,
     threshold: float,
     visitor: Visitor,
+    request: gr.Request,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
     *,
     core: Core,
-) -> str:
+) -> Guessed:
     """Guess the passphrase from common ones and from what is known about the visitor (section III-C)."""
     case.pictures()  # refuses missing ones, with words
-    if case.given.form != "passphrase":
-        return words.DICTIONARY_HEX
-    visitor.stop.asked = False
+    if not case.given.by_passphrase:
+        return Guessed(words.DICTIONARY_HEX)
+    check = visitor.stop.begin(request)
     reading, _ = case.open(core)
+    threshold = exact(threshold, core.facts(case.method))
     guessed = guesses(known)
     for number, guess in enumerate(guessed, start=1):
-        if visitor.stop.asked:
-            raise Stopped
+        check()
         progress((number - 1, len(guessed)), desc=words.trying(number - 1, len(guessed)))
         cosine = reading.with_keys([UserKey.from_passphrase(guess, bits=int(case.given.bits))])[0]
         if cosine >= threshold:
-            return words.dictionary(len(guessed), number)
-    return words.dictionary(len(guessed), None)
+            return Guessed(words.dictionary(len(guessed), number))
+    return Guessed(words.dictionary(len(guessed), None))
 
 
 def guesses(known: str | None) -> list[str]:
@@ -247,81 +344,119 @@ def guesses(known: str | None) -> list[str]:
     return list(dict.fromkeys([*spelt, *sorted(COMMON_PASSPHRASES)]))[: controls.MOST_GUESSES]
 
 
-def on_take(visitor: Visitor, final: str | None) -> tuple[Any, Any, str]:
+@dataclass(frozen=True)
+class Taken(Outputs):
+    """What comes from the tab Anonymise; the key comes inside the browser."""
+
+    virtual: Any = UNCHANGED
+    original: Any = UNCHANGED
+    walk: Any = UNCHANGED
+    card: Any = UNCHANGED
+
+    @classmethod
+    def trouble(cls, head: str, sentence: str) -> Taken:
+        return cls(card=markup.trouble(head, sentence))
+
+
+def on_take(visitor: Visitor, final: str | None) -> Taken:
     """The pictures of the last anonymisation, for this tab."""
     if visitor.original is None or final is None:
         raise BadSetting(got=words.NO_VIRTUAL[0], mend=words.NO_VIRTUAL[1])
-    return final, visitor.original.pixels, diagrams.walkthrough(visitor.step)
+    return Taken(final, visitor.original.pixels, diagrams.walkthrough(visitor.step))
+
+
+def on_done(visitor: Visitor, final: str | None) -> Taken:
+    """The same right after an anonymisation, which may have made nothing to take."""
+    return Taken() if final is None else on_take(visitor, final)
 
 
 def build(core: Core, visitor: gr.State, source: AnonymiseTab) -> None:
     """Lay out and wire the tab."""
-    gr.Markdown(words.AUTHENTICATE_LEAD, elem_classes="lead")
-    walk = gr.HTML(diagrams.walkthrough(0), elem_id="walk")
+    methods = core.methods()
     with gr.Row(equal_height=False):
-        with gr.Column(scale=5, min_width=320):
+        with gr.Column(scale=5, min_width=300):
+            gr.Markdown(words.AUTHENTICATE_LEAD, elem_classes="lead")
             with gr.Row():
-                virtual = pictures.photo_box(words.VIRTUAL, "auth-virtual", height=220, min_width=140)
-                original = pictures.photo_box(words.ORIGINAL_PHOTO, "auth-original", height=220, min_width=140)
-            take = gr.Button(words.TAKE, size="sm", elem_id="auth-take")
-            keys = keys_panel.build("auth-key")
-            projector = controls.projector_menu(core.projectors(), "auth-projector")
+                virtual = pictures.photo_box(words.VIRTUAL, "auth-virtual", height=220, min_width=130)
+                original = pictures.photo_box(words.ORIGINAL_PHOTO, "auth-original", height=220, min_width=130)
+            take = gr.Button(words.TAKE, elem_id="auth-take")
+            keys = keys_panel.build("auth-key", words.KEY_READ, make=False)
             go = gr.Button(words.AUTH_RUN, variant="primary", elem_id="auth-run")
-            answer = gr.HTML(elem_id="auth-answer")
-        with gr.Column(scale=7, min_width=320):
-            with gr.Row():
+            with gr.Column(elem_id="auth-results"):
+                answer = gr.HTML(markup.card("", words.AUTH_EMPTY, "empty"), elem_id="auth-answer")
+            with gr.Accordion(words.ADVANCED_READ, open=False, elem_id="auth-advanced"):
+                keys.lay_out_settings()
+                method = controls.method_menu(methods, "auth-method")
+        with gr.Column(scale=7, min_width=300):
+            with gr.Row(elem_classes="run-line"):
                 run = gr.Button(words.SCENARIOS_RUN, variant="primary", elem_id="scenarios-run", scale=3)
                 stop = gr.Button(words.STOP, elem_id="scenarios-stop", scale=1, min_width=80)
-            said = gr.Markdown(words.SCENARIOS_EMPTY, elem_id="scenarios-words")
-            bars = gr.Plot(label=words.SCENARIOS, visible=False, elem_id="scenarios-bars")
+            with gr.Column(elem_id="scenarios-results"):
+                said = gr.Markdown(words.SCENARIOS_EMPTY, elem_id="scenarios-words")
+                bars = gr.Plot(label=words.SCENARIOS, visible=False, elem_id="scenarios-bars")
+                table = gr.HTML(elem_id="scenarios-table")
             wanted = controls.KVFA_THRESHOLD
             threshold = gr.Slider(
                 wanted.low,
                 wanted.high,
-                round(core.facts(core.projectors()[0]).threshold, 2),
+                shown_threshold(core.facts(methods[0].name)),
                 step=wanted.step,
                 label=wanted.label,
                 info=wanted.help,
                 elem_id="auth-threshold",
             )
-            table = gr.HTML(elem_id="scenarios-table")
-    inputs = [virtual, original, *keys.inputs, projector]  # the fields of Case
+    with gr.Accordion(words.WALK, open=False, elem_id="walk-fold"):
+        walk = gr.HTML(diagrams.walkthrough(0), elem_id="walk")
+    inputs = [virtual, original, *keys.inputs, method]  # the fields of Case
     go.click(
         shown(on_authenticate, core=core),
         [*inputs, visitor],
-        [answer, walk, visitor],
+        placed(Told, card=answer, walk=walk, visitor=visitor),
+        js=browser.begin("auth-run", "auth-answer"),
         show_progress_on=[answer],
-        **controls.HEAVY,
-    )
+        **controls.LOOK,
+    ).then(None, None, None, js=browser.end("auth-run", "auth-answer", "auth-results"))
+    shown_ = placed(Decided, bars=bars, table=table, said=said)
+    ran = placed(Ran, decided=shown_, walk=walk, visitor=visitor)
     scenarios = run.click(
         shown(on_scenarios, core=core),
         [*inputs, threshold, visitor],
-        [bars, table, said, walk, visitor],
+        ran,
+        js=browser.begin("scenarios-run", "scenarios-words"),
         show_progress_on=[said],
         **controls.HEAVY,
     )
+    scenarios.then(None, None, None, js=browser.end("scenarios-run", "scenarios-words", "scenarios-results"))
+    stop_button(scenarios, visitor, stop, Ran, ran, ("scenarios-run", "scenarios-words"))
     threshold.change(
         shown(on_threshold, core=core),
-        [threshold, projector, visitor],
-        [bars, table, said],
+        [threshold, method, visitor],
+        shown_,
         trigger_mode="always_last",
         **controls.LIGHT,
     )
-    stop_button(scenarios, visitor, stop)
-    projector.change(
-        shown(on_projector, core=core),
-        [projector, visitor],
-        [threshold, bars, table, said, visitor],
+    threshold.change(None, None, None, js=browser.stale(*ATTACKS))
+    method.change(
+        shown(on_method, core=core),
+        [method, visitor],
+        placed(Emptied, threshold=threshold, decided=shown_, visitor=visitor),
         show_progress_on=[said],
-        **controls.HEAVY,
+        **controls.LOOK,
     )
-    targets = [virtual, original, walk]
-    for event in (take.click, source.done.success):
-        # Pictures come by the server; the key goes from one field of the page to the other inside the browser.
-        event(shown(on_take), [visitor, source.final], targets, show_progress_on=[walk], **controls.LIGHT).success(
-            None, [*source.keys.inputs, source.projector], [*keys.inputs, projector], js=browser.COPY
+    changed = [virtual.change, original.change, keys.text.change, keys.passphrase.input, keys.form.change]
+    changed += [keys.bits.input, method.change]
+    gr.on(changed, None, js=browser.stale("auth-results", "scenarios-results", *ATTACKS))
+    gr.on(changed[:-1], on_input, [visitor], [visitor], **controls.LIGHT)
+    targets = placed(Taken, virtual=virtual, original=original, walk=walk, card=answer)
+    for event, handler in ((take.click, on_take), (source.done.success, on_done)):
+        # Pictures come by the server; the key goes from one tab to the other inside the browser.
+        event(shown(handler), [visitor, source.final], targets, show_progress_on=[walk], **controls.LIGHT).success(
+            None, [*keys.inputs, method], [*keys.inputs, method], js=browser.CARRY
         )
     _attacks(core, visitor, inputs, threshold)
+
+
+ATTACKS = ("flip-results", "brute-results", "dictionary-results")
 
 
 def _attacks(core: Core, visitor: gr.State, inputs: Sequence[Any], threshold: gr.Slider) -> None:
@@ -342,44 +477,50 @@ def _attacks(core: Core, visitor: gr.State, inputs: Sequence[Any], threshold: gr
                     min_width=260,
                 )
                 flip = gr.Button(words.FLIP_RUN, elem_id="flip-run", min_width=120)
-            flip_said, flip_plot, flip_table = _result("flip", words.FLIP_CURVE, "flipped-bits")
+            flipped = _result("flip", words.FLIP_CURVE, "flipped-bits")
         with gr.Tab(words.BRUTE):
-            with gr.Row():
+            with gr.Row(elem_classes="run-line"):
                 brute = gr.Button(words.BRUTE_RUN, elem_id="brute-run", scale=3)
-                brute_stop = gr.Button(words.STOP, min_width=80)
-            brute_said, brute_plot, brute_table = _result("brute", words.BRUTE_PLOT, "random-keys")
+                brute_stop = gr.Button(words.STOP, min_width=80, elem_id="brute-stop")
+            forced = _result("brute", words.BRUTE_PLOT, "random-keys")
         with gr.Tab(words.DICTIONARY):
             known = gr.Textbox(label=words.KNOWN, info=words.KNOWN_HELP, elem_id="known", max_length=200)
-            with gr.Row():
+            with gr.Row(elem_classes="run-line"):
                 dictionary = gr.Button(words.DICTIONARY_RUN, elem_id="dictionary-run", scale=3)
-                dictionary_stop = gr.Button(words.STOP, min_width=80)
-            dictionary_said = gr.Markdown(elem_id="dictionary-words", min_height=48)
-    flip_event = shown(on_flip, core=core)
-    flip_out = [flip_said, flip_plot, flip_table]
-    flip.click(flip_event, [*inputs, count, threshold], flip_out, show_progress_on=[flip_said], **controls.HEAVY)
-    count.release(flip_event, [*inputs, count, threshold], flip_out, show_progress_on=[flip_said], **controls.HEAVY)
-    brute_run = brute.click(
-        shown(on_brute, core=core),
-        [*inputs, threshold, visitor],
-        [brute_said, brute_plot, brute_table],
-        show_progress_on=[brute_said],
-        **controls.HEAVY,
-    )
-    dictionary_run = dictionary.click(
-        shown(on_dictionary, core=core),
-        [*inputs, known, threshold, visitor],
-        [dictionary_said],
-        show_progress_on=[dictionary_said],
-        **controls.HEAVY,
-    )
-    stop_button(brute_run, visitor, brute_stop)
-    stop_button(dictionary_run, visitor, dictionary_stop)
+                dictionary_stop = gr.Button(words.STOP, min_width=80, elem_id="dictionary-stop")
+            with gr.Column(elem_id="dictionary-results"):
+                guessed = placed(Guessed, said=gr.Markdown(elem_id="dictionary-words", min_height=48))
+    gr.on(
+        [flip.click, count.release],
+        shown(on_flip, core=core),
+        [*inputs, count, threshold],
+        flipped,
+        js=browser.begin("flip-run", "flip-words"),
+        show_progress_on=flipped[:1],
+        **controls.LOOK,
+    ).then(None, None, None, js=browser.end("flip-run", "flip-words", "flip-results"))
+    for name, button, stop, handler, extra, record, outputs in (
+        ("brute", brute, brute_stop, on_brute, [], Experiment, forced),
+        ("dictionary", dictionary, dictionary_stop, on_dictionary, [known], Guessed, guessed),
+    ):
+        run = button.click(
+            shown(handler, core=core),
+            [*inputs, *extra, threshold, visitor],
+            outputs,
+            js=browser.begin(f"{name}-run", f"{name}-words"),
+            show_progress_on=outputs[:1],
+            **controls.HEAVY,
+        )
+        run.then(None, None, None, js=browser.end(f"{name}-run", f"{name}-words", f"{name}-results"))
+        stop_button(run, visitor, stop, record, outputs, (f"{name}-run", f"{name}-words"))
 
 
-def _result(name: str, title: str, file: str) -> tuple[gr.Markdown, gr.Plot, gr.HTML]:
-    said = gr.Markdown(elem_id=f"{name}-words", min_height=48)
-    plot = gr.Plot(label=title, visible=False, elem_id=f"{name}-plot")
-    with gr.Accordion(words.TABLE_TWIN, open=False):
-        table = gr.HTML(elem_id=f"{name}-table")
-        gr.Button(words.CSV, size="sm").click(None, None, None, js=browser.save_table(f"{name}-table", file))
-    return said, plot, table
+def _result(name: str, title: str, file: str) -> list[Any]:
+    """The components of an Experiment."""
+    with gr.Column(elem_id=f"{name}-results"):
+        said = gr.Markdown(elem_id=f"{name}-words", min_height=48)
+        plot = gr.Plot(label=title, visible=False, elem_id=f"{name}-plot")
+        with gr.Accordion(words.TABLE_TWIN, open=False):
+            table = gr.HTML(elem_id=f"{name}-table")
+            gr.Button(words.CSV).click(None, None, None, js=browser.save_table(f"{name}-table", file))
+    return placed(Experiment, said=said, plot=plot, table=table)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -10,53 +12,73 @@ import gradio as gr
 import numpy as np
 
 from demo import browser, controls, markup, pictures, words
-from demo.core import Core
+from demo.core import Core, Request
+from demo.records import Inputs, Outputs, placed
 from demo.shown import shown
-from demo.visitor import Stopped, Visitor, stop_button
+from demo.visitor import Visitor, reporter, stop_button
 from kfaar_core.errors import BadKey, BadPicture
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Photo, VirtualFace
 from kfaar_core.report import plots
 
 
+@dataclass(frozen=True)
+class Table(Inputs):
+    """What is to be compared."""
+
+    gallery: list[Any] | None
+    key_lines: str | None
+    method: str
+    refine: bool
+
+
+@dataclass(frozen=True)
+class Compared(Outputs):
+    """The grid as far as it is drawn, then what the recogniser sees in it."""
+
+    grid: str
+    said: str = ""
+    heatmap: Any = field(default_factory=lambda: gr.update(visible=False))
+    table: str = ""
+
+    @classmethod
+    def trouble(cls, head: str, sentence: str) -> Compared:
+        return cls(markup.trouble(head, sentence))
+
+
 def on_compare(
-    gallery: list[Any] | None,
-    key_lines: str | None,
-    projector: str,
-    refine: bool,
+    asked: Table,
     visitor: Visitor,
+    request: gr.Request,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
     *,
     core: Core,
-) -> tuple[str, str, Any, str]:
-    """Draw every photo under every key, then compare all pictures with each other."""
-    photos = given_photos(gallery)
-    keys = given_keys(key_lines)
-    visitor.stop.asked = False
-    drawn = partial(core.anonymise, projector=projector, face="largest", mode="portrait", refine=refine, progress=None)
+) -> Iterator[Compared]:
+    """Draw every photo under every key, one after the other, then compare all pictures with each other."""
+    check = visitor.stop.begin(request)
+    photos, keys = given_photos(asked.gallery), given_keys(asked.key_lines)
     faces: list[list[VirtualFace]] = []
-    of = len(photos) * len(keys)
+    of, began = len(photos) * len(keys), time.monotonic()
     for photo in photos:
-        row: list[VirtualFace] = []
+        faces.append([])
         for key in keys:
-            if visitor.stop.asked:
-                raise Stopped
-            progress((len(faces) * len(keys) + len(row), of), desc=words.COMPARE_RUN)
-            row.append(drawn(photo, key))
-        faces.append(row)
-    pictures_ = [
-        *(face.crop.picture for row in faces for face in row[:1]),
-        *(face.portrait for row in faces for face in row),
-    ]
-    cosines = core.judge_cosines([Photo(pixels=pixels) for pixels in pictures_])
+            done = sum(map(len, faces))
+            left = words.left_over((time.monotonic() - began) / done * (of - done)) if done else ""
+            report = reporter(progress, check, words.comparing(done, of, left))
+            faces[-1].append(core.anonymise(Request(photo, key, asked.method, refine=asked.refine), report))
+            yield Compared(picture_grid(faces, len(keys)))
+    originals = [row[0].crop.picture for row in faces]
+    cosines = core.judge_cosines(
+        [Photo(pixels=pixels) for pixels in (*originals, *(face.portrait for row in faces for face in row))]
+    )
     labels = [
         *(words.original_name(photo) for photo in range(len(photos))),
         *(words.pair_name(photo, key) for photo in range(len(photos)) for key in range(len(keys))),
     ]
-    threshold = core.facts(projector).judge_threshold
+    threshold = core.facts(asked.method).judge_threshold
     rows = [[label, *(f"{value:z.2f}" for value in line)] for label, line in zip(labels, cosines, strict=True)]
-    return (
-        picture_grid(faces),
+    yield Compared(
+        picture_grid(faces, len(keys)),
         in_words(cosines, len(photos), len(keys), threshold),
         gr.update(value=plots.similarity_heatmap(cosines, labels, threshold), visible=True),
         markup.table(["", *labels], rows),
@@ -91,16 +113,17 @@ def given_keys(lines: str | None) -> list[UserKey]:
     return [UserKey.parse(line) for line in texts]
 
 
-def picture_grid(faces: list[list[VirtualFace]]) -> str:
-    """A row a photo, a column a key, the photo itself in front."""
-    columns = [words.ORIGINAL, *(words.key_name(key) for key in range(len(faces[0])))]
+def picture_grid(faces: list[list[VirtualFace]], keys: int) -> str:
+    """A row a photo, a column a key, the photo itself in front; what is not drawn yet is a hole."""
+    columns = [words.ORIGINAL, *(words.key_name(key) for key in range(keys))]
     rows = []
     for number, row in enumerate(faces):
         name = words.photo_name(number)
-        cells = [(row[0].crop.picture, name, "")]
+        cells: list[tuple[np.ndarray | None, str, str]] = [(row[0].crop.picture, name, "")]
         for key, face in enumerate(row):
             alt = words.virtual_alt(number, key)
-            cells.append((face.portrait, alt, words.judged(face.judge_cosine, face.anonymous)))
+            cells.append((face.portrait, alt, words.judged(face.judge_cosine, face.judge_threshold)))
+        cells += [(None, "", "")] * (keys - len(row))
         rows.append((name, cells))
     return markup.grid(columns, rows)
 
@@ -156,26 +179,32 @@ def build(core: Core, visitor: gr.State) -> None:
                     min_width=110,
                 )
             keys = gr.Textbox(label=words.COMPARE_KEYS, lines=4, max_lines=8, elem_id="compare-keys")
-            make = gr.Button(words.COMPARE_MAKE, size="sm", elem_id="compare-make")
-            projector = controls.projector_menu(core.projectors(), "compare-projector")
-            refine = controls.refine_box("compare-refine")
-            with gr.Row():
+            make = gr.Button(words.COMPARE_MAKE, elem_id="compare-make")
+            with gr.Row(elem_classes="run-line"):
                 go = gr.Button(words.COMPARE_RUN, variant="primary", elem_id="compare-run", scale=3)
-                stop = gr.Button(words.STOP, scale=1, min_width=80)
-    said = gr.Markdown(elem_id="compare-words")
-    grid = gr.HTML(markup.card("", words.COMPARE_EMPTY, "empty"), elem_id="compare-grid")
-    heatmap = gr.Plot(label=words.HEATMAP, visible=False, elem_id="compare-heatmap")
-    with gr.Accordion(words.COMPARE_TABLE, open=False):
-        table = gr.HTML(elem_id="compare-table")
-        gr.Button(words.CSV, size="sm").click(
-            None, None, None, js=browser.save_table("compare-table", "similarity-of-virtual-faces")
-        )
+                stop = gr.Button(words.STOP, scale=1, min_width=80, elem_id="compare-stop")
+            with gr.Accordion(words.ADVANCED_COMPARE, open=False):
+                method = controls.method_menu(core.methods(), "compare-method")
+                refine = controls.refine_box("compare-refine")
+    with gr.Column(elem_id="compare-results"):
+        grid = gr.HTML(markup.card("", words.COMPARE_EMPTY, "empty"), elem_id="compare-grid")
+        said = gr.Markdown(elem_id="compare-words")
+        heatmap = gr.Plot(label=words.HEATMAP, visible=False, elem_id="compare-heatmap")
+        with gr.Accordion(words.COMPARE_TABLE, open=False):
+            table = gr.HTML(elem_id="compare-table")
+            gr.Button(words.CSV).click(
+                None, None, None, js=browser.save_table("compare-table", "similarity-of-virtual-faces")
+            )
     make.click(None, [count, bits], [keys], js=browser.MAKE_KEYS)
+    outputs = placed(Compared, grid=grid, said=said, heatmap=heatmap, table=table)
     run = go.click(
         shown(on_compare, core=core),
-        [photos, keys, projector, refine, visitor],
-        [grid, said, heatmap, table],
+        [photos, keys, method, refine, visitor],
+        outputs,
+        js=browser.begin("compare-run", "compare-grid"),
         show_progress_on=[grid],
         **controls.HEAVY,
     )
-    stop_button(run, visitor, stop)
+    run.then(None, None, None, js=browser.end("compare-run", "compare-grid", "compare-results"))
+    stop_button(run, visitor, stop, Compared, outputs, ("compare-run", "compare-grid"))
+    gr.on([photos.change, keys.change, method.change, refine.change], None, js=browser.stale("compare-results"))

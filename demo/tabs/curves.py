@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import gradio as gr
 import numpy as np
 
 from demo import browser, controls, markup, words
-from demo.core import Core
-from demo.shown import Inputs, shown
-from demo.visitor import Measurement, Place, Visitor, reporter, stop_button
+from demo.core import METHOD_NAMES, Core, methods_in_order
+from demo.records import UNCHANGED, Inputs, Outputs, placed
+from demo.shown import shown
+from demo.visitor import Measurement, Place, Visitor, stop_button
 from kfaar_core.errors import DataMissing, KfaarError
-from kfaar_core.methods import names
 from kfaar_core.metrics import bootstrap, verification
 from kfaar_core.metrics.roc_interval import ConfidenceBand, roc_interval
 from kfaar_core.metrics.score_pair import ScorePair
@@ -33,6 +33,7 @@ SCORES = Path(__file__).resolve().parents[2] / "assets" / "scores"
 BAND_FAR = np.logspace(-4, 0, 33)
 FARS = (0.01, 0.001)
 GRID = np.round(np.linspace(-0.5, 1, 76), 2)  # thresholds of the rates figure and of the table twins
+HEADLINE = "lfw"  # the photos of the README's first figures
 FIGURES = ("roc", "det", "histograms", "rates")
 
 
@@ -72,13 +73,13 @@ def load_all(folder: Path) -> Groups:
 
 
 def form_of(path: Path, result: Result) -> str:
-    """Preset, projector and, where it is not the usual one, the key length: "lab-bits-8".
+    """Preset, method and, where it is not the usual one, the key length: "lab-bits-8".
 
-    A file is named <preset>-<projector>-<data>-<table>-<keys>, and only there it says it.
+    A file is named <preset>-<method>-<data>-<table>-<keys>, and only there it says it.
     """
-    projector = path.stem.removeprefix(f"{result.preset}-").partition("-")[0]
+    method = path.stem.removeprefix(f"{result.preset}-").partition("-")[0]
     length, bit, _ = path.parent.name.partition("-bit")
-    form = f"{result.preset}-{projector}" if projector in names() else result.preset
+    form = f"{result.preset}-{method}" if method in METHOD_NAMES else result.preset
     return f"{form}-{length}" if bit else form
 
 
@@ -123,104 +124,125 @@ def _near(asked: str | None, found: Sequence[str]) -> str:
 
 
 def form_order(form: str) -> tuple[str, int, int]:
-    """Presets by name, their projectors in the order of the core, short keys first."""
-    preset, projector, length = (*form.split("-"), "", "")[:3]
-    return preset, names().index(projector) if projector in names() else -1, int(length or 10**4)
+    """Presets by name, their methods in the order of the core, short keys first."""
+    preset, method, length = (*form.split("-"), "", "")[:3]
+    order = methods_in_order()
+    return preset, order.index(method) if method in order else -1, int(length or 10**4)
 
 
-def menus(offer: Offer | None) -> tuple[Any, ...]:
+@dataclass(frozen=True)
+class Menus(Outputs):
+    """The four menus."""
+
+    dataset: Any
+    form: Any
+    keys: Any
+    photo: Any
+
+
+def menus(offer: Offer | None) -> Menus:
     """The four menus as an offer has them."""
     if offer is None:
-        return (gr.update(choices=[], value=None),) * 4
+        return Menus(*(gr.update(choices=[], value=None),) * 4)
     of = offer.place
     lists = (
-        ([(name, name) for name in offer.datasets], of.dataset),
+        ([(words.dataset(name), name) for name in offer.datasets], of.dataset),
         ([(words.form(name), name) for name in offer.forms], of.form),
         (_named(controls.KEY_MODE, offer.keys), of.keys),
         (_named(controls.PHOTO_CHOICE, offer.photos), offer.photo),
     )
-    return tuple(gr.update(choices=choices, value=value) for choices, value in lists)
+    return Menus(*(gr.update(choices=choices, value=value) for choices, value in lists))
 
 
 def _named(menu: controls.Menu, values: Sequence[str]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in menu.choices if value in values]
 
 
-def on_choice(choice: Choice, threshold: float, visitor: Visitor, *, groups: Groups) -> tuple[Any, ...]:
+def _unseen() -> Any:
+    return gr.update(visible=False)
+
+
+@dataclass(frozen=True)
+class Figures(Outputs):
+    """Everything that is shown of one choice."""
+
+    source: str
+    provenance: str = ""
+    summary: str = ""  # AUC, EER and so on
+    counts: str = ""  # what the threshold does
+    roc: Any = field(default_factory=_unseen)
+    det: Any = field(default_factory=_unseen)
+    histograms: Any = field(default_factory=_unseen)
+    rates: Any = field(default_factory=_unseen)
+    roc_table: str = ""
+    det_table: str = ""
+    histograms_table: str = ""
+    rates_table: str = ""
+
+
+@dataclass(frozen=True)
+class Chosen(Outputs):
+    """The menus as they can be, and what they choose."""
+
+    menus: Menus
+    figures: Figures
+
+
+def on_choice(choice: Choice, threshold: float, visitor: Visitor, *, groups: Groups) -> Chosen:
     """The menus as they can be, and all figures and tables of the choice at one threshold."""
     own = visitor.measured
     offer = offered({**groups, own.place: Group((own.result,))} if own else groups, choice)
     if offer is None:
-        nothing = gr.update(visible=False)
-        return *menus(None), words.NO_SCORES, "", "", *(nothing,) * 4, *("",) * 4
+        return Chosen(menus(None), Figures(words.NO_SCORES))
     mine = own is not None and offer.place == own.place
     group = Group((own.result,)) if own is not None and mine else groups[offer.place]
-    return *menus(offer), *figures_of(group, offer, threshold, keep=not mine)
+    return Chosen(menus(offer), figures_of(group, offer, threshold, keep=not mine))
 
 
-def figures_of(group: Group, offer: Offer, threshold: float, *, keep: bool) -> tuple[Any, ...]:
+def figures_of(group: Group, offer: Offer, threshold: float, *, keep: bool) -> Figures:
     """Source, figures and tables; `keep` what does not depend on the threshold, which is for committed scores only."""
     photo = offer.photo
     about = group.results[0]
-    source = words.provenance(
-        about.dataset,
-        about.people,
-        about.trials,
-        words.form(offer.place.form),
-        about.data_sha256,
-        about.preset_sha256,
-        about.weights,
-    )
+    source = words.source(words.dataset(about.dataset), about.people, about.trials, words.form(offer.place.form))
+    provenance = words.provenance(about.data_sha256, about.preset_sha256, about.weights)
     genuine, impostor = group.scores(populations.genuine(photo)), group.scores(populations.IMPOSTOR)
     named = scenario_scores(group, photo)
-    histogram = gr.update(value=plots.score_histograms(named, threshold), visible=bool(named))
+    shown_ = Figures(
+        source,
+        provenance,
+        histograms=gr.update(value=plots.score_histograms(named, threshold), visible=bool(named)),
+        histograms_table=histogram_table(named),
+    )
     if genuine is None or impostor is None:
-        nothing = gr.update(visible=False)
-        return (
-            f"{source} {words.NO_IMPOSTORS}",
-            "",
-            "",
-            nothing,
-            nothing,
-            histogram,
-            nothing,
-            "",
-            "",
-            histogram_table(named),
-            "",
-        )
+        return replace(shown_, source=f"{source} {words.NO_IMPOSTORS}")
     figures = measured((offer.place, photo), genuine, impostor) if keep else _measure(genuine, impostor)
     rates = verification.error_rates(genuine.values, impostor.values, threshold)
     far, tar = rates.far, 1 - rates.frr
-    roc_table = points_table(genuine.values, impostor.values)
     shares = [verification.error_rates(genuine.values, impostor.values, float(at)) for at in GRID]
     right = np.array([verification.crr(genuine.values, impostor.values, float(at)) for at in GRID])
+    by_threshold = plots.rates_by_threshold(
+        GRID,
+        right,
+        np.array([share.far for share in shares]),
+        np.array([share.frr for share in shares]),
+        figures.best,
+        threshold,
+    )
     rate_rows = [
         [f"{at:.2f}", f"{crr:.3f}", f"{share.far:.3f}", f"{share.frr:.3f}"]
         for at, crr, share in zip(GRID, right, shares, strict=True)
     ]
-    return (
-        source,
-        markup.table(words.FIGURE_HEADERS, figures.rows, words.FIGURES_TABLE),
-        confusion(genuine.values, impostor.values, threshold),
-        gr.update(value=plots.roc_curve(figures.curve, figures.band, (far, tar)), visible=True),
-        gr.update(value=plots.det_curve(figures.curve, (far, rates.frr)), visible=True),
-        histogram,
-        gr.update(
-            value=plots.rates_by_threshold(
-                GRID,
-                right,
-                np.array([share.far for share in shares]),
-                np.array([share.frr for share in shares]),
-                figures.best,
-                threshold,
-            ),
-            visible=True,
-        ),
-        roc_table,
-        roc_table,
-        histogram_table(named),
-        markup.table(words.RATE_HEADERS, rate_rows),
+    points = points_table(genuine.values, impostor.values)
+    return replace(
+        shown_,
+        summary=markup.table(words.FIGURE_HEADERS, figures.rows, words.FIGURES_TABLE),
+        counts=confusion(genuine.values, impostor.values, threshold),
+        roc=gr.update(value=plots.roc_curve(figures.curve, figures.band, (far, tar)), visible=True),
+        det=gr.update(value=plots.det_curve(figures.curve, (far, rates.frr)), visible=True),
+        rates=gr.update(value=by_threshold, visible=True),
+        roc_table=points,
+        det_table=points,
+        rates_table=markup.table(words.RATE_HEADERS, rate_rows),
     )
 
 
@@ -312,33 +334,47 @@ class Own(Inputs):
     archive: str | None
     people: float
     keys: str
-    projector: str
+    method: str
+
+
+@dataclass(frozen=True)
+class OwnMeasured(Outputs):
+    """A run on the visitor's own photos."""
+
+    said: str
+    menus: Menus
+    visitor: Any = UNCHANGED
+
+    @classmethod
+    def trouble(cls, head: str, sentence: str) -> OwnMeasured:
+        return cls(markup.trouble(head, sentence), Menus(*(UNCHANGED,) * 4))
 
 
 def on_own(
     asked: Own,
     visitor: Visitor,
+    request: gr.Request,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
     *,
     core: Core,
     groups: Groups,
-) -> tuple[Any, ...]:
+) -> OwnMeasured:
     """Measure on the visitor's own photos, and let the menus show it."""
     if asked.archive is None:
         raise DataMissing(got=words.NO_ARCHIVE[0], mend=words.NO_ARCHIVE[1])
-    visitor.stop.asked = False
-    bar = reporter(progress, visitor.stop, str)
+    check = visitor.stop.begin(request)
+
+    def report(done: int, of: int) -> None:
+        check()
+        progress((done, of), desc=words.looked(done, of))
+
     result = core.evaluate(
-        Path(asked.archive),
-        projector=asked.projector,
-        people=int(asked.people),
-        keys=asked.keys,
-        progress=lambda done, of: bar(words.looked(done, of), done, of),
+        Path(asked.archive), method=asked.method, people=int(asked.people), keys=asked.keys, progress=report
     )
-    place = Place(result.dataset, f"{result.preset}-{asked.projector}", result.key_mode)
+    place = Place(result.dataset, f"{result.preset}-{asked.method}", result.key_mode)
     said = words.own_done(result.people, sum(result.failures.values()))
     offer = offered({**groups, place: Group((result,))}, Choice(place.dataset, place.form, place.keys, None))
-    return said, *menus(offer), replace(visitor, measured=Measurement(place, result))
+    return OwnMeasured(said, menus(offer), replace(visitor, measured=Measurement(place, result)))
 
 
 @lru_cache(maxsize=1)
@@ -351,60 +387,59 @@ def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None 
     """Lay out and wire the tab; without score files it says how to make one."""
     groups = committed() if groups is None else groups
     gr.Markdown(words.CURVES_LEAD, elem_classes="lead")
-    facts = core.facts(core.projectors()[0])
-    usual = Choice(None, f"{facts.preset}-{facts.projector}", None, controls.PHOTO_CHOICE.start)
-    first = menus(offered(groups, usual))
+    facts = core.facts(core.methods()[0].name)
+    headline = Choice(HEADLINE, f"{facts.preset}-{facts.method}", controls.KEY_MODE.start, controls.PHOTO_CHOICE.start)
+    first = menus(offered(groups, headline))
+    labels = (words.DATASET, words.FORM, controls.KEY_MODE.label, controls.PHOTO_CHOICE.label)
     with gr.Row():
-        choice = [
-            gr.Dropdown(start["choices"], value=start["value"], label=label, elem_id=f"curves-{name}", min_width=220)
-            for start, label, name in zip(
-                first,
-                (words.DATASET, words.FORM, controls.KEY_MODE.label, controls.PHOTO_CHOICE.label),
-                ("dataset", "form", "keys", "photo"),
-                strict=True,
+        choice = {
+            name: gr.Dropdown(
+                start["choices"], value=start["value"], label=label, elem_id=f"curves-{name}", min_width=220
             )
-        ]
+            for (name, start), label in zip(vars(first).items(), labels, strict=True)
+        }
     gr.Markdown(words.OFFERED, elem_classes="hint")
-    wanted, start = controls.CURVE_THRESHOLD, round(facts.threshold, 2)
-    threshold = gr.Slider(
-        wanted.low, wanted.high, start, step=wanted.step, label=wanted.label, elem_id="curves-threshold"
-    )
+    wanted, at = controls.CURVE_THRESHOLD, round(facts.threshold, controls.THRESHOLD_DIGITS)
+    threshold = gr.Slider(wanted.low, wanted.high, at, step=wanted.step, label=wanted.label, elem_id="curves-threshold")
+    parts: dict[str, Any] = {"source": gr.Markdown(elem_id="curves-source")}
     with gr.Row():
-        with gr.Column(min_width=300):
-            figures = gr.HTML(elem_id="curves-figures")
-        with gr.Column(min_width=300):
-            counts = gr.HTML(elem_id="curves-confusion")
-    source = gr.Markdown(elem_id="curves-source")
-    drawn, tables = [], []
+        with gr.Column(min_width=280):
+            parts["summary"] = gr.HTML(elem_id="curves-figures")
+        with gr.Column(min_width=280):
+            parts["counts"] = gr.HTML(elem_id="curves-confusion")
+    with gr.Accordion(words.MEANING_TITLE, open=False):
+        gr.HTML(markup.table(words.MEANING_HEADERS, words.MEANING), elem_id="curves-meaning")
     with gr.Tabs():
         for name, title in zip(FIGURES, (words.ROC, words.DET, words.HISTOGRAMS, words.RATES), strict=True):
             with gr.Tab(title):
-                drawn.append(gr.Plot(label=title, visible=False, elem_id=f"curves-{name}"))
+                gr.Markdown(words.FIGURE_SAYS[name])
+                parts[name] = gr.Plot(label=title, visible=False, elem_id=f"curves-{name}")
                 with gr.Accordion(words.TABLE_TWIN, open=False):
-                    tables.append(gr.HTML(elem_id=f"curves-{name}-table"))
-                    gr.Button(words.CSV, size="sm").click(
-                        None, None, None, js=browser.save_table(f"curves-{name}-table", name)
-                    )
-    inputs = [*choice, threshold, visitor]
-    outputs = [*choice, source, figures, counts, *drawn, *tables]
+                    parts[f"{name}_table"] = gr.HTML(elem_id=f"curves-{name}-table")
+                    gr.Button(words.CSV).click(None, None, None, js=browser.save_table(f"curves-{name}-table", name))
+    with gr.Accordion(words.PROVENANCE_TITLE, open=False):
+        parts["provenance"] = gr.Markdown(elem_id="curves-provenance")
+    chosen = placed(Menus, **choice)
+    inputs = [*chosen, threshold, visitor]
+    outputs = placed(Chosen, menus=chosen, figures=placed(Figures, **parts))
     choose = shown(on_choice, groups=groups)
     # One after the other, so that an answer for an older choice never comes after that for a newer one.
     # `input` is the visitor's hand alone: the menus that an answer sets do not ask again.
-    gr.on([menu.input for menu in choice], choose, inputs, outputs, trigger_mode="multiple", **controls.ORDERED)
+    gr.on([menu.input for menu in chosen], choose, inputs, outputs, trigger_mode="multiple", **controls.ORDERED)
     threshold.change(choose, inputs, outputs, trigger_mode="always_last", **controls.ORDERED)
     page.load(choose, inputs, outputs, **controls.ORDERED)
-    measured_own = _own(core, visitor, groups, choice)
+    measured_own = _own(core, visitor, groups, chosen)
     measured_own.success(choose, inputs, outputs, **controls.ORDERED)
 
 
-def _own(core: Core, visitor: gr.State, groups: Groups, choice: list[gr.Dropdown]) -> Any:
+def _own(core: Core, visitor: gr.State, groups: Groups, chosen: list[Any]) -> Any:
     """The visitor's own photos; answers the event of a run."""
     gr.Markdown(words.OWN)
     gr.Markdown(words.OWN_LEAD, elem_classes="lead")
     with gr.Row():
         with gr.Column():
             archive = gr.File(label=words.ARCHIVE, file_types=[".zip"], type="filepath", height=150, elem_id="own-zip")
-            folder = gr.Button(words.FOLDER, size="sm", elem_id="own-folder")
+            folder = gr.Button(words.FOLDER, elem_id="own-folder")
         with gr.Column():
             wanted = controls.OWN_PEOPLE
             people = gr.Slider(wanted.low, wanted.high, wanted.start, step=wanted.step, label=wanted.label)
@@ -412,18 +447,21 @@ def _own(core: Core, visitor: gr.State, groups: Groups, choice: list[gr.Dropdown
             keys = gr.Radio(
                 list(modes.choices), value=modes.start, label=modes.label, info=words.OWN_KEYS_HELP, elem_id="own-keys"
             )
-            projector = controls.projector_menu(core.projectors(), "own-projector")
-            with gr.Row():
+            method = controls.method_menu(core.methods(), "own-method")
+            with gr.Row(elem_classes="run-line"):
                 go = gr.Button(words.OWN_RUN, variant="primary", elem_id="own-run", scale=3)
                 stop = gr.Button(words.STOP, elem_id="own-stop", scale=1, min_width=80)
     said = gr.Markdown(elem_id="own-words", min_height=48)
     folder.click(None, None, None, js=browser.pack_folder("own-zip"))
+    outputs = placed(OwnMeasured, said=said, menus=chosen, visitor=visitor)
     run = go.click(
         shown(on_own, core=core, groups=groups),
-        [archive, people, keys, projector, visitor],
-        [said, *choice, visitor],
+        [archive, people, keys, method, visitor],
+        outputs,
+        js=browser.begin("own-run", "own-words"),
         show_progress_on=[said],
         **controls.HEAVY,
     )
-    stop_button(run, visitor, stop)
+    run.then(None, None, None, js=browser.end("own-run", "own-words", "own-results"))
+    stop_button(run, visitor, stop, OwnMeasured, outputs, ("own-run", "own-words"))
     return run

@@ -23,6 +23,7 @@ from kfaar_core.commands.options import (
     open_both,
     settings_of,
     show_json,
+    warn,
 )
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey
@@ -49,7 +50,15 @@ def authenticate(
     photos = open_both(virtual, original)
     from kfaar_core.servers import AuthenticationServer
 
-    answer = AuthenticationServer(load_stages(settings, device, threads)).authenticate(*photos, user_key)
+    server = AuthenticationServer(load_stages(settings, device, threads))
+    answer = server.authenticate(*photos, user_key)
+    counts = [len(server.faces(photo)) for photo in photos]
+    if max(counts) > 1:
+        warn(
+            f"the virtual picture shows {faces(counts[0])} and the photo {faces(counts[1])}; the answer is about the "
+            f"pair that fits best: face {answer.faces[0]} of the first, face {answer.faces[1]} of the second "
+            "(0 is the largest)"
+        )
     if as_json:
         show_json({**asdict(answer), "cosine": float(answer.cosine), "same_person": bool(answer.same_person)})
     else:
@@ -58,6 +67,11 @@ def authenticate(
             f"{word}: cosine {answer.cosine:.3f}, threshold {answer.threshold:.3f} "
             f"({answer.compared}, d = {answer.dimension})"
         )
+
+
+def faces(count: int) -> str:
+    """A number of faces in words."""
+    return "one face" if count == 1 else f"{count} faces"
 
 
 @dataclass(frozen=True)
@@ -117,9 +131,12 @@ def outcomes(stages: Stages, virtual: Photo, original: Photo, right: UserKey, wr
     from kfaar_core.pipeline import AnonymiseRequest
     from kfaar_core.servers import AnonymisationServer, AuthenticationServer
 
-    again = AnonymisationServer(stages).anonymise(AnonymiseRequest(photo=virtual, key=right))
-    judged = float(stages.judge_cosines([original, from_array(again.portrait)])[0, 1])
-    comparison = AuthenticationServer(stages).compare(virtual, original)
+    server = AuthenticationServer(stages)
+    comparison = server.compare(virtual, original)
+    first, second = comparison.with_key(right).faces  # the pair that the right key says is one person
+    face, own = server.faces(virtual)[first], server.faces(original)[second]
+    again = AnonymisationServer(stages).anonymise(AnonymiseRequest(photo=virtual, key=right, face=face))
+    judged = float(stages.judge_cosines([original, from_array(again.portrait)], [own, "largest"])[0, 1])
     verdicts = [comparison.without_key(), comparison.with_key(wrong), comparison.with_key(right)]
     measured = [(judged, stages.judge_threshold), *((float(v.cosine), float(v.threshold)) for v in verdicts)]
     return [

@@ -40,10 +40,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure one table on photos of people. A run that was stopped goes on where it was."""
-    get_preset(preset)
+    chosen = get_preset(preset)
     if output.exists() and not output.is_dir():
         raise BadOutput(got=f"the output {output.name!r} is a file", mend="name a folder, which may be a new one")
-    from kfaar_core.evaluate.runner import run
+    from kfaar_core.evaluate.runner import Evaluation, run, settings
 
     with tqdm(unit="step", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
 
@@ -51,22 +51,18 @@ def evaluate(
             bar.total = of
             bar.update(done - bar.n)
 
-        path = run(
-            table,
-            data,
-            limit=limit,
+        asked = Evaluation(
+            table=table,
+            data=data,
+            preset=settings(chosen, method, key_bits, precision),
             key_mode=SHARED if shared_key else OWN,
-            preset=preset,
-            out=output,
-            method=method,
-            key_bits=key_bits,
-            precision=precision,
-            trials=trials,
-            jobs=jobs,
+            repetitions=trials,
+            limit=limit,
             twice=twice,
             threads=threads,
-            progress=progress,
+            jobs=jobs,
         )
+        path = run(asked, output, progress)
     if as_json:
         show_json({"table": table, "result": str(path)})
     else:

@@ -181,9 +181,9 @@ def table_x(
         by_variant[variant.name].append(scores(net, unseen, bits, training.seed))
     named = {name: figures(each, held, fixed) for name, each in by_variant.items()}
     about = (
-        f"renders of LFW-train people by P of bits, {bits}-bit keys, one posture step: {len(np.unique(held))} people "
-        f"held out from KVFA, {len(unseen)} triplets; {seeds} seeds, {training.keyed_steps} steps a variant from "
-        f"random weights, on the other people with surrogate renders. P and the map to u were trained on all people, F "
-        f"on none; CRR, FAR: {GENUINE} and {IMPOSTOR}, threshold set on the other half of held-out people unless said"
+        f"renders by P of bits of LFW-train people, {bits}-bit keys, one posture step: {len(np.unique(held))} people "
+        f"held out from KVFA's training, {len(unseen)} triplets; {seeds} seeds, {training.keyed_steps} steps a variant "
+        f"from random weights, on the other people with a surrogate encoder. P and u were trained on all, F on nobody; "
+        f"CRR, FAR: {GENUINE} and {IMPOSTOR}, threshold set on the other half of the held-out people unless said"
     )
     return Table("X", "Losses of KVFA left out", about, rows("X", named, "lfw", training.seed))

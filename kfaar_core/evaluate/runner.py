@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kfaar_core import methods
 from kfaar_core.calibration import save_calibration
 from kfaar_core.data.cache import content_key
 from kfaar_core.data.split import DEV, TEST
-from kfaar_core.errors import BadSetting
 from kfaar_core.evaluate import keys, mask, posture, recognition, robustness
 from kfaar_core.evaluate.authentication import authentication, thresholds_of
 from kfaar_core.evaluate.calibrate import calibrated
@@ -25,7 +24,7 @@ from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Pro
 from kfaar_core.evaluate.trials import rounds_of
 from kfaar_core.files import write_whole
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import PRECISIONS, Preset, get_preset, one_of
+from kfaar_core.presets import LAB, PRECISIONS, PRESETS, Preset, one_of
 from kfaar_core.report.tables import Table, to_json, to_markdown
 from kfaar_core.results import Result, safe_command, save_result
 from kfaar_core.scenarios import pairs, populations
@@ -42,90 +41,92 @@ ROWS: Mapping[str, Callable[[EvaluationContext, Sequence[pairs.Person], str, int
 TABLES = ("VI", "VII", "thresholds", *ROWS)
 
 
-def run(
-    table: str,
-    data: str | None,
-    *,
-    limit: int | None,
-    key_mode: str,
-    preset: str | Preset,
-    out: Path,
-    method: str | None = None,
-    key_bits: int | None = None,
-    precision: str | None = None,
-    trials: int = populations.TRIALS,
-    threads: int = 0,
-    jobs: int = 1,
-    seed: int = 0,
-    twice: int | None = None,
-    progress: Progress | None = None,
-) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The settings of one evaluation."""
+
+    table: str  # one of TABLES
+    data: str | None = None  # path, name in KFAAR_DATA or Hub id; None = lfw; `synthetic` = synthetic people
+    preset: Preset = LAB  # includes method, key length and precision
+    key_mode: str = populations.SHARED  # or OWN: a key for each person
+    repetitions: int = populations.TRIALS  # number of shared keys
+    limit: int | None = None  # most people; None takes all
+    twice: int | None = None  # most people in scenario 1 of Table VII, which anonymises twice; None takes all
+    seed: int = 0  # of people, pairs, keys and bootstrap
+    threads: int = 0  # of the CPU runtime; 0 lets it choose
+    jobs: int = 1  # number of processes
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            BadSetting: an unknown table or key mode.
+        """
+        one_of("table", self.table, TABLES)
+        one_of("key mode", self.key_mode, populations.KEY_MODES)
+
+    @property
+    def folder(self) -> str:
+        """Subfolder for the results: `<bits>-bit` for keys of another length than the preset's, otherwise none."""
+        usual = PRESETS[self.preset.name].key_bits
+        return "" if self.preset.key_bits == usual else f"{self.preset.key_bits}-bit"
+
+
+def settings(
+    preset: Preset, method: str | None = None, key_bits: int | None = None, precision: str | None = None
+) -> Preset:
+    """A copy of the preset with these settings; None keeps the preset's own.
+
+    Raises:
+        BadSetting: an unknown method or precision.
+        BadKey: an invalid key length.
+    """
+    chosen = methods.with_method(preset, method)
+    if precision is not None:
+        chosen = replace(chosen, precision=one_of("precision", precision, PRECISIONS))
+    if key_bits is not None:
+        chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # checks the length
+    return chosen
+
+
+def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
     """Evaluate one table and write its files.
 
     Args:
-        table: one of TABLES.
-        data: path, name in KFAAR_DATA or Hub id; None = lfw in KFAAR_DATA; `synthetic` = synthetic people.
-        limit: most people; None takes all.
-        key_mode: `shared` (`trials` keys, each shared by everyone) or `own` (a key for each person).
-        preset: a Preset or its name.
-        out: folder for the files.
-        method: one of kfaar_core.methods; None takes the preset's.
-        key_bits: length of the keys; None takes the preset's. Results for another length go to `out`/<bits>-bit.
-        precision: one of PRECISIONS; None takes the preset's.
-        trials: number of shared keys.
-        threads: of the CPU runtime; 0 lets it choose.
-        jobs: number of processes.
-        seed: of people, pairs, keys and bootstrap.
-        twice: most people in scenario 1 of Table VII, which anonymises twice; None takes all.
+        asked: the settings.
+        out: folder of the files.
         progress: called with (done, of) faces.
 
     Returns:
         The path of the result file.
 
     Raises:
-        BadSetting: an unknown table, key mode or precision.
         BadKey: a key length that the method does not support.
         DataMissing: the data do not exist.
     """
-    if table not in TABLES:
-        raise BadSetting(got=f"the table {table!r} is unknown", mend=f"choose one of {', '.join(TABLES)}")
-    if key_mode not in populations.KEY_MODES:
-        raise BadSetting(got=f"the key mode {key_mode!r} is unknown", mend="choose shared or own")
-    chosen = get_preset(preset) if isinstance(preset, str) else preset
-    chosen = methods.with_method(chosen, method)
-    if precision is not None:
-        chosen = replace(chosen, precision=one_of("precision", precision, PRECISIONS))
-    if key_bits is not None and key_bits != chosen.key_bits:
-        chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # checks the length
-        out = out / f"{key_bits}-bit"
-    config = EvaluationConfig(chosen, data, limit, seed, threads, calibrated=table != "thresholds", jobs=jobs)
+    table, preset, out = asked.table, asked.preset, out / asked.folder
+    config = EvaluationConfig(
+        preset, asked.data, asked.limit, asked.seed, asked.threads, calibrated=table != "thresholds", jobs=asked.jobs
+    )
     context = config.open(progress)
     allowed = context.data.identities_of(DEV if table == "thresholds" else TEST)
-    people = pairs.people(context.data.samples, allowed, limit=limit, seed=seed)
+    people = pairs.people(context.data.samples, allowed, limit=asked.limit, seed=asked.seed)
     command = safe_command(["python", "-m", "kfaar_core", *sys.argv[1:]])
     if table == "thresholds":
-        judged = pairs.people(context.data.samples, allowed, seed=seed)
-        calibration = calibrated(context, people, judged, trials, command)
-        return save_calibration(calibration, chosen.name, chosen.method, out)
-    stem = out / f"{chosen.name}-{chosen.method}-{context.data.name}-{table.lower()}-{key_mode}"
+        judged = pairs.people(context.data.samples, allowed, seed=asked.seed)
+        calibration = calibrated(context, people, judged, asked.repetitions, command)
+        return save_calibration(calibration, preset.name, preset.method, out)
+    stem = out / f"{preset.name}-{preset.method}-{context.data.name}-{table.lower()}-{asked.key_mode}"
     if table in ROWS:
-        return write_table(stem, ROWS[table](context, people, key_mode, trials))
+        return write_table(stem, ROWS[table](context, people, asked.key_mode, asked.repetitions))
     path = stem.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_result(path, result(context, people, table, key_mode, trials, command, twice), force=True)
+    save_result(path, result(context, people, asked, command), force=True)
     return path
 
 
-def result(
-    context: EvaluationContext,
-    people: Sequence[pairs.Person],
-    table: str,
-    key_mode: str,
-    trials: int,
-    command: str,
-    twice: int | None = None,
-) -> Result:
-    """Compute the result of Table VI or VII; arguments as in `run`."""
+def result(context: EvaluationContext, people: Sequence[pairs.Person], asked: Evaluation, command: str) -> Result:
+    """Compute the result of Table VI or VII."""
+    table, key_mode, trials, twice = asked.table, asked.key_mode, asked.repetitions, asked.twice
     names = populations.kept_for(table)
     scores, failures = authentication(context, people, key_mode, trials, names, twice)
     stages = context.stages

@@ -8,18 +8,25 @@ import numpy as np
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from kfaar_core.records import Photo
+from kfaar_core.records import Face, Photo
 from kfaar_core.stages.encode import FaceEncoder
 from kfaar_core.stages.locate import FaceLocator
 
 
-def judge_features(judge: FaceEncoder, locator: FaceLocator, photos: Sequence[Photo]) -> np.ndarray:
-    """Embed the largest face of each photo with the judge: (N, D) float32, centred, unit length.
+def judge_features(
+    judge: FaceEncoder, locator: FaceLocator, photos: Sequence[Photo], faces: Sequence[Face | str] = ()
+) -> np.ndarray:
+    """Embed one face of each photo with the judge: (N, D) float32, centred, unit length.
+
+    Args:
+        faces: which face of each photo, as in FaceLocator.locate; empty takes the largest of each.
 
     Raises:
         NoFaceFound: a photo without a usable face.
     """
-    return np.stack([judge.embed_normalised(photo.pixels, locator.locate(photo).landmarks) for photo in photos])
+    chosen = faces or ["largest"] * len(photos)
+    located = [locator.locate(photo, face) for photo, face in zip(photos, chosen, strict=True)]
+    return np.stack([judge.embed_normalised(p.pixels, face.landmarks) for p, face in zip(photos, located, strict=True)])
 
 
 def look_distance(original: np.ndarray, virtual: np.ndarray) -> float:

@@ -25,8 +25,8 @@ def test_every_number_and_answer_is_that_of_the_run():
     photo, first, second, right, wrong = teaser.panels(GREY, faces, verdict(0.87, True), verdict(0.66, True))
     assert "another person: 0.04" in first.words and first.colour == teaser.GOOD
     assert "the same person: 0.51" in second.words and second.colour == teaser.BAD
-    assert right.words == "same person: 0.87" and right.colour == teaser.GOOD
-    assert wrong.words == "same person: 0.66" and wrong.colour == teaser.BAD  # a failure is shown as one
+    assert right.words == "same person: cosine 0.87" and right.colour == teaser.GOOD
+    assert wrong.words == "same person: cosine 0.66" and wrong.colour == teaser.BAD  # a failure is shown as one
     assert photo.picture is GREY and [panel.picture[0, 0, 0] for panel in (second, right, wrong)] == [20, 10, 10]
     refused = teaser.panels(GREY, faces, verdict(0.1, False), verdict(0.0, False))[3:]
     assert [panel.colour for panel in refused] == [teaser.BAD, teaser.GOOD]

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from demo.core import Facts
+from demo.core import Facts, Method, Progress, Request
 from kfaar_core.errors import BadKey, NoFaceFound
 from kfaar_core.keys import UserKey
-from kfaar_core.records import Face, FaceCrop, Photo, Posture, Scores, Verdict, VirtualFace
+from kfaar_core.records import Face, FaceCrop, Photo, Posture, Rejection, Scores, Verdict, VirtualFace
 from kfaar_core.results import Result, Thresholds, save_result
 from kfaar_core.scenarios import populations
 
@@ -46,54 +46,64 @@ class StandInReading:
         return np.array([self.with_key(key).cosine for key in keys])
 
 
-class StandInCore:
-    """Paints the virtual face in a colour that the key chooses; a picture of one colour has no face."""
+LABELS = {"floor": "linear (floor)", "bits": "key bits (bits)"}
+REFINE_STEPS, LONG_STEPS = 10, 12_000
 
-    def __init__(self, seconds: float = 0.0, projectors: tuple[str, ...] = ("floor", "bits")) -> None:
+
+class StandInCore:
+    """Paints the virtual face in a colour that the key chooses; a picture of one colour has no face.
+
+    A key whose first byte is 255 gives a face that is too close to the photo; without refinement, the key of a face
+    whose first byte is 254 is not read; one of 253 takes ten minutes. A photo that is wider than high shows two people.
+    """
+
+    def __init__(self, seconds: float = 0.0, methods: tuple[str, ...] = ("floor", "bits")) -> None:
         self.seconds = seconds  # that a stage takes
-        self.names = projectors
-        self.drawn: dict[bytes, tuple[str, bytes]] = {}  # virtual picture -> projector, key
+        self.names = methods
+        self.drawn: dict[bytes, tuple[str, bytes]] = {}  # virtual picture -> method, key
         self.clients: list[str] = []
         self.stages: list[str] = []
 
-    def projectors(self) -> tuple[str, ...]:
-        return self.names
+    def methods(self) -> tuple[Method, ...]:
+        return tuple(Method(name, LABELS.get(name, name), f"The words of {name}.") for name in self.names)
 
-    def facts(self, projector: str) -> Facts:
-        threshold = THRESHOLD if projector == "floor" else THRESHOLD + 0.1
-        return Facts("stand-in", "cpu", projector, DIMENSION, threshold, JUDGE, 256, {"another person": 0.0})
+    def facts(self, method: str) -> Facts:
+        threshold = THRESHOLD if method == "floor" else THRESHOLD + 0.1
+        return Facts("stand-in", "cpu", method, DIMENSION, threshold, JUDGE, 256, {"another person": 0.0})
 
     def faces(self, photo: Photo) -> list[Face]:
         if photo.pixels.std() < 1:
             return []
         points = np.array([[20, 20], [40, 20], [30, 30], [22, 40], [38, 40]], dtype=np.float32)
-        return [Face(np.array([10, 10, 50, 50], dtype=np.float32), points, 0.99)]
+        high, wide = photo.pixels.shape[:2]
+        boxes = [[10, 10, 50, 50]] if wide <= high else [[wide / 2 + 5, 10, wide - 10, high - 5], [10, 10, 40, 40]]
+        return [Face(np.array(box, dtype=np.float32), points, 0.99) for box in boxes]
 
-    def anonymise(
-        self,
-        photo: Photo,
-        key: UserKey,
-        *,
-        projector: str,
-        face: str | int,
-        mode: str,
-        progress: Callable[[str, int, int], None] | None,
-        refine: bool = True,
-    ) -> VirtualFace:
-        if projector == "bits" and key.bits not in (8, 128, 256):
+    def anonymise(self, request: Request, progress: Progress | None = None) -> VirtualFace:
+        photo, key = request.photo, request.key
+        if request.method == "bits" and key.bits not in (8, 128, 256):
             raise BadKey(got=f"a key of {key.bits} bits", mend="take one of 8, 128 or 256 bits")
         found = self.faces(photo)
         if not found:
             raise NoFaceFound(got="no face in the picture", mend="use another photo")
-        for number, stage in enumerate(("detect", "generate"), start=1):
-            self.stages.append(stage)
-            time.sleep(self.seconds)
+        steps = [("locate", 1, 2), ("generate", 2, 2)]
+        long = key.data[0] == 253
+        last = LONG_STEPS if long else REFINE_STEPS if self.seconds else 0
+        for step in [*steps, *(("refine", step, last) for step in range(1, last + 1))]:
+            self.stages.append(step[0])
+            time.sleep(0.05 if long else self.seconds / (REFINE_STEPS if step[0] == "refine" else 1))
             if progress:
-                progress(stage, number, 2)
+                progress(*step)
         pixels = np.random.default_rng(list(key.data)).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        self.drawn[pixels.tobytes()] = projector, key.data
-        crop = FaceCrop(np.resize(photo.pixels, (64, 64, 3)), np.eye(2, 3), found[0])
-        picture = pixels if mode == "portrait" else np.resize(pixels, photo.pixels.shape)
+        unread = key.data[0] == 254 and not request.refine
+        self.drawn[pixels.tobytes()] = request.method, b"" if unread else key.data
+        crop = FaceCrop(
+            np.resize(photo.pixels, (64, 64, 3)),
+            np.eye(2, 3),
+            found[0 if request.face == "largest" else int(request.face)],
+        )
+        picture = pixels if request.mode == "portrait" else np.resize(pixels, photo.pixels.shape)
+        close = key.data[0] == 255
         return VirtualFace(
             picture=picture,
             portrait=pixels,
@@ -103,34 +113,36 @@ class StandInCore:
             posture_original=posture(5.0),
             posture_before=posture(-3.0),
             posture_after=posture(4.5),
-            judge_cosine=0.1,
+            judge_cosine=0.6 if close else 0.1,
             judge_threshold=JUDGE,
-            anonymous=True,
+            anonymous=not close,
             look_distance=0.5,
             detected=True,
             key=key,
             rekeyed=0,
-            seconds={"detect": 0.1, "generate": 0.3},
-            reading=StandInReading(key.data).with_key(key) if refine else None,
+            rejection=Rejection.TOO_CLOSE if close else None,
+            seconds={"locate": 0.1, "generate": 0.3},
+            reading=StandInReading(key.data).with_key(key) if request.refine else None,
+            warnings=("a sentence of the core",),
         )
 
-    def readout(self, virtual: Photo, original: Photo, *, projector: str) -> StandInReading:
+    def readout(self, virtual: Photo, original: Photo, *, method: str) -> StandInReading:
         time.sleep(8 * self.seconds)  # long enough to press Stop
         made_by, key = self.drawn.get(virtual.pixels.tobytes(), ("", b""))
-        return StandInReading(key if made_by == projector else None)
+        return StandInReading(key if made_by == method else None)
 
     def authenticate(
-        self, virtual: Photo, original: Photo, key: UserKey | None, *, projector: str, client: str
+        self, virtual: Photo, original: Photo, key: UserKey | None, *, method: str, client: str
     ) -> Verdict:
         self.clients.append(client)
-        reading = self.readout(virtual, original, projector=projector)
+        reading = self.readout(virtual, original, method=method)
         return reading.with_key(key) if key else reading.without_key()
 
     def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray:
         return np.array([[1.0 if np.array_equal(a.pixels, b.pixels) else 0.1 for a in photos] for b in photos])
 
     def evaluate(
-        self, archive: Path, *, projector: str, people: int, keys: str, progress: Callable[[int, int], None]
+        self, archive: Path, *, method: str, people: int, keys: str, progress: Callable[[int, int], None]
     ) -> Result:
         """Random numbers for as many people as the zip has folders; long work for a zip of more than `people`."""
         with zipfile.ZipFile(archive) as packed:
@@ -162,8 +174,8 @@ def main(port: int) -> None:
     from demo.tabs import curves
 
     with tempfile.TemporaryDirectory() as folder:
-        for projector, keys, mean in (("floor", "shared", 0.6), ("floor", "own", 0.7), ("bits", "own", 0.8)):
-            save_result(Path(folder) / f"lab-{projector}-lfw-vi-{keys}.json", result("lfw", keys, mean=mean))
+        for method, keys, mean in (("floor", "shared", 0.6), ("floor", "own", 0.7), ("bits", "own", 0.8)):
+            save_result(Path(folder) / f"lab-{method}-lfw-vi-{keys}.json", result("lfw", keys, mean=mean))
         curves.SCORES = Path(folder)
         page = build(StandInCore(seconds=float(os.environ.get("STAND_IN_SECONDS", "0"))))
         page.launch(server_port=port, quiet=True, **LAUNCH)

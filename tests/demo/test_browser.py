@@ -20,9 +20,11 @@ import pytest
 from PIL import Image
 
 from demo import pictures, words
+from demo.core import MARK
 from kfaar_core.calibration import FOLDER
 from kfaar_core.keys import UserKey
 from kfaar_core.weights import ASSETS
+from tests.demo.stand_in import LABELS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -127,7 +129,7 @@ def anonymise(page, photo: str) -> None:
     give(page, "#photo", photo)
     expect(page, "#seen", "face")
     page.click("#anonymise-run")
-    expect(page, "#posture", "yaw")
+    page.wait_for_selector("#saving")
 
 
 def expect(page, where: str, text: str) -> None:
@@ -152,33 +154,36 @@ def test_a_first_visitor_gets_a_key_a_face_and_words_and_saves_them(page, photos
     page.on("request", lambda request: addresses.append(request.url))
     anonymise(page, photos[0])
     expect(page, "#summary", "Another person")
+    page.get_by_text(words.STEPS_TITLE).click()
+    expect(page, "#posture", "yaw")
     expect(page, "#times", "in all")
     page.wait_for_selector("#final-picture img")
     key = key_of(page)
     assert re.fullmatch("[0-9a-f]{64}", key)
     assert not any(key in url for url in addresses) and key not in log.read_text()
     snap(page, "anonymise")
-    for button, name in ((words.SAVE_KEY, "kfaar.key"), (words.SAVE_PICTURE, "virtual-face.png")):
+    for button, name in (("#save-key", "kfaar.key"), ("#save-picture", "virtual-face.png")):
         with page.expect_download() as saved:
-            page.get_by_role("button", name=button).first.click()
-        assert saved.value.suggested_filename == name
+            page.click(button)
         saved.value.save_as(tmp_path / name)
     assert (tmp_path / "kfaar.key").read_text() == f"kfaar-key-1:{key}\n"
     assert UserKey.load(tmp_path / "kfaar.key") == UserKey.parse(key)
     with Image.open(tmp_path / "virtual-face.png") as saved_picture:
-        assert saved_picture.size == (64, 64) and not saved_picture.info
+        assert saved_picture.size == (64, 64) and saved_picture.info == dict(MARK)
     page.click("#key-make")
     page.wait_for_function(f"document.querySelector('#key-text textarea').value != '{key}'")
     other = tmp_path / "other.key"
     for text in ("ab" * 16, "kfaar-key-1:" + "cd" * 64):
         other.write_text(text + "\n")
         with page.expect_file_chooser() as chooser:
-            page.get_by_role("button", name=words.LOAD_KEY).first.click()
+            page.click("#key-load")
         chooser.value.set_files(other)
         page.wait_for_function(f"document.querySelector('#key-text textarea').value.length == {len(text)}")
         assert key_of(page) == text
+    page.click("#anonymise-run")
+    page.wait_for_selector("#anonymise-run[aria-busy=false]")
     with page.expect_download() as saved:
-        page.get_by_role("button", name=words.SAVE_KEY).first.click()
+        page.click("#save-key")
     assert Path(saved.value.path()).read_text() == text + "\n"
 
 
@@ -197,16 +202,17 @@ def test_pictures_without_a_face_and_broken_files_are_told_in_words(page, photos
     give(page, "#photo", str(plain))
     expect(page, "#seen", "No face found")
     page.click("#anonymise-run")
-    expect(page, ".toast-wrap", "No face in the picture")
+    expect(page, "#summary", "No face in the picture")
     page.reload()
     page.wait_for_selector("#photo input[type=file]", state="attached")
     give(page, "#photo", str(corrupt))
-    expect(page, ".toast-wrap", "damaged or cut short")
+    expect(page, "#seen", "damaged or cut short")
 
 
 def test_the_right_key_opens_the_face_and_a_wrong_one_does_not(page, photos):
     anonymise(page, photos[0])
     open_tab(page, words.AUTHENTICATE)
+    page.get_by_text(words.WALK).click()
     expect(page, "#walk li.done >> nth=2", "cloud")
     page.wait_for_function("document.querySelector('#auth-key-text textarea').value.length == 64")
     page.wait_for_selector("#auth-original img")
@@ -227,7 +233,7 @@ def test_the_right_key_opens_the_face_and_a_wrong_one_does_not(page, photos):
     page.get_by_role("tab", name=words.DICTIONARY).click()
     page.click("#dictionary-run")
     expect(page, "#dictionary-words", "stands in no dictionary")
-    page.click("#auth-key-make")
+    page.locator("#auth-key-text textarea").fill("ab" * 32)
     page.click("#auth-run")
     expect(page, "#auth-answer", "Not shown to be the same person")
     number.fill("0.5")
@@ -280,23 +286,25 @@ def test_stop_ends_what_takes_long(page, photos, tmp_path):
     expect(page, "#scenarios-words", "Only the right key")
 
 
-def test_the_form_of_the_projector_goes_with_the_face(page, photos):
-    page.locator("#projector").get_by_text(words.projector("bits")).click()
+def test_the_method_goes_with_the_face(page, photos):
+    page.get_by_text(words.ADVANCED, exact=True).click()
+    page.locator("#method").get_by_text(LABELS["bits"]).click()
     page.locator("#key-text textarea").fill("ab" * 4)
     give(page, "#photo", photos[0])
     expect(page, "#seen", "face")
     page.click("#anonymise-run")
-    expect(page, ".toast-wrap", "128 or 256 bits")  # a key of 32 bits fits no network
+    expect(page, "#summary", "128 or 256 bits")  # a key of 32 bits fits no network
     page.click("#key-make")
     page.wait_for_function("document.querySelector('#key-text textarea').value.length == 64")
     page.click("#anonymise-run")
-    expect(page, "#posture", "yaw")
+    page.wait_for_selector("#saving")
     open_tab(page, words.AUTHENTICATE)
     page.wait_for_selector("#auth-original img")
     playwright.expect(page.locator("#auth-threshold input[type=number]")).to_have_value("0.6")
     page.click("#auth-run")
     expect(page, "#auth-answer", "Same person")
-    page.locator("#auth-projector").get_by_text(words.projector("floor")).click()
+    page.get_by_text(words.ADVANCED_READ, exact=True).click()
+    page.locator("#auth-method").get_by_text(LABELS["floor"]).click()
     playwright.expect(page.locator("#auth-threshold input[type=number]")).to_have_value("0.5")
     page.click("#auth-run")
     expect(page, "#auth-answer", "Not shown to be the same person")
@@ -409,7 +417,7 @@ def test_two_visitors_never_see_each_other(browser, app, photos):
     for page in visitors:
         page.click("#anonymise-run")
     for page in visitors:
-        expect(page, "#posture", "yaw")
+        page.wait_for_selector("#saving")
         open_tab(page, words.AUTHENTICATE)
         page.wait_for_function("document.querySelector('#auth-key-text textarea').value.length == 64")
         page.wait_for_selector("#auth-original img")

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.core import LocalCore
+from demo.core import LocalCore, Request
 from kfaar_core import pipeline
+from kfaar_core.assemble import assemble
 from kfaar_core.errors import BadSetting
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import RUNNABLE
+from kfaar_core.presets import RUNNABLE, get_preset
 from kfaar_core.records import Photo
-from kfaar_core.stages import assemble
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = UserKey(bytes(range(32)))
 
-# What ZeroGPU does, as far as it can be seen from here: the function runs elsewhere, so its arguments and its answer
+# What ZeroGPU does, as far as it can be seen from here: the function runs elsewhere, so its arguments and its answers
 # are pickled, and a key among them would be an error (it refuses to be pickled).
 SPACES = """
 import pickle
@@ -33,23 +33,49 @@ calls = []
 def GPU(function):
     def elsewhere(*values):
         calls.append(function.__name__)
-        return pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(values)))))
+        steps = function(*pickle.loads(pickle.dumps(values)))
+        try:
+            for answer in steps:
+                yield pickle.loads(pickle.dumps(answer))
+        finally:
+            steps.close()
     return elsewhere
 """
 WRAPPED = """
 import app, spaces
 import numpy as np
+from demo.core import Request
+from demo.visitor import Stopped
 from kfaar_core import pipeline
+from kfaar_core.errors import NoFaceFound
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Photo
 
 key = UserKey(bytes(range(32)))
 photo = Photo(pixels=np.random.default_rng(0).integers(0, 256, (70, 60, 3), dtype=np.uint8))
-ask = dict(projector="floor", face="largest", mode="portrait", progress=lambda *_: None)
-marked = app.LocalCore(pipeline.load("tiny", device="cpu"), wrap=app.gpu).anonymise(photo, key, **ask)
-plain = app.LocalCore(pipeline.load("tiny", device="cpu")).anonymise(photo, key, **ask)
-assert app.gpu is spaces.GPU and spaces.calls == ["_drawn"]
+core, seen = app.LocalCore(pipeline.load("tiny", device="cpu"), wrap=app.gpu), []
+marked = core.anonymise(Request(photo, key, "floor"), lambda *step: seen.append(step))
+plain = app.LocalCore(pipeline.load("tiny", device="cpu")).anonymise(Request(photo, key, "floor"))
+assert app.gpu is spaces.GPU and spaces.calls == ["_steps"]
 assert marked.key == key and np.array_equal(marked.portrait, plain.portrait)
+assert {stage for stage, _, _ in seen} >= {"locate", "judge"}  # the bar moves there too
+
+def stop(stage, done, of):
+    seen.append(stage)
+    if stage == "encode":
+        raise Stopped
+
+seen.clear()
+try:
+    core.anonymise(Request(photo, key, "floor"), stop)
+    raise SystemExit("it was not stopped")
+except Stopped:
+    assert seen[-1] == "encode"
+try:
+    core.anonymise(Request(Photo(np.zeros((8, 8, 3), np.uint8)), key, "floor", face=9))
+    raise SystemExit("it found a ninth face")
+except NoFaceFound:
+    pass
 """
 
 
@@ -62,17 +88,17 @@ def noise(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (70, 60, 3), dtype=np.uint8)
 
 
-def test_the_default_projector_stands_first_and_others_are_loaded_once(local, monkeypatch):
-    monkeypatch.setattr(assemble, "available_projectors", lambda: ("bits", "floor"))
-    assert local.projectors() == ("floor", "bits")
+def test_the_default_method_stands_first_and_others_are_loaded_once(local, monkeypatch):
+    assert [method.name for method in local.methods()] == ["floor", "hashed", "bits"]
+    assert local.methods()[2].key_lengths == (8, 128, 256)
     loaded = []
 
     def load(preset, device):
-        loaded.append((preset.projector, device))
-        return pipeline.assemble(pipeline.get_preset("tiny"), device)
+        loaded.append((preset.method, device))
+        return assemble(get_preset("tiny"), device)
 
     monkeypatch.setattr(pipeline, "load", load)
-    other = LocalCore(pipeline.assemble(pipeline.get_preset("tiny"), "cpu"))
+    other = LocalCore(assemble(get_preset("tiny"), "cpu"))
     assert other.facts("floor").dimension > 0 and not loaded
     other.facts("bits")
     other.facts("bits")
@@ -84,25 +110,25 @@ def test_the_app_offers_only_presets_that_run(monkeypatch, capsys):
 
     for preset in RUNNABLE:
         monkeypatch.setattr(sys, "argv", ["app.py", "--preset", preset])
-        assert pipeline.get_preset(app.flags().preset).name == preset
+        assert get_preset(app.flags().preset).name == preset
     monkeypatch.setattr(sys, "argv", ["app.py", "--preset", "paper"])
     with pytest.raises(SystemExit):
         app.flags()
     assert "choose from lab, tiny" in capsys.readouterr().err.replace("'", "")
 
 
-def test_an_unknown_projector_is_refused_in_words(local):
+def test_an_unknown_method_is_refused_in_words(local):
     with pytest.raises(BadSetting, match="magic"):
         local.facts("magic")
 
 
 def test_a_face_is_made_and_read(local):
     photo = Photo(pixels=noise(1))
-    face = local.anonymise(photo, KEY, projector="floor", face="largest", mode="portrait", progress=None)
+    face = local.anonymise(Request(photo, KEY, "floor"))
     assert face.key == KEY
     virtual = Photo(pixels=face.portrait)
-    verdict = local.authenticate(virtual, photo, KEY, projector="floor", client="test")
-    assert verdict.cosine == pytest.approx(local.readout(virtual, photo, projector="floor").with_key(KEY).cosine)
+    verdict = local.authenticate(virtual, photo, KEY, method="floor", client="test")
+    assert verdict.cosine == pytest.approx(local.readout(virtual, photo, method="floor").with_key(KEY).cosine)
 
 
 @pytest.mark.parametrize("keys", ["own", "shared"])
@@ -117,7 +143,7 @@ def test_own_photos_are_measured_and_nothing_is_written(local, tmp_path, monkeyp
                 packed.writestr(f"{person}/{photo}.png", stream.getvalue())
     steps = []
     result = local.evaluate(
-        archive, projector="floor", people=2, keys=keys, progress=lambda done, of: steps.append((done, of))
+        archive, method="floor", people=2, keys=keys, progress=lambda done, of: steps.append((done, of))
     )
     assert (result.people, result.key_mode, result.dataset) == (2, keys, "yours")
     assert steps and len({of for _, of in steps}) == 1 and all(done <= of for done, of in steps)

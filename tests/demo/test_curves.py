@@ -56,7 +56,7 @@ SHARED = Place("lfw", "lab-floor", "shared")
 def choose(groups, *asked, visitor=Visitor(), threshold=0.3):  # noqa: B008 - it is frozen
     """(the four menus, what is shown)."""
     out = curves.on_choice(curves.Choice(*asked), threshold, visitor, groups=groups)
-    return out[:4], out[4:]
+    return tuple(vars(out.menus).values()), out.figures
 
 
 def offers(menu):
@@ -72,9 +72,13 @@ def test_files_of_one_evaluation_stand_together_and_broken_ones_are_left_out(fol
 
 def test_a_choice_fills_every_figure_and_table(folder, rng):
     groups = curves.load_all(folder)
-    _, (source, figures, counts, *rest) = choose(groups, "lfw", "lab-floor", "shared", "same")
-    drawn, tables = rest[:4], rest[4:]
-    assert "20 people" in source and HASH[:12] in source and "lab, floor" in source
+    _, shown = choose(groups, "lfw", "lab-floor", "shared", "same")
+    drawn, tables = zip(
+        *((getattr(shown, name), getattr(shown, f"{name}_table")) for name in curves.FIGURES), strict=True
+    )
+    figures, counts = shown.summary, shown.counts
+    assert "20 people" in shown.source and "**LFW**" in shown.source and "lab, floor" in shown.source
+    assert HASH[:12] in shown.provenance and HASH[:12] not in shown.source  # folded away
     assert all(plot["visible"] for plot in drawn) and all("<table>" in table for table in tables)
     accepted = int((groups[SHARED].scores(populations.IMPOSTOR).values >= 0.3).sum())
     assert re.findall(r'class="number">(\d+)<', counts)[2:] == [str(accepted), str(60 - accepted)]
@@ -88,11 +92,11 @@ def test_a_menu_offers_only_what_exists(folder):
     assert offers(data) == (["celeba", "lfw"], "lfw")
     assert offers(forms) == (["lab-floor", "lab-hashed"], "lab-floor")
     assert offers(keys) == (["shared"], "shared") and offers(photos) == (["other", "same"], "same")
-    (_, forms, keys, photos), (source, *_) = choose(groups, "lfw", "lab-hashed", "shared", "other")
+    (_, forms, keys, photos), shown = choose(groups, "lfw", "lab-hashed", "shared", "other")
     assert offers(forms)[1] == "lab-hashed" and offers(keys) == (["own"], "own")
-    assert offers(photos) == (["same"], "same") and "lab, hashed" in source  # the nearest that exists
-    (data, forms, *_), (source, *_) = choose(groups, "celeba", "lab-hashed", "shared", "same")
-    assert offers(data)[1] == "celeba" and offers(forms) == (["lab-floor"], "lab-floor") and "celeba" in source
+    assert offers(photos) == (["same"], "same") and "lab, hashed" in shown.source  # the nearest that exists
+    (data, forms, *_), shown = choose(groups, "celeba", "lab-hashed", "shared", "same")
+    assert offers(data)[1] == "celeba" and offers(forms) == (["lab-floor"], "lab-floor") and "CelebA" in shown.source
 
 
 def test_other_key_lengths_are_forms_of_their_own(folder):
@@ -102,16 +106,16 @@ def test_other_key_lengths_are_forms_of_their_own(folder):
             shutil.copy(folder / f"lab-hashed-lfw-vi-own{suffix}", folder / name / f"lab-bits-lfw-vi-own{suffix}")
     shutil.copy(folder / "8-bit" / "lab-bits-lfw-vi-own.json", folder)
     shutil.copy(folder / "8-bit" / "lab-bits-lfw-vi-own.npz", folder)
-    (_, forms, *_), (source, *_) = choose(curves.load_all(folder), "lfw", "lab-bits-8", "own", "same")
+    (_, forms, *_), shown = choose(curves.load_all(folder), "lfw", "lab-bits-8", "own", "same")
     assert offers(forms)[0] == ["lab-floor", "lab-hashed", "lab-bits-8", "lab-bits-128", "lab-bits"]
-    assert "lab, bits, 8-bit keys" in source
+    assert "lab, bits, 8-bit keys" in shown.source
 
 
 def test_without_files_the_tab_says_how_to_make_one(tmp_path, core):
     groups = curves.load_all(tmp_path)
     menus, shown = choose(groups, None, None, None, "other")
     assert all(offers(menu) == ([], None) for menu in menus)
-    assert "python -m kfaar_core evaluate" in shown[0] and len(shown) == 11
+    assert "python -m kfaar_core evaluate" in shown.source and not shown.summary
     with gr.Blocks() as page:
         curves.build(page, core, visitor.state(), groups)
 
@@ -127,18 +131,28 @@ def archive(tmp_path):
 def test_own_photos_are_measured_for_this_visitor_only(folder, core, archive):
     groups = curves.load_all(folder)
     with pytest.raises(DataMissing, match="no photos"):
-        curves.on_own(curves.Own(None, 8, "own", "floor"), Visitor(), lambda *_, **__: None, core=core, groups=groups)
+        own(curves.Own(None, 8, "own", "floor"), core, groups)
     steps = []
-    said, data, form, keys, photo, mine = curves.on_own(
-        curves.Own(archive, 20, "shared", "bits"), Visitor(), lambda at, **_: steps.append(at), core=core, groups=groups
-    )
-    assert "8 people" in said and steps == [(done, 8) for done in range(8)]
+    out = own(curves.Own(archive, 20, "shared", "bits"), core, groups, bar=lambda at, **_: steps.append(at))
+    assert "8 people" in out.said and steps == [(done, 8) for done in range(8)]
+    data, form, keys, photo = vars(out.menus).values()
     assert offers(data) == (["celeba", "lfw", "yours"], "yours") and offers(form) == (["lab-bits"], "lab-bits")
     assert offers(keys) == (["shared"], "shared") and offers(photo)[1] == "other"
     asked = ("yours", "lab-bits", "shared", "same")
-    assert "8 people" in choose(groups, *asked, visitor=mine)[1][0]
-    (data, *_), (source, *_) = choose(groups, *asked)
-    assert "yours" not in offers(data)[0] and "yours" not in source
+    assert "8 people" in choose(groups, *asked, visitor=out.visitor)[1].source
+    (data, *_), shown = choose(groups, *asked)
+    assert "yours" not in offers(data)[0] and "yours" not in shown.source
+
+
+def own(asked, core, groups, visitor=Visitor(), bar=lambda *_, **__: None):  # noqa: B008 - it is frozen
+    return curves.on_own(asked, visitor, None, bar, core=core, groups=groups)
+
+
+def test_the_tab_opens_on_the_headline_data(folder, core):
+    with gr.Blocks() as page:
+        curves.build(page, core, visitor.state(), curves.load_all(folder))
+    start = {block.elem_id: block.value for block in page.blocks.values() if isinstance(block, gr.Dropdown)}
+    assert start["curves-dataset"] == "lfw"  # celeba comes first by name
 
 
 def test_stop_ends_a_run_on_own_photos(folder, core, archive):
@@ -149,6 +163,5 @@ def test_stop_ends_a_run_on_own_photos(folder, core, archive):
         ask_to_stop(visitor)
 
     with pytest.raises(Stopped):
-        asked = curves.Own(archive, 20, "own", "floor")
-        curves.on_own(asked, visitor, bar, core=core, groups=curves.load_all(folder))
+        own(curves.Own(archive, 20, "own", "floor"), core, curves.load_all(folder), visitor, bar)
     assert steps == [(0, 8)]

@@ -4,48 +4,54 @@ from __future__ import annotations
 
 import inspect
 import re
+from base64 import b64decode
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from demo import browser, build, controls, endpoints, words
+from demo import visitor as visitor_module
+from demo.core import MARK, Request, fault
 from demo.keys_panel import GivenKey
-from demo.shown import Inputs, shown
+from demo.records import UNCHANGED, Inputs, Outputs, flat, placed
+from demo.shown import shown
 from demo.tabs import about, anonymise, authenticate, compare
-from demo.visitor import Stopped, Visitor, ask_to_stop, forget, reporter
+from demo.visitor import LEFT, Stop, Stopped, Visitor, ask_to_stop, reporter
 from kfaar_core.errors import BadKey, BadPicture, KfaarError
 from kfaar_core.keys import COMMON_PASSPHRASES, UserKey
 from kfaar_core.paper import REFERENCES
+from kfaar_core.records import Rejection
+from tests.demo.stand_in import StandInCore, StandInReading
 
 KEY = UserKey(bytes(range(32)))
 HEX = GivenKey("hex", "256", KEY.hex(), "")
 
 
-def order(path, given=HEX, projector="floor"):
-    return anonymise.Order(path, given, projector, "largest", "portrait", True)
+def order(path, given=HEX, method="floor", face="largest", mode="portrait", refine=True):
+    return anonymise.Order(path, given, method, face, mode, refine)
 
 
-def case(virtual, original, given=HEX, projector="floor"):
-    return authenticate.Case(virtual, original, given, projector)
+def case(virtual, original, given=HEX, method="floor"):
+    return authenticate.Case(virtual, original, given, method)
 
 
 def quiet(*_: object, **__: object) -> None:
     """A progress bar that nobody sees."""
 
 
-def virtual_face(core, photo, key=KEY):
-    return core.anonymise(
-        anonymise.pictures.read_photo(photo, words.NO_PHOTO),
-        key,
-        projector="floor",
-        face="largest",
-        mode="portrait",
-        progress=None,
-    )
+def virtual_face(core, photo, key=KEY, method="floor", refine=True):
+    given = anonymise.pictures.read_photo(photo, words.NO_PHOTO)
+    return core.anonymise(Request(given, key, method, refine=refine))
+
+
+def anonymised(core, path, visitor=None, bar=quiet, **settings):
+    return anonymise.on_anonymise(order(path, **settings), visitor or Visitor(), None, bar, core=core)
 
 
 def drawn(core, photo, save, key=KEY):
@@ -54,41 +60,92 @@ def drawn(core, photo, save, key=KEY):
 
 
 def test_anonymise_shows_every_step_and_remembers_the_photo(core, photo):
-    out = anonymise.on_anonymise(order(photo), Visitor(), quiet, core=core)
-    summary, slider, _, found, draft, corrected, final, posture, times, visitor = out
-    assert "Another person" in summary and "0.10" in summary and "0.40" in summary
-    assert all(picture.shape[2] == 3 for picture in (*slider["value"], found, draft, corrected, final))
-    assert "+5.0" in posture and "0.5" in posture  # |5.0 - 4.5|
-    assert "0.40 s" in times  # the sum
-    assert visitor.original is not None and visitor.step == 3
-    assert core.stages == ["detect", "generate"]
+    out = anonymised(core, photo)
+    assert "Another person" in out.summary and "0.10" in out.summary and "0.40" in out.summary
+    assert all(np.asarray(picture).shape[2] == 3 for picture in (*out.slider["value"], out.found, out.draft))
+    assert np.asarray(out.final).shape == (64, 64, 3)
+    assert "+5.0" in out.posture and "0.5" in out.posture  # |5.0 - 4.5|
+    assert "0.40 s" in out.times  # the sum
+    assert out.visitor.original is not None and out.visitor.step == 3
+    assert core.stages == ["locate", "generate"]
 
 
-def test_the_summary_tells_what_the_key_reads_of_a_refined_face(core, photo):
-    refined = virtual_face(core, photo)
-    head, body = words.decision(refined)
-    assert head == "Another person" and "0.80: enough, for it accepts from 0.50" in body
-    unread = replace(refined, reading=replace(refined.reading, cosine=0.3, same_person=False))
-    assert "0.30: too little, for it accepts from 0.50" in words.decision(unread)[1]
-    assert "KVFA" not in words.decision(replace(refined, reading=None))[1]
+def test_the_card_tells_what_the_key_reads_of_a_face(core, photo):
+    assert "read at 0.80 (accepted from 0.50)" in anonymised(core, photo).summary
+    # without refinement the core does not say it, and the demo asks
+    assert "read at 0.80 (accepted from 0.50)" in anonymised(core, photo, refine=False).summary
+
+
+def test_a_face_that_its_own_key_does_not_read_is_told_at_once_and_refinement_offered(core, photo):
+    out = anonymised(core, photo, given=GivenKey("hex", "256", "fe" * 32, ""), refine=False)
+    assert words.FAULT_HEADS["unread"] in out.summary and words.UNREFINED_FAILS in out.summary
+    assert "too little" in out.summary and out.retry["visible"] is True
+    assert out.saving["visible"] is True  # it hides the person all the same
+
+
+def test_a_face_that_is_too_close_is_one_sentence_one_button_and_nothing_to_save(core, photo):
+    out = anonymised(core, photo, given=GivenKey("hex", "256", "ff" * 32, ""))
+    said = re.sub("<[^>]+>", " ", out.summary)
+    assert "Too close" in said and "0.60" in said and "0.40" in said and "Another person" not in said
+    assert out.retry["visible"] is True and out.saving["visible"] is False and out.details["visible"] is False
+    assert out.final is None and "data-done" not in out.summary
+    assert authenticate.on_done(out.visitor, out.final) == authenticate.Taken()  # nothing goes to Authenticate
+    by_passphrase = anonymise.Order(
+        photo, GivenKey("passphrase", "8", "", "words"), "floor", "largest", "portrait", True
+    )
+    face = replace(virtual_face(core, photo, UserKey(bytes([255] * 32))), key=KEY)
+    told = anonymise.answered(by_passphrase, anonymise.pictures.read_photo(photo, ("", "")), face, Visitor())
+    assert told.retry["visible"] is False and words.ANOTHER_PASSPHRASE in told.summary
+
+
+def test_the_sentences_of_the_core_about_keys_are_not_repeated(core, photo):
+    assert "a sentence of the core" in virtual_face(core, photo).warnings
+    assert "sentence of the core" not in anonymised(core, photo).summary
+
+
+KEYLESS = StandInReading(None).without_key()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"rejection": Rejection.NO_FACE}, "unseen"),
+        ({"rejection": Rejection.TOO_CLOSE, "anonymous": False}, "close"),
+        ({"rejection": Rejection.TOO_CLOSE}, "alike"),
+        ({"keyless": KEYLESS}, None),
+        ({"rejection": Rejection.READ_WITHOUT_KEY, "keyless": replace(KEYLESS, same_person=True)}, "open"),
+        ({"rejection": Rejection.NOT_READ, "keyless": replace(KEYLESS, same_person=True)}, "open"),  # the graver one
+        ({"rejection": Rejection.NOT_READ, "keyless": KEYLESS}, "unread"),
+        ({"reading": StandInReading(None).with_key(KEY)}, "unread"),  # of a face that was not refined
+    ],
+)
+def test_faults_have_codes_and_codes_have_sentences(core, photo, wrong, code):
+    face = replace(virtual_face(core, photo), **wrong)
+    assert fault(face) == code
+    if code:
+        assert words.fault(code, face).endswith(".") and words.FAULT_HEADS[code]
+
+
+def test_every_reason_of_the_core_has_a_sentence(core, photo):
+    for reason in Rejection:
+        assert fault(replace(virtual_face(core, photo), rejection=reason)) in words.FAULTS
 
 
 def test_no_answer_holds_the_key(core, photo):
-    out = anonymise.on_anonymise(order(photo), Visitor(), quiet, core=core)
-    assert KEY.hex() not in repr(out)
+    assert KEY.hex() not in repr(anonymised(core, photo))
 
 
 @pytest.mark.parametrize("form", ["hex", "passphrase"])
 def test_a_missing_key_is_told_in_words(core, photo, form):
     with pytest.raises(BadKey):
-        anonymise.on_anonymise(order(photo, GivenKey(form, "256", "  ", "")), Visitor(), quiet, core=core)
+        anonymised(core, photo, given=GivenKey(form, "256", "  ", ""))
 
 
 def test_a_weak_passphrase_and_a_short_key_are_remarked(core, photo):
-    form = GivenKey("passphrase", "8", "", "sunshine")
-    summary = anonymise.on_anonymise(order(photo, form), Visitor(), quiet, core=core)[0]
-    assert "first that anybody tries" in summary and words.EIGHT_BITS in summary
-    assert "sunshine" not in summary
+    out = anonymised(core, photo, given=GivenKey("passphrase", "8", "", "sunshine"))
+    assert "first that anybody tries" in out.summary and words.EIGHT_BITS in out.summary
+    assert "sunshine" not in repr(out)
+    assert out.save_key["visible"] is False and "8 bits" in out.pair  # the passphrase is the key
 
 
 def test_missing_photo_corrupt_file_and_no_face(core, photo, plain, tmp_path: Path):
@@ -96,47 +153,110 @@ def test_missing_photo_corrupt_file_and_no_face(core, photo, plain, tmp_path: Pa
     corrupt.write_bytes(Path(photo).read_bytes()[:200])
     for path, part in ((None, "no photo"), (str(corrupt), "damaged"), (plain, "no face")):
         with pytest.raises(KfaarError, match=f"(?i){part}"):
-            anonymise.on_anonymise(order(path), Visitor(), quiet, core=core)
+            anonymised(core, path)
+
+
+def test_every_picture_that_is_made_says_that_it_is_synthetic(core, photo, tmp_path):
+    out = anonymised(core, photo)
+    assert out.final.info["Comment"] == MARK["Comment"] == "synthetic face"
+    out.slider["value"][1].save(tmp_path / "x.webp", exif=out.slider["value"][1].info["exif"])
+    with Image.open(tmp_path / "x.webp") as saved:
+        assert saved.getexif()[ExifTags.Base.ImageDescription] == "synthetic face"
+    grid = compare.picture_grid([[virtual_face(core, photo)]], 1)
+    photo_, made = (b64decode(address) for address in re.findall('base64,([^"]+)"', grid))
+    assert b"synthetic face" in made and b"synthetic face" not in photo_
 
 
 def test_a_new_photo_is_looked_at(core, photo, plain):
-    assert anonymise.on_photo(photo, core=core)[0] == words.faces_found(1)
-    assert "No face" in anonymise.on_photo(plain, core=core)[0]
+    one = anonymise.on_photo(photo, core=core)
+    assert one.said == words.faces_found(1) and one.face["visible"] is one.which["visible"] is False
+    assert "No face" in anonymise.on_photo(plain, core=core).said
 
 
-def test_stop_ends_the_work_at_the_next_stage(core, photo):
-    visitor = Visitor()
+def test_of_several_faces_one_is_tapped(core, save, rng):
+    two = save(rng.integers(0, 256, (80, 160, 3), dtype=np.uint8), "two")
+    seen = anonymise.on_photo(two, core=core)
+    assert [value for _, value in seen.face["choices"]] == ["largest", "1"] and seen.which["visible"] is True
 
-    def bar(*_: object, **__: object) -> None:
-        ask_to_stop(visitor)
+    def tap(x, y):
+        return anonymise.on_tap(two, SimpleNamespace(index=(x, y)), core=core)
+
+    assert tap(20, 20) == "1" and tap(120, 40) == "largest" and tap(60, 75) is UNCHANGED
+    frames = [np.asarray(anonymise.on_face(two, face, core=core)) for face in ("largest", "1")]
+    assert not np.array_equal(*frames)
+    out = anonymised(core, two, face="1", mode="paste")
+    assert out.slider["slider_position"] == pytest.approx(100 * 25 / 160, abs=0.1)  # the middle of the smaller face
+
+
+def test_a_tap_is_read_on_the_scale_of_the_shown_picture(core):
+    face = core.faces(anonymise.Photo(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)))[0]
+    large = replace(face, box=np.array([2000, 2000, 3000, 3000], dtype=np.float32))
+    shape = (4096, 4096, 3)  # shown at a quarter
+    assert anonymise.pictures.face_at([large], shape, 625, 625) == 0
+    assert anonymise.pictures.face_at([large], shape, 2500, 2500) is None
+
+
+def test_stop_ends_the_work_at_the_next_step_of_the_refinement(photo):
+    core, visitor, told = StandInCore(seconds=0.001), Visitor(), []
+
+    def bar(at: float, desc: str) -> None:
+        told.append((at, desc))
+        if desc == "refining, step 3 of 10":
+            ask_to_stop(visitor)
 
     with pytest.raises(Stopped):
-        anonymise.on_anonymise(order(photo), visitor, bar, core=core)
-    assert core.stages == ["detect", "generate"]  # the second stage began, and its report ended the work
+        anonymised(core, photo, visitor, bar)
+    assert core.stages == ["locate", "generate", *["refine"] * 4]  # the report of the fourth ended the work
+    shares = [at for at, _ in told]
+    assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] < 1
 
 
-def test_a_visitor_who_left_stops_what_runs():
+def test_a_visitor_who_left_stops_what_runs_and_what_waits(core, photo):
+    gone, here = SimpleNamespace(session_hash="gone"), SimpleNamespace(session_hash="here")
     visitor = Visitor()
-    forget(visitor)
+    check = visitor.stop.begin(gone)
+    LEFT.add(gone)
     with pytest.raises(Stopped):
-        reporter(quiet, visitor.stop, words.stage)("detect", 0, 6)
+        reporter(quiet, check)("refine", 1, 10)
+    with pytest.raises(Stopped):
+        anonymise.on_anonymise(order(photo), Visitor(), gone, quiet, core=core)
+    assert not core.stages  # nothing was begun
+    assert anonymise.on_anonymise(order(photo), Visitor(), here, quiet, core=core).final is not None
+
+
+def test_pages_that_were_left_are_forgotten_when_there_are_many(monkeypatch):
+    monkeypatch.setattr(visitor_module, "MOST_LEFT", 2)
+    left, pages = visitor_module.Left(), [SimpleNamespace(session_hash=str(number)) for number in range(3)]
+    for page in pages:
+        left.add(page)
+    assert [left.has(page) for page in pages] == [False, True, True]
+    assert not left.has(None)  # a program, which has no page
+
+
+def test_a_new_run_ends_the_one_before_it():
+    stop = Stop()
+    first = stop.begin()
+    second = stop.begin()
+    second()
+    with pytest.raises(Stopped):
+        first()
 
 
 def test_compare_counts_pairs(core, photo, plain, save, rng):
     other = save(rng.integers(0, 256, (80, 60, 3), dtype=np.uint8), "other")
     keys = "\n".join(UserKey(bytes([n] * 16)).hex() for n in range(3))
-    grid, said, heatmap, table = compare.on_compare(
-        [(photo, None), (other, None)], keys, "floor", True, Visitor(), quiet, core=core
-    )
-    assert grid.count("<img") == 2 + 2 * 3
-    assert "all 6 pairs are different people" in said  # 2 photos, 3 pairs of keys each
-    assert heatmap["value"].data[0].z is not None and table.count("<tr>") == 1 + 8
+    asked = compare.Table([(photo, None), (other, None)], keys, "floor", True)
+    *parts, last = compare.on_compare(asked, Visitor(), None, quiet, core=core)
+    assert [part.grid.count("<img") for part in parts] == [2, 3, 4, 6, 7, 8]  # cell by cell, a photo before its row
+    assert last.grid.count("<img") == 2 + 2 * 3
+    assert "all 6 pairs are different people" in last.said  # 2 photos, 3 pairs of keys each
+    assert last.heatmap["value"].data[0].z is not None and last.table.count("<tr>") == 1 + 8
 
 
 def test_words_about_a_grid_of_one_person_twice():
     cosines = np.full((6, 6), 0.9)  # two photos, two keys, everything alike
     said = compare.in_words(cosines, photos=2, keys=2, threshold=0.5)
-    assert "none of 4 virtual faces" in said and "none of 2 pairs are different" in said
+    assert "none of 4 new faces" in said and "none of 2 pairs are different" in said
     assert "all 2 pairs are one person" in said and "Differentiation" not in said
 
 
@@ -151,17 +271,27 @@ def test_compare_refuses_too_much(core, photo):
 
 def test_authenticate_with_right_and_wrong_key(core, photo, save):
     virtual = drawn(core, photo, save)
-    right, walk, visitor = authenticate.on_authenticate(case(virtual, photo), Visitor(), None, core=core)
-    assert "Same person" in right and visitor.step == 6 and walk.count('class="done"') == 12  # drawing and list
+    right = authenticate.on_authenticate(case(virtual, photo), Visitor(), None, core=core)
+    assert "Same person" in right.card and right.visitor.step == 6
+    assert right.walk.count('class="done"') == 12  # drawing and list
     wrong = GivenKey("hex", "256", "ff" * 32, "")
-    answer, _, visitor = authenticate.on_authenticate(case(virtual, photo, wrong), Visitor(), None, core=core)
-    assert words.WRONG_KEY in answer and visitor.step == 5
+    answer = authenticate.on_authenticate(case(virtual, photo, wrong), Visitor(), None, core=core)
+    assert words.WRONG_KEY in answer.card and answer.visitor.step == 5
+    assert "without refinement" in answer.card  # the third cause
+
+
+def test_a_missing_key_in_authenticate_is_not_made_anew(core, photo, save):
+    with pytest.raises(BadKey) as told:
+        authenticate.on_authenticate(
+            case(drawn(core, photo, save), photo, GivenKey("hex", "256", "", "")), Visitor(), None, core=core
+        )
+    assert "key file" in str(told.value) and words.MAKE_KEY not in str(told.value)
 
 
 def test_swapped_pictures_are_noticed(core, photo, save):
     virtual = drawn(core, photo, save)
-    answer = authenticate.on_authenticate(case(photo, virtual), Visitor(), None, core=core)[0]
-    assert words.SWAPPED in answer
+    answer = authenticate.on_authenticate(case(photo, virtual), Visitor(), None, core=core)
+    assert words.SWAPPED in answer.card
 
 
 def test_a_missing_original_is_told_in_words(core, photo, save):
@@ -171,75 +301,87 @@ def test_a_missing_original_is_told_in_words(core, photo, save):
 
 def test_scenarios_and_a_threshold_that_moves(core, photo, save):
     virtual = drawn(core, photo, save)
-    _, table, said, _, visitor = authenticate.on_scenarios(case(virtual, photo), 0.5, Visitor(), quiet, core=core)
-    assert table.count("accepted") == 1 and table.count("refused") == 3
-    assert said.startswith("Only the right key")
+    early, out = authenticate.on_scenarios(case(virtual, photo), 0.5, Visitor(), None, quiet, core=core)
+    assert early.decided.table.count("<tr>") == 1 + 3 and words.SCENARIO_1_WAITS in early.decided.said
+    table, visitor = out.decided.table, out.visitor
+    assert table.count("accepted<") == 1 and table.count("refused") == 3
+    assert out.decided.said.startswith("Only the right key")
     before = len(core.stages)
-    _, table, said = authenticate.on_threshold(0.9, "floor", visitor, core=core)
-    assert "accepted" not in table and said.startswith("Nobody")
-    _, table, _ = authenticate.on_threshold(-0.2, "floor", visitor, core=core)
-    assert table.count("accepted") >= 3 and table.count("0.40") == 1  # scenario 1 keeps the judge's threshold
+    moved = authenticate.on_threshold(0.9, "floor", visitor, core=core)
+    assert "accepted<" not in moved.table and moved.said.startswith("Nobody")
+    low = authenticate.on_threshold(-0.2, "floor", visitor, core=core).table
+    assert low.count("accepted<") >= 3 and low.count("0.40") == 1  # scenario 1 keeps the judge's threshold
     assert len(core.stages) == before  # nothing was computed again
+    forgotten = authenticate.on_input(visitor)
+    assert authenticate.on_threshold(0.9, "floor", forgotten, core=core).said is UNCHANGED
+
+
+def test_a_threshold_is_shown_as_it_is_compared(core):
+    assert words.compared_with(0.4590, 0.4637) == ("0.459", "0.464")
+    assert words.compared_with(0.46371, 0.46374) == ("0.46371", "0.46374")
+    assert words.compared_with(0.8, 0.5) == ("0.80", "0.50")
+    facts = replace(core.facts("floor"), threshold=0.4637392584)
+    assert authenticate.shown_threshold(facts) == 0.464
+    assert authenticate.exact(0.464, facts) == 0.4637392584 and authenticate.exact(0.465, facts) == 0.465
 
 
 def test_stop_ends_the_scenarios_at_the_next_step(core, photo, save):
-    virtual, visitor, told = drawn(core, photo, save), Visitor(), []
-
-    def bar(at: tuple[int, int], desc: str) -> None:
-        told.append(desc)
-        if desc == words.scenario_line("1"):
-            ask_to_stop(visitor)
-
+    virtual, visitor = drawn(core, photo, save), Visitor()
+    run = authenticate.on_scenarios(case(virtual, photo), 0.5, visitor, None, quiet, core=core)
+    next(run)
+    ask_to_stop(visitor)
     with pytest.raises(Stopped):
-        authenticate.on_scenarios(case(virtual, photo), 0.5, visitor, bar, core=core)
-    assert told[-1] == words.scenario_line("1") and not visitor.outcomes
-
-
-def test_a_face_is_read_by_the_form_that_made_it(core, photo, save):
-    bits = anonymise.on_anonymise(order(photo, projector="bits"), Visitor(), quiet, core=core)[6]
-    virtual = save(bits, "virtual")
-    for projector, words_ in (("bits", "Same person"), ("floor", "Not shown to be the same person")):
-        answer = authenticate.on_authenticate(case(virtual, photo, HEX, projector), Visitor(), None, core=core)[0]
-        assert words_ in answer
-    with pytest.raises(BadKey, match="128"):
-        odd = GivenKey("hex", "256", "ab" * 4, "")
-        anonymise.on_anonymise(order(photo, odd, "bits"), Visitor(), quiet, core=core)
-
-
-def test_another_form_brings_its_own_threshold_and_forgets_the_outcomes(core, photo, save):
-    virtual = drawn(core, photo, save)
-    visitor = authenticate.on_scenarios(case(virtual, photo), 0.5, Visitor(), quiet, core=core)[-1]
-    at, bars, table, said, visitor = authenticate.on_projector("bits", visitor, core=core)
-    assert at == pytest.approx(0.6) and bars["visible"] is False and not table and said == words.SCENARIOS_EMPTY
+        next(run)
     assert not visitor.outcomes
 
 
-def test_the_menu_of_forms_hides_when_there_is_one():
-    assert controls.projector_menu(("floor", "bits"), "x").visible is True
-    assert controls.projector_menu(("floor",), "x").visible is False
+def test_a_face_is_read_by_the_form_that_made_it(core, photo, save):
+    virtual = save(np.asarray(anonymised(core, photo, method="bits").final), "virtual")
+    for method, words_ in (("bits", "Same person"), ("floor", "Not shown to be the same person")):
+        answer = authenticate.on_authenticate(case(virtual, photo, HEX, method), Visitor(), None, core=core)
+        assert words_ in answer.card
+    with pytest.raises(BadKey, match="128"):
+        anonymised(core, photo, given=GivenKey("hex", "256", "ab" * 4, ""), method="bits")
+
+
+def test_another_method_brings_its_own_threshold_and_forgets_the_outcomes(core, photo, save):
+    virtual = drawn(core, photo, save)
+    *_, out = authenticate.on_scenarios(case(virtual, photo), 0.5, Visitor(), None, quiet, core=core)
+    emptied = authenticate.on_method("bits", out.visitor, core=core)
+    assert emptied.threshold == pytest.approx(0.6) and emptied.decided.bars["visible"] is False
+    assert not emptied.decided.table and emptied.decided.said == words.SCENARIOS_EMPTY
+    assert not emptied.visitor.outcomes
+
+
+def test_the_menu_of_methods_reads_the_core_and_hides_when_there_is_one(core):
+    menu = controls.method_menu(core.methods(), "x")
+    assert menu.visible is True and menu.choices == [("linear (floor)", "floor"), ("key bits (bits)", "bits")]
+    assert "The words of bits." in menu.info
+    assert controls.method_menu(core.methods()[:1], "x").visible is False
 
 
 def test_a_threshold_without_scenarios_changes_nothing(core):
-    assert all(out == gr.skip() for out in authenticate.on_threshold(0.4, "floor", Visitor(), core=core))
+    out = authenticate.on_threshold(0.4, "floor", Visitor(), core=core)
+    assert all(value is UNCHANGED for value in vars(out).values())
 
 
 def test_flipped_bits(core, photo, save):
     virtual = drawn(core, photo, save)
-    said, plot, table = authenticate.on_flip(case(virtual, photo), 7, 0.5, core=core)
-    assert "7 bits" in said and "refused" in said
-    assert table.count("<tr>") == 1 + len({*controls.FLIP_PLACES, 7})
-    curve = plot["value"].data[1]
+    out = authenticate.on_flip(case(virtual, photo), 7, 0.5, core=core)
+    assert "7 bits" in out.said and "refused" in out.said
+    assert out.table.count("<tr>") == 1 + len({*controls.FLIP_PLACES, 7})
+    curve = out.plot["value"].data[1]
     assert curve.y[0] == pytest.approx(0.8) and max(curve.y[1:]) < 0.3
-    zero = authenticate.on_flip(case(virtual, photo), 0, 0.5, core=core)[0]
-    assert "still accepted" in zero
+    zero = authenticate.on_flip(case(virtual, photo), 0, 0.5, core=core)
+    assert "still accepted" in zero.said
 
 
 def test_random_keys(core, photo, save):
     virtual = drawn(core, photo, save)
-    said, plot, table = authenticate.on_brute(case(virtual, photo), 0.5, Visitor(), quiet, core=core)
-    assert said.startswith("1,000 random keys") and "None of them passes" in said
-    counts = [int(cell) for cell in re.findall(r'<td class="number">(\d+)</td>', table)]
-    assert sum(counts) == 1000 and sum(plot["value"].data[0].y) == 1000
+    out = authenticate.on_brute(case(virtual, photo), 0.5, Visitor(), None, quiet, core=core)
+    assert out.said.startswith("1,000 random keys") and "None of them passes" in out.said
+    counts = [int(cell) for cell in re.findall(r'<td class="number">(\d+)</td>', out.table)]
+    assert sum(counts) == 1000 and sum(out.plot["value"].data[0].y) == 1000
 
 
 def test_dictionary_finds_a_guessable_passphrase_only(core, photo, save, monkeypatch):
@@ -250,13 +392,11 @@ def test_dictionary_finds_a_guessable_passphrase_only(core, photo, save, monkeyp
         ("nobody guesses this", "Ada 1815", False),
     ):
         virtual = drawn(core, photo, save, UserKey.from_passphrase(passphrase))
-        said = authenticate.on_dictionary(
-            case(virtual, photo, GivenKey("passphrase", "256", "", passphrase)), known, 0.5, Visitor(), quiet, core=core
-        )
+        asked = case(virtual, photo, GivenKey("passphrase", "256", "", passphrase))
+        said = authenticate.on_dictionary(asked, known, 0.5, Visitor(), None, quiet, core=core).said
         assert said.startswith("Found") is found and passphrase not in said
-    assert (
-        authenticate.on_dictionary(case(virtual, photo), "", 0.5, Visitor(), quiet, core=core) == words.DICTIONARY_HEX
-    )
+    hex_ = authenticate.on_dictionary(case(virtual, photo), "", 0.5, Visitor(), None, quiet, core=core)
+    assert hex_.said == words.DICTIONARY_HEX
 
 
 def test_guesses_are_bounded_and_unique():
@@ -297,12 +437,48 @@ def test_records_are_filled_from_the_values_of_their_components():
     assert call(1, "two", 3.0, "four") == (Outer(Inner(1, "two"), 3.0), "four", "core")
 
 
+@dataclass(frozen=True)
+class Pair(Outputs):
+    one: int
+    two: int = UNCHANGED
+
+
+@dataclass(frozen=True)
+class Said(Outputs):
+    text: str
+    pair: Pair
+
+    @classmethod
+    def trouble(cls, head, sentence):
+        return cls(f"{head}: {sentence}", Pair(0))
+
+
+def test_outputs_are_flat_and_stand_in_the_order_of_their_fields():
+    assert flat(Said("x", Pair(1, 2))) == ("x", 1, 2) and flat(Pair(1)) == (1, gr.skip()) and flat(7) == 7
+    assert placed(Said, pair=placed(Pair, two="b", one="a"), text="c") == ["c", "a", "b"]
+    with pytest.raises(TypeError, match="two"):
+        placed(Pair, one="a")
+
+
+def test_an_error_stands_where_the_answer_would():
+    def handler(a: int) -> Said:
+        raise BadKey(got="the key is odd", mend="add a digit")
+
+    def steps(a: int) -> Iterator[Said]:
+        yield Said("x", Pair(1))
+        raise Stopped
+
+    told = f"{words.ERROR_TITLE}: The key is odd. Add a digit."
+    assert shown(handler)(1) == (told, 0, gr.skip())
+    assert [values[0] for values in shown(steps)(1)] == ["x", f"{words.STOPPED_TITLE}: {words.STOPPED}"]
+
+
 def test_no_event_has_more_or_fewer_inputs_than_its_handler(core):
     page = build.build(core)
     for event in page.fns.values():
         if event.fn is not None:
             given = inspect.signature(event.fn).parameters.values()
-            special = (gr.Progress, gr.Request)
+            special = (gr.Progress, gr.Request, "gr.Request", gr.SelectData)
             wanted = [p for p in given if not isinstance(p.default, gr.Progress) and p.annotation not in special]
             assert len(wanted) == len(event.inputs), event.fn
 
@@ -325,7 +501,9 @@ def test_the_page_builds_and_opens_only_three_endpoints(core):
 def test_heavy_events_share_one_queue(core):
     page = build.build(core)
     heavy = [event for event in page.fns.values() if event.concurrency_id == "core"]
-    assert len(heavy) >= 8 and all(event.concurrency_limit == 1 for event in heavy)
+    assert len(heavy) >= 7 and all(event.concurrency_limit == 1 for event in heavy)
+    apart = {event.fn.__name__ for event in page.fns.values() if event.concurrency_id == "look" and event.fn}
+    assert {"on_photo", "on_authenticate", "authenticate"} <= apart  # nobody waits for a drawing to look at a photo
 
 
 def test_no_server_event_answers_into_a_key_field(core):
@@ -354,13 +532,13 @@ def test_a_key_panel_reads_hex_a_stated_version_and_a_passphrase():
     assert GivenKey("passphrase", "128", "", "four words that differ").key().bits == 128
 
 
-def test_an_inline_picture_is_small():
-    big = np.asarray(Image.effect_noise((1200, 800), 30).convert("RGB"))
-    assert len(anonymise.pictures.inline(big)) < 120_000
-
-
 @pytest.mark.parametrize("threshold", [None, float("nan"), "0.7"])
 def test_metrics_without_a_threshold_is_refused_in_words(threshold):
     with pytest.raises(KfaarError, match="threshold that is no number"):
         endpoints.metrics([0.9, 0.8], [0.1, 0.2], threshold)
     assert endpoints.metrics([0.9, 0.8], [0.1, 0.2], 0.5)["far"] == 0
+
+
+def test_an_inline_picture_is_small():
+    big = np.asarray(Image.effect_noise((1200, 800), 30).convert("RGB"))
+    assert len(anonymise.pictures.inline(big)) < 120_000

@@ -50,7 +50,7 @@ def test_another_file_is_no_calibration(tmp_path, monkeypatch, text):
 
 
 def test_the_judge_knows_no_projector():
-    """Files from the same dev people must not disagree about the judge, whose thresholds do not depend on the method."""
+    """Files from the same dev people agree about the judge, whose thresholds do not depend on the method."""
     judged: dict[str, set[tuple[float, float]]] = {}
     for path in calibration.FOLDER.rglob("*.json"):
         entry = Calibration(**json.loads(path.read_text()))

@@ -587,3 +587,24 @@ def test_what_progress_raises_ends_the_work(tiny, photo):
 
     with pytest.raises(Stopped):
         AnonymisationServer(tiny).anonymise(asked(photo, KEY), stop)
+
+
+def test_of_several_faces_the_pair_that_fits_is_compared(tiny, wide):
+    """The second face of one picture and the first of the other are one person; the largest of both are not."""
+    stages = seeing(tiny, Two)
+    large, small = (stages.locator.locate(wide, number) for number in (0, 1))
+    features = [stages.features(wide.pixels, face.landmarks) for face in (large, small)]
+    whole = AuthenticationServer(stages).compare(wide, wide)
+    assert whole.without_key().faces in {(0, 0), (1, 1)} and whole.without_key().cosine == pytest.approx(1)
+    single = replace(whole, original=whole.original[1:])
+    found = single.without_key()
+    assert found.faces == (1, 0) and found.cosine == pytest.approx(1)
+    np.testing.assert_array_equal(whole.virtual, np.stack(features))
+    apart = replace(single, virtual=whole.virtual[:1]).without_key()
+    assert apart.faces == (0, 0) and apart.cosine < found.cosine
+    for key in (KEY, KEY.flip([3])):
+        assert whole.with_key(key).cosine == max(
+            replace(whole, virtual=whole.virtual[[i]], original=whole.original[[j]]).with_key(key).cosine
+            for i in (0, 1)
+            for j in (0, 1)
+        )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kfaar_core.evaluate import runner
+from kfaar_core.presets import TINY
 from kfaar_core.records import Row, Scores
 from kfaar_core.report.tables import Table, to_json
 from kfaar_core.results import Result, Thresholds, save_result
@@ -88,20 +89,21 @@ def test_files_that_are_no_result(refused, result, folder, command):
 def test_evaluate_hands_everything_to_the_runner(kfaar, folder, monkeypatch):
     asked = []
 
-    def run(table, data, **settings):
-        settings.pop("progress")(3, 10)
-        asked.append((table, data, settings))
-        return settings["out"] / "found.json"
+    def run(evaluation, out, progress):
+        progress(3, 10)
+        asked.append(evaluation)
+        return out / "found.json"
 
     monkeypatch.setattr(runner, "run", run)
     words = ("evaluate", "--table", "VII", "--data", "people", "--limit", 7, "--own-key", "-o", "out")
     done = kfaar(*words, "--preset", "tiny", "--threads", 1, "--json")
     assert done.exit_code == 0 and json.loads(done.stdout) == {"table": "VII", "result": "out/found.json"}
-    (table, data, settings), *_ = asked
-    assert (table, data, settings["limit"], settings["key_mode"]) == ("VII", "people", 7, populations.OWN)
-    assert (settings["preset"], settings["method"], settings["threads"]) == ("tiny", None, 1)  # the preset's
+    (found,) = asked
+    assert found == runner.Evaluation(
+        table="VII", data="people", preset=TINY, key_mode=populations.OWN, limit=7, threads=1
+    )
     kfaar("evaluate", "--table", "VI", "-o", "out", "--shared-key")
-    assert asked[1][1] is None and asked[1][2]["key_mode"] == populations.SHARED
+    assert asked[1].data is None and asked[1].key_mode == populations.SHARED
 
 
 def test_settings_that_evaluate_refuses(refused, folder, monkeypatch):

@@ -30,9 +30,10 @@ def cache(tmp_path_factory):
 def run(tmp_path, monkeypatch, cache):
     monkeypatch.setenv("KFAAR_CACHE", str(cache))
 
-    def run(table, **settings):
-        asked = {"limit": 4, "key_mode": populations.SHARED, "preset": "tiny", "out": tmp_path / "out", "trials": 2}
-        return runner.run(table, "synthetic", **{**asked, **settings})
+    def run(table, preset=TINY, method=None, key_bits=None, precision=None, **others):
+        chosen = runner.settings(preset, method, key_bits, precision)
+        asked = {"data": "synthetic", "preset": chosen, "limit": 4, "repetitions": 2, **others}
+        return runner.run(runner.Evaluation(table=table, **asked), tmp_path / "out")
 
     return run
 

@@ -96,8 +96,9 @@ def test_it_runs_through_the_pipeline(folder, photo):
 
 
 def test_it_is_evaluated(folder):
-    settings = {"limit": 3, "key_mode": populations.SHARED, "preset": "tiny", "trials": 1}
-    path = runner.run("VI", "synthetic", method="toy", out=folder / "out", **settings)
+    preset = runner.settings(TINY, "toy")
+    asked = runner.Evaluation(table="VI", data="synthetic", preset=preset, limit=3, repetitions=1)
+    path = runner.run(asked, folder / "out")
     found = load_result(path)
     assert path.name == "tiny-toy-synthetic-vi-shared.json"
     assert (found.people, found.dimension, found.population(populations.IMPOSTOR).failed) == (3, 8, 0)

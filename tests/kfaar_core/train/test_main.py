@@ -197,7 +197,7 @@ def test_every_command_of_a_card_still_runs(monkeypatch):
 
 def test_every_step_of_make_weights_names_a_recipe():
     steps = [step.split() for step in re.findall(r"\$\(TRAIN\) ([^&\n\\]+)", Path("Makefile").read_text())]
-    commands = {found.name for found in command.app.registered_commands}
+    commands = {found.name or found.callback.__name__ for found in command.app.registered_commands}
     recipes = {"renders": command.RENDERS, "projector": command.PROJECTORS, "kvfa": command.KVFAS}
     assert len(steps) >= 15
     for name, *words in steps:
