@@ -1,6 +1,7 @@
-"""The command line: `python -m kfaar_core COMMAND`. Each command stands in kfaar_core.commands.
+"""The command line: `python -m kfaar_core COMMAND`. The commands are in kfaar_core.commands.
 
-Exit code 0 on success, whatever the verdict; otherwise 1 with what came and how to mend it on standard error.
+The exit code is 0 on success, whatever the verdict. Otherwise it is 1, and standard error says what is wrong and how to
+mend it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Assemble: a preset -> every stage with its weights; what a method adds is built in its own file."""
+"""Load every stage of a preset with its weights. The networks of a method are built in the method's own file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from kfaar_core.stages.refine import Refiner
 
 @dataclass(frozen=True)
 class Stages:
-    """Every box of the paper's Fig. 3, loaded and frozen; shared by all callers."""
+    """Every stage of the paper's Fig. 3, loaded and frozen. One object can serve many threads."""
 
     preset: Preset
     method: Method
@@ -38,9 +38,9 @@ class Stages:
     generator: Generator  # M and G
     corrector: Corrector  # G_f
     judge: FaceEncoder  # R
-    networks: MethodNetworks  # what the method adds
+    networks: MethodNetworks  # of the method
     calibration: Calibration
-    own_thresholds: Mapping[int, float]  # dev's by key length, where each length has networks of its own
+    own_thresholds: Mapping[int, float]  # key bits -> dev threshold, if each key length has its own networks
 
     @property
     def detector(self) -> Detector:
@@ -48,12 +48,12 @@ class Stages:
 
     @property
     def encoder(self) -> Encoder:
-        """E, as the method reads photos."""
+        """E, as the method uses it for photos."""
         return self.networks.encoder
 
     @property
     def identity(self) -> IdentityMap:
-        """u."""
+        """The linear map from an embedding to the identity u of a photo."""
         return self.networks.identity
 
     @property
@@ -68,44 +68,50 @@ class Stages:
 
     @property
     def reader(self) -> FaceReader | None:
-        """F, where the method has one."""
+        """F; None if the method has none."""
         return self.networks.reader
 
     @property
     def refiner(self) -> Refiner | None:
-        """What refines faces, where the method does."""
+        """The refinement of the method; None if it does not refine."""
         return self.networks.refiner
 
     @property
     def judge_threshold(self) -> float:
-        """Cosine from which the judge calls two faces the same person: FMR 1 % on dev."""
+        """Cosine from which the judge accepts two faces as one person: FMR 1 % on dev people."""
         return self.calibration.judge_fmr_1
 
     @property
     def kvfa_threshold(self) -> float:
-        """Cosine from which KVFA does; the preset says whether the paper's or dev's is in force."""
+        """Cosine from which KVFA accepts two faces as one person, for keys of the preset's length."""
         return self.kvfa_threshold_for(None)
 
     def kvfa_threshold_for(self, key: UserKey | None) -> float:
-        """The same for one key; None is a key of the preset's length."""
+        """The threshold of KVFA for one key; None stands for keys of the preset's length.
+
+        Preset.threshold_in_force chooses between the paper's threshold and that set on dev people.
+        """
         if self.preset.threshold_in_force == "paper":
             return self.preset.match_threshold
         return self.own_thresholds.get(key.bits if key else self.preset.key_bits, self.calibration.kvfa_dev)
 
     @property
     def marks(self) -> dict[str, float]:
-        """Reference marks for a picture of cosines: what strangers and two real photos of one person reach on dev."""
+        """Reference cosines for plots: name -> mean cosine on dev people, for example of strangers."""
         return dict(self.calibration.marks)
 
     def features(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """What KVFA reads from a face: (S,) float32, see stages.identify.features_of."""
+        """The features that KVFA compares, (S,) float32; see stages.identify.features_of."""
         return features_of(self.encoder, self.reader, picture, landmarks)
 
     def judge_cosines(self, photos: Sequence[Photo], faces: Sequence[Face | str] = ()) -> np.ndarray:
-        """(N, N) cosines between one face each of N pictures, by the judge; the largest where `faces` is empty.
+        """(N, N) cosines by the judge between one face of each of N photos.
+
+        Args:
+            faces: which face of each photo, as in FaceLocator.locate; empty takes the largest of each.
 
         Raises:
-            NoFaceFound: a picture without a usable face.
+            NoFaceFound: a photo without a usable face.
         """
         features = judge_features(self.judge, self.locator, photos, faces)
         cosines: np.ndarray = features @ features.T
@@ -113,12 +119,13 @@ class Stages:
 
 
 def load(preset: Preset | str = "lab", device: str = "auto", threads: int = 0) -> Stages:
-    """Load every network of a preset, verified; read-only afterwards, so that all visitors may share it.
+    """Load every network of a preset and verify the hashes of its weights.
 
     Args:
-        preset: a Preset or the name of one.
+        preset: a Preset or its name.
         device: auto, cpu or cuda.
         threads: of the CPU runtime; 0 lets it choose.
+
     Raises:
         BadSetting: unknown preset, method or device.
         BadWeights: a file is missing or altered.
@@ -129,10 +136,14 @@ def load(preset: Preset | str = "lab", device: str = "auto", threads: int = 0) -
 def assemble(
     preset: Preset, device_name: str = "auto", threads: int = 0, calibration: Calibration | None = None
 ) -> Stages:
-    """Load a preset's networks.
+    """As `load`, with a calibration of the caller's.
 
     Args:
-        calibration: None takes the committed one; the run that sets the thresholds gives Calibration.unset().
+        preset: the Preset.
+        device_name: auto, cpu or cuda.
+        threads: of the CPU runtime; 0 lets it choose.
+        calibration: None takes the committed one. The run that sets the thresholds gives Calibration.unset().
+
     Raises:
         BadSetting: an unknown method or device.
         BadWeights: a file is missing or altered.
@@ -172,7 +183,7 @@ def assemble(
 
 
 def own_thresholds(preset: Preset, method: Method) -> dict[int, float]:
-    """Dev's threshold by key length, where each length has networks of its own."""
+    """Key bits -> dev threshold; empty if the method has the same networks for all key lengths."""
     return {bits: load_calibration(preset.name, method.name, bits).kvfa_dev for bits in method.key_lengths}
 
 

@@ -1,27 +1,32 @@
-"""Errors that say what came and how to mend it. Neither sentence may ever hold a key, a photo or an embedding."""
+"""Errors: each says what is wrong (`got`) and how to mend it (`mend`). Neither may contain a key or an embedding."""
 
 from __future__ import annotations
 
 
 class KfaarError(Exception):
-    """Base of every error that a user or a file can cause."""
+    """Base class of every error that a user or a file can cause."""
 
     def __init__(self, *, got: str, mend: str) -> None:
+        """
+        Args:
+            got: what is wrong, a clause without a capital and a full stop.
+            mend: what the user can do, a clause in the imperative.
+        """
         super().__init__(f"{got[:1].upper()}{got[1:]}. {mend[:1].upper()}{mend[1:]}.")
         self.got = got
         self.mend = mend
 
 
 class BadPicture(KfaarError):
-    """The bytes are not a picture that we accept: wrong format, empty, truncated or too large."""
+    """Not an acceptable picture: wrong format, empty, truncated or too large."""
 
 
 class NoFaceFound(KfaarError):
-    """No usable face: none, too small, cut by the border, or an index that does not exist."""
+    """No usable face: none detected, too small, cut by the border, or an index out of range."""
 
 
 class BadKey(KfaarError):
-    """A key or passphrase that cannot be used: odd hex, wrong length, empty, unreadable."""
+    """An invalid key or passphrase: not hex, wrong length, empty, or an unreadable file."""
 
 
 class BadOutput(KfaarError):
@@ -33,11 +38,11 @@ class BadWeights(KfaarError):
 
 
 class BadSetting(KfaarError):
-    """An unknown preset, projector, mode, size or table."""
+    """An unknown preset, method, mode, size or table."""
 
 
 class DataMissing(KfaarError):
-    """Evaluation or training data, or a teacher's file, is not where it should be."""
+    """Evaluation data, training data or the file of a teacher network is missing or damaged."""
 
 
 class TooManyTries(KfaarError):

@@ -1,4 +1,4 @@
-"""Files, written whole or not at all: a reader sees the old file or the new one, never half of it."""
+"""Atomic writing of files: a reader sees the old file or the new one, never a part of it."""
 
 from __future__ import annotations
 
@@ -21,38 +21,41 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# What link(2) answers on file systems without hard links (FAT, some network and container mounts).
+# Errors of link(2) on file systems without hard links (FAT, some network and container mounts).
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
 _STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-_LONGEST_WAIT = 5.0  # s for another process to give its names, which takes it a few milliseconds
+_LONGEST_WAIT = 5.0  # s, for the lock of another process, which holds it for a few milliseconds
 
 
 @dataclass(frozen=True)
 class NewFile:
-    """What shall stand at a path."""
+    """A file to be written."""
 
     path: Path
     data: bytes = field(repr=False)
-    private: bool = False  # mode 0600, from the first byte on; otherwise what the process's umask allows
+    private: bool = False  # mode 0600 from its creation on; otherwise 0666 less the umask
 
 
 def write_whole(path: Path, data: bytes, *, force: bool = False, private: bool = False) -> None:
-    """Put `data` at `path` in one step; see write_together."""
+    """Write `data` to `path` atomically; see write_together."""
     write_together([NewFile(path, data, private)], force=force)
 
 
 def write_together(files: Sequence[NewFile], *, force: bool = False) -> None:
-    """Put files of one folder where they belong: all of them, or none and everything as it was.
+    """Write several files to one folder: all of them, or none.
 
-    Each is written under a hidden name and then linked to its own, in the order given. Of two processes that want one
-    name the first has it, and the second removes nothing but what it linked itself. A symbolic link at a path is never
-    followed: without `force` it counts as an existing file, with `force` the link itself is replaced. Ctrl-C and
-    SIGTERM wait until all is done.
+    Each file is written under a hidden temporary name and then linked to its own name, in the order given. If two
+    processes write the same name, the first wins, and the second removes only its own files. A symbolic link at a path
+    is never followed: without `force` it counts as an existing file, with `force` the link is replaced. Ctrl-C and
+    SIGTERM are delayed until all files are written.
 
     Args:
-        force: replace what stands there.
+        files: all in the same folder.
+        force: replace existing files.
+
     Raises:
-        BadOutput: a file exists and not `force`, it is a folder, its folder is missing, or it cannot be written.
+        BadOutput: a file exists and `force` is false, a path is a folder, its folder is missing, or it cannot be
+            written.
     """
     drafts: list[Path] = []
     placed: list[_Placed] = []
@@ -79,14 +82,14 @@ def write_together(files: Sequence[NewFile], *, force: bool = False) -> None:
 
 @dataclass
 class _Placed:
-    """A name that was given to a draft, and how to take it back."""
+    """A temporary file that got its final name, and how to undo that."""
 
     path: Path
     ours: os.stat_result
-    former: Path | None = None  # another name of the file that was replaced
+    former: Path | None = None  # temporary name of the file that was replaced
 
     def place(self, draft: Path, force: bool, only: bool) -> None:
-        """A hard link refuses to replace, a rename replaces."""
+        """Link (fails if the name exists) or, with `force`, rename (replaces)."""
         if not force:
             return _claim(draft, self.path)
         if not only and os.path.lexists(self.path):
@@ -98,7 +101,7 @@ class _Placed:
         os.replace(draft, self.path)
 
     def undo(self) -> None:
-        """As it was before, unless another process has put something there since."""
+        """Restore the former file, unless another process has written the name since."""
         with suppress(OSError):
             taken = os.path.lexists(self.path)
             if taken and not os.path.samestat(os.lstat(self.path), self.ours):
@@ -111,13 +114,13 @@ class _Placed:
 
 
 def _claim(draft: Path, path: Path) -> None:
-    """Give the draft a name that is free, and no other."""
+    """Give the temporary file its final name; fails if that exists."""
     try:
         return os.link(draft, path)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # no hard links: an empty file keeps the name
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # reserves the name without a hard link
     try:
         os.replace(draft, path)
     except BaseException:
@@ -127,14 +130,14 @@ def _claim(draft: Path, path: Path) -> None:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """What would stop the program (Ctrl-C, SIGTERM, SIGHUP) counts when the block has ended."""
+    """Delay signals that end the program (Ctrl-C, SIGTERM, SIGHUP) until the block has ended."""
     came: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
         came.append(number)
 
     before = {}
-    if threading.current_thread() is threading.main_thread():  # the only one that is interrupted
+    if threading.current_thread() is threading.main_thread():  # signals interrupt only the main thread
         before = {number: signal.signal(number, remember) for number in _STOPS if signal.getsignal(number) is not None}
     try:
         yield
@@ -147,9 +150,9 @@ def signals_held() -> Iterator[None]:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """No other process of this program gives names in the folder meanwhile, where folders can be locked.
+    """Lock the folder against other processes of this program, if the file system can lock folders.
 
-    Else two runs with `force` could leave the key of one beside the picture of the other.
+    Without the lock, two runs with `force` could leave the key of one and the picture of the other.
     """
     handle = None
     with suppress(OSError):
@@ -203,7 +206,7 @@ def _exists(name: str) -> BadOutput:
 
 
 def _hidden(path: Path) -> Path:
-    """A name of nobody's in the same folder."""
+    """An unused hidden name in the same folder."""
     return path.with_name(f".{secrets.token_hex(8)}.part")
 
 
@@ -215,12 +218,12 @@ def _write_draft(draft: Path, data: bytes, mode: int) -> None:
 
 
 def _remove(path: Path) -> None:
-    with suppress(OSError, ValueError):  # its folder is missing or closed to us: then there is no draft either
+    with suppress(OSError, ValueError):  # without access to the folder there is no temporary file
         path.unlink(missing_ok=True)
 
 
 def cache_folder(name: str) -> Path:
-    """`<KFAAR_CACHE or .cache>/<name>`, made when missing; git-ignored, safe to delete."""
+    """The folder `<KFAAR_CACHE or .cache>/<name>`, created if missing; git-ignored, safe to delete."""
     folder = Path(os.environ.get("KFAAR_CACHE", ".cache")) / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,7 +1,7 @@
-"""Pictures in and out: the only decoder, the only uint8 <-> float conversion, warps between frames, and paste-back.
+"""Image operations: decoding, uint8 <-> float conversion, warping between frames, pasting back, PNG output.
 
 Coordinates are continuous: x right, y down, and the centre of the first pixel is (0.5, 0.5). A similarity is a (2, 3)
-float64 matrix that takes (x, y, 1) of one frame to (x, y) of another.
+float64 matrix that maps (x, y, 1) of one frame to (x, y) of another.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from kfaar_core.errors import BadPicture
 from kfaar_core.files import write_whole
 from kfaar_core.records import Photo
 
-MAX_PIXELS = 50_000_000  # refused above, before decoding                                                    [design]
-FEATHER = 1 / 40  # width of the soft edge's blur, as a share of the portrait's side                         [design]
-# How far paste_back may stretch a portrait's luminance and chroma. Chroma may vanish: the photo can be grey.  [design]
+MAX_PIXELS = 50_000_000  # larger pictures are refused before decoding                                       [design]
+FEATHER = 1 / 40  # sd of the blur of the mask's soft edge, as a share of the portrait's side                [design]
+# Limits of the gain of luminance and chroma in paste_back. Chroma may become 0, since the photo can be grey.  [design]
 GAIN_LOW, GAIN_HIGH = (0.5, 0.0, 0.0), (1.6, 1.6, 1.6)
 
-# Named, because Pillow would otherwise try every decoder it knows; one of them starts Ghostscript.
+# Explicit, because Pillow would otherwise try every decoder it has; one of them starts Ghostscript.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "HEIF")
 pi_heif.register_heif_opener()  # HEIC, the format of phones
 
-_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # a JPEG of several pictures (MPO) carries a depth map or a preview
-_BAND = 1_000_000  # pixels converted at a time, so that no second full copy of a large photo is needed
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # not JPEG: further pictures in it (MPO) are depth maps or previews
+_BAND = 1_000_000  # pixels converted at a time, to avoid a second full copy of a large photo
 _LONGEST_PIPE = 1 << 30  # bytes; more than any picture of MAX_PIXELS takes
 
-# One decode at a time: bounds the memory of a server, and `warnings.catch_warnings` is not safe between threads.
+# One decode at a time: this bounds the memory of a server, and `warnings.catch_warnings` is not thread-safe.
 _decoding = threading.Lock()
 
 # Luminance and chroma of full-range R'G'B', ITU-T T.871 (JFIF), section 7.
@@ -51,9 +51,10 @@ _TO_RGB = np.linalg.inv(_TO_YCC)
 
 
 def open_photo(source: str | Path | bytes | BinaryIO) -> Photo:
-    """Decode a photo: upright, sRGB of eight bits, first frame, without metadata, transparent parts laid on white.
+    """Decode a photo: first frame, rotated upright, 8-bit sRGB, no metadata, transparent parts on white.
 
-    A stream is read from its start and left open. One photo is decoded at a time.
+    Args:
+        source: a path, the bytes of a file, or a stream, which is read from its start and left open.
 
     Raises:
         BadPicture: missing, empty, not a picture, damaged or truncated, over 50 megapixels, floating-point pixels.
@@ -71,7 +72,9 @@ def open_photo(source: str | Path | bytes | BinaryIO) -> Photo:
 
 
 def from_array(pixels: np.ndarray) -> Photo:
-    """A photo from uint8 pixels: (H, W) or (H, W, 1) grey, (H, W, 3) RGB, (H, W, 4) RGBA (laid on white). Copies.
+    """Make a Photo from uint8 pixels: (H, W) or (H, W, 1) grey, (H, W, 3) RGB, (H, W, 4) RGBA (put on white).
+
+    The pixels are copied.
 
     Raises:
         BadPicture: another shape or dtype, no pixels, over 50 megapixels.
@@ -94,7 +97,7 @@ def from_array(pixels: np.ndarray) -> Photo:
 
 @contextmanager
 def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
-    """The bytes as a stream that can seek, and what to call the picture in a sentence."""
+    """A seekable stream of the source, and how errors name the picture."""
     if isinstance(source, bytes):
         yield BytesIO(source), "the picture"
     elif isinstance(source, (str, Path)):
@@ -114,14 +117,14 @@ def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, s
 
 
 def _seekable(stream: BinaryIO) -> BinaryIO:
-    """The stream itself, or what a pipe holds."""
+    """The stream itself, or a copy in memory if it is a pipe."""
     return stream if stream.seekable() else BytesIO(stream.read(_LONGEST_PIPE))
 
 
 def _decoded(stream: BinaryIO, called: str) -> tuple[Image.Image, int]:
-    """The picture, upright, its pixels in memory, and how many the file holds.
+    """The decoded picture, rotated upright, and the number of pictures in the file.
 
-    What fails for something beside the pixels is tried again without it.
+    A file whose metadata is damaged is decoded without it.
     """
     stream.seek(0)
     start = stream.read(16)
@@ -143,7 +146,7 @@ def _decoded(stream: BinaryIO, called: str) -> tuple[Image.Image, int]:
 
 
 class _Damaged(Exception):
-    """Bytes that a decoder refuses."""
+    """The decoder refuses the bytes."""
 
 
 def _loaded(stream: BinaryIO, called: str) -> tuple[Image.Image, int]:
@@ -156,25 +159,25 @@ def _loaded(stream: BinaryIO, called: str) -> tuple[Image.Image, int]:
                 got=f"{called} has floating-point pixels, whose white is not known",
                 mend="export it with 8 or 16 bits a channel",
             )
-        frames = getattr(picture, "n_frames", 1)  # before its pixels: a TIFF forgets them, and its turn, when asked
+        frames = getattr(picture, "n_frames", 1)  # reading it after load() discards a TIFF's pixels and rotation
         picture.load()
     except (BadPicture, MemoryError):
         raise
-    except Image.DecompressionBombError:  # also a GIF whose frame is far larger than its screen
+    except Image.DecompressionBombError:  # also for a GIF with a frame far larger than its canvas
         raise _too_large(called, "") from None
-    except Exception:  # decoders raise a dozen kinds for bytes that end early or make no sense
+    except Exception:  # decoders raise many kinds of exceptions for truncated or invalid bytes
         raise _Damaged from None
-    with suppress(Exception):  # EXIF that cannot be read turns nothing
+    with suppress(Exception):  # unreadable EXIF: no rotation
         ImageOps.exif_transpose(picture, in_place=True)
     return picture, frames
 
 
-# The chunks of a PNG that hold its pixels, and the optional ones that say something about them which we use.
+# The chunks of a PNG with its pixels, and the optional chunks that are used here.
 _PIXELS, _ABOUT_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"), (b"acTL", b"fcTL", b"fdAT", b"iCCP", b"eXIf")
 
 
 def _mended(data: bytes) -> Iterator[bytes]:
-    """The same file without what may be damaged and is thrown away anyway."""
+    """Versions of a damaged file without the parts that are not needed; each may be decodable."""
     if data.startswith(b"\x89PNG"):
         chunks = list(_chunks(data))
         whole = [kind in _PIXELS or zlib.crc32(chunk[4:-4]).to_bytes(4) == chunk[-4:] for kind, chunk in chunks]
@@ -182,8 +185,8 @@ def _mended(data: bytes) -> Iterator[bytes]:
             sound = (chunk for (kind, chunk), good in zip(chunks, whole, strict=True) if good and kind in kept)
             yield data[:8] + b"".join(sound)
     elif data.startswith(b"\xff\xd8"):
-        # Behind an end mark the decoder invents what is missing. Two fillers, two inventions: where both give the same
-        # picture, only the mark was missing. Not so for a progressive one, which may lack whole scans.
+        # After an end marker the decoder fills in missing data. If two fillers give the same picture, only the marker
+        # was missing. This does not hold for progressive files, which may lack whole scans.
         fillers = (b"", bytes(range(253, 0, -1)))
         ends = [data.removesuffix(b"\xff") + filler + b"\xff\xd9" for filler in fillers]
         with suppress(Exception):
@@ -193,12 +196,12 @@ def _mended(data: bytes) -> Iterator[bytes]:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and bytes of every chunk of a PNG, its length before them and its checksum behind."""
-    place = 8
-    while place < len(data):
-        end = place + 12 + int.from_bytes(data[place : place + 4])
-        yield data[place + 4 : place + 8], data[place:end]
-        place = end
+    """Name and bytes of every chunk of a PNG, with its length field and checksum."""
+    start = 8
+    while start < len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4])
+        yield data[start + 4 : start + 8], data[start:end]
+        start = end
 
 
 def _check_pixels(width: int, height: int, called: str) -> None:
@@ -219,24 +222,29 @@ def _notes(picture: Image.Image, frames: int = 1) -> tuple[str, ...]:
         notes.append(f"The picture is an animation of {frames} frames; the first one was used.")
     if frames > 1 and picture.format == "TIFF":
         notes.append(f"The file holds {frames} pictures; the first one was used.")
-    seen_through = picture.mode in ("RGBA", "LA") and picture.getchannel("A").getextrema() != (255, 255)
-    if seen_through or "transparency" in picture.info:
+    transparent = picture.mode in ("RGBA", "LA") and picture.getchannel("A").getextrema() != (255, 255)
+    if transparent or "transparency" in picture.info:
         notes.append("Transparent parts were laid on white.")
     if picture.mode == "CMYK":
         notes.append("The colours were converted from CMYK to RGB, so they may look slightly different.")
     return tuple(notes)
 
 
-_SAME = 2  # levels; two profiles of sRGB differ by less, and then every pixel stays as it is
+_SAME = 2  # levels; profiles that differ by at most this from sRGB are treated as sRGB
 
 
 def _to_srgb(picture: Image.Image) -> ImageCms.ImageCmsTransform | None:
-    """What takes the picture's colours to sRGB; None where they are that already, or no usable profile says so."""
+    """The transform from the picture's colour profile to sRGB; None if it is sRGB or has no usable profile."""
     mode = "CMYK" if picture.mode == "CMYK" else "L" if Image.getmodebase(picture.mode) == "L" else "RGB"
     try:
         profile = ImageCms.ImageCmsProfile(BytesIO(picture.info["icc_profile"]))
         transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except (KeyError, TypeError, OSError, ImageCms.PyCMSError):  # none, nonsense, or another colour space's
+    except (
+        KeyError,
+        TypeError,
+        OSError,
+        ImageCms.PyCMSError,
+    ):  # no profile, an invalid one, or of another colour space
         return None
     steps = np.arange(0, 256, 15, dtype=np.uint8)
     colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(len(steps), -1, 3)  # (18, 324, 3)
@@ -246,8 +254,8 @@ def _to_srgb(picture: Image.Image) -> ImageCms.ImageCmsTransform | None:
 
 
 def _rgb(band: Image.Image, to_srgb: ImageCms.ImageCmsTransform | None = None) -> np.ndarray:
-    """Any mode -> (H, W, 3) uint8, read-only."""
-    if band.mode.startswith("I"):  # I;16, I;16B, and I, into which Pillow reads the same files elsewhere
+    """Convert a picture of any mode to RGB: (H, W, 3) uint8, read-only."""
+    if band.mode.startswith("I"):  # 16-bit grey: I;16, I;16B, or I, depending on Pillow
         grey = np.clip(np.asarray(band).astype(np.float32) / 257 + 0.5, 0, 255)  # 65535 = 257 * 255
         band = Image.fromarray(grey.astype(np.uint8))
     cover = band.convert("RGBA").getchannel("A") if band.has_transparency_data else None
@@ -264,7 +272,11 @@ def _rgb(band: Image.Image, to_srgb: ImageCms.ImageCmsTransform | None = None) -
 
 
 def to_float(picture: np.ndarray) -> Tensor:
-    """(H, W, 3) or (N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], on the CPU; copies."""
+    """(H, W, 3) or (N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], a copy on the CPU.
+
+    Raises:
+        ValueError: another dtype or shape.
+    """
     batch = picture[None] if picture.ndim == 3 else picture
     if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[3] != 3:
         raise ValueError(f"expected uint8 (N, H, W, 3), got {picture.dtype} {picture.shape}")
@@ -273,7 +285,11 @@ def to_float(picture: np.ndarray) -> Tensor:
 
 
 def to_uint8(batch: Tensor) -> np.ndarray:
-    """(N, 3, H, W) floating point, [-1, 1] and clipped outside -> (N, H, W, 3) uint8, rounded to the nearest."""
+    """(N, 3, H, W) floating point, clipped to [-1, 1] -> (N, H, W, 3) uint8, rounded to nearest.
+
+    Raises:
+        ValueError: another shape.
+    """
     if batch.ndim != 4 or batch.shape[1] != 3:
         raise ValueError(f"expected (N, 3, H, W), got {tuple(batch.shape)}")
     scaled = (batch.detach().float().clamp(-1, 1) + 1) * 127.5
@@ -284,14 +300,18 @@ def to_uint8(batch: Tensor) -> np.ndarray:
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The rotation, scale and shift (no reflection) that takes source nearest to target in least squares.
+    """The similarity (rotation, scale and shift, no reflection) from source to target with the least squared error.
 
-    In the plane a rotation with a scale is one complex factor, for which least squares has a closed form.
+    A rotation with a scale is a complex factor, for which least squares has a closed form.
 
     Args:
-        source, target: (P, 2), P >= 2, source not all in one point.
+        source, target: (P, 2), P >= 2, source points not all equal.
+
     Returns:
         (2, 3) float64.
+
+    Raises:
+        ValueError: other shapes, or source points that are all equal.
     """
     start, goal = (np.asarray(points, dtype=np.float64) for points in (source, target))
     if start.shape != goal.shape or start.ndim != 2 or start.shape[1] != 2 or len(start) < 2:
@@ -307,18 +327,18 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:
-    """(2, 3) -> the (2, 3) that undoes it."""
+    """The inverse (2, 3) of an affine map (2, 3)."""
     turn = np.linalg.inv(np.asarray(matrix, dtype=np.float64)[:, :2])
     return np.column_stack([turn, -turn @ matrix[:, 2]])
 
 
 def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """The (2, 3) that does `inner` first, then `outer`."""
+    """The affine map (2, 3) that applies `inner` first, then `outer`."""
     return np.column_stack([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2] + outer[:, 2]])
 
 
 def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(..., 2) points of the inner frame -> (..., 2) float64 of the outer one."""
+    """Map points (..., 2) by an affine map (2, 3): (..., 2) float64."""
     moved: np.ndarray = np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
     return moved
 
@@ -327,27 +347,31 @@ def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def warp(picture: np.ndarray, to_source: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resample a picture into another frame; bicubic, antialiased where it shrinks, border pixels repeated outside.
+    """Resample a picture into another frame: bicubic, antialiased when downscaling, border pixels repeated outside.
 
     Args:
         picture: (H, W) or (H, W, 3) uint8.
-        to_source: (2, 3), output coordinates -> coordinates of `picture`; a similarity (with shear or uneven scale the
-            antialiasing follows the mean scale).
+        to_source: (2, 3), output px -> px of `picture`. Antialiasing assumes a similarity; for other affine maps it
+            uses the mean scale.
         size: (width, height) of the output.
+
     Returns:
         (height, width) or (height, width, 3) uint8.
+
+    Raises:
+        ValueError: a matrix that is not finite or not invertible.
     """
     matrix = np.asarray(to_source, dtype=np.float64)
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:, :2])) < 1e-12:
         raise ValueError("expected a finite matrix that can be inverted")
     scale = max(1.0, float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))))  # source px per output px
     corners = apply(matrix, np.array([[0, 0], [size[0], 0], [0, size[1]], list(size)]))
-    margin = 3 * scale + 2  # source px: the bicubic kernel's reach, twice (shrink, then turn)
+    margin = 3 * scale + 2  # source px: twice the radius of the bicubic kernel (resize, then transform)
     low, high = corners.min(axis=0) - margin, corners.max(axis=0) + margin
-    region, place = _shrunk(picture, low, high, scale)  # place: picture's coordinates -> region's
-    (left, top), (right, bottom) = _missing(apply(place, np.stack([low, high])), region.shape[:2])
+    region, picture_to_region = _shrunk(picture, low, high, scale)
+    (left, top), (right, bottom) = _missing(apply(picture_to_region, np.stack([low, high])), region.shape[:2])
     region = np.pad(region, [(top, bottom), (left, right), (0, 0)][: region.ndim], mode="edge")
-    to_region = compose(compose(np.array([[1.0, 0, left], [0, 1.0, top]]), place), matrix)
+    to_region = compose(compose(np.array([[1.0, 0, left], [0, 1.0, top]]), picture_to_region), matrix)
     turned = Image.fromarray(region).transform(
         size, Image.Transform.AFFINE, tuple(to_region.ravel()), Image.Resampling.BICUBIC
     )
@@ -355,7 +379,7 @@ def warp(picture: np.ndarray, to_source: np.ndarray, size: tuple[int, int]) -> n
 
 
 def _shrunk(picture: np.ndarray, low: np.ndarray, high: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """The part of `picture` between two corners, shrunk by about `scale`, and the matrix from picture to it."""
+    """The part of `picture` between two corners, downscaled by about `scale`, and the map from the picture to it."""
     limit = np.array([picture.shape[1], picture.shape[0]])
     x0, y0 = np.clip(np.floor(low).astype(int), 0, limit - 1)  # at least one pixel, for a frame wholly outside
     x1, y1 = np.clip(np.ceil(high).astype(int), (x0 + 1, y0 + 1), limit)
@@ -369,7 +393,7 @@ def _shrunk(picture: np.ndarray, low: np.ndarray, high: np.ndarray, scale: float
 
 
 def _missing(corners: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """How many pixels lie between a region and the wanted corners: (left, top), (right, bottom), none negative."""
+    """The padding that a region needs to reach two corners: (left, top) and (right, bottom), px, not negative."""
     before = np.ceil(np.maximum(0, -corners[0])).astype(int)
     after = np.ceil(np.maximum(0, corners[1] - (shape[1], shape[0]))).astype(int)
     return before, after
@@ -384,7 +408,7 @@ def hull_mask(points: np.ndarray, size: tuple[int, int], grow: float = 1.0) -> n
     Args:
         points: (P, 2) px.
         size: width, height.
-        grow: of the hull about the mean of its corners.
+        grow: scale of the hull about the mean of its corners.
     """
     hull = points[ConvexHull(points).vertices]
     hull = (hull - hull.mean(axis=0)) * grow + hull.mean(axis=0)
@@ -397,18 +421,22 @@ def hull_mask(points: np.ndarray, size: tuple[int, int], grow: float = 1.0) -> n
 
 
 def paste_back(photo: np.ndarray, portrait: np.ndarray, to_photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Put a portrait's masked part into the photo, its colours matched to what stood there, its edge soft.
+    """Paste the masked part of a portrait into the photo, with colours matched to the photo and a soft edge.
 
-    Colours are compared in the portrait frame, so their cost does not grow with the photo. The edge fades inwards: no
-    pixel outside the mask changes.
+    Colours are measured in the portrait frame, so the cost does not grow with the photo. The mask is faded inwards: no
+    pixel outside it changes.
 
     Args:
         photo: (H, W, 3) uint8.
         portrait: (S, S, 3) uint8.
         to_photo: (2, 3), portrait coordinates -> photo coordinates.
-        mask: (S, S) float32 in [0, 1], 1 where the portrait is to be seen.
+        mask: (S, S) float32 in [0, 1], 1 where the portrait is visible.
+
     Returns:
         (H, W, 3) uint8, a new array.
+
+    Raises:
+        ValueError: shapes that do not fit together.
     """
     if portrait.shape[:2] != mask.shape or photo.ndim != 3 or photo.shape[2] != 3:
         raise ValueError(f"expected one frame, got portrait {portrait.shape}, mask {mask.shape}, photo {photo.shape}")
@@ -433,21 +461,21 @@ def paste_back(photo: np.ndarray, portrait: np.ndarray, to_photo: np.ndarray, ma
 
 
 def _feathered(mask: np.ndarray) -> np.ndarray:
-    """The mask, fading to 0 towards the edge of its support and of the frame: (S, S) float32 in [0, 1]."""
+    """The mask with a soft edge: (S, S) float32, falling to 0 at the edge of its support and of the frame."""
     blur = FEATHER * mask.shape[0]
     margin = int(np.ceil(3 * blur))
     support = Image.fromarray(np.pad((mask > 0).astype(np.uint8) * 255, margin))
     soft = np.asarray(support.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32)[margin:-margin, margin:-margin]
-    rise = np.clip(soft / 127.5 - 1, 0, 1)  # 0 on a straight edge, where the blur is one half
-    smooth: np.ndarray = rise * rise * (3 - 2 * rise)  # level at both ends
+    rise = np.clip(soft / 127.5 - 1, 0, 1)  # 0 at a straight edge, where the blurred mask is 0.5
+    smooth: np.ndarray = rise * rise * (3 - 2 * rise)  # smoothstep: slope 0 at both ends
     faded: np.ndarray = np.clip(mask, 0, 1).astype(np.float32) * smooth
     return faded
 
 
 def _match_colours(portrait: np.ndarray, original: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Give the portrait the original's mean and spread of luminance and chroma, both measured under `weight`.
+    """Colour transfer: give the portrait the original's weighted mean and deviation of luminance and chroma.
 
-    Reinhard et al., Color transfer between images, 2001, in the Y'CbCr space of JPEG, with bounded gain.
+    After Reinhard et al., Color transfer between images, 2001, in the Y'CbCr space of JPEG, with bounded gain.
     """
     ours, theirs = (picture.astype(np.float32) @ _TO_YCC.T.astype(np.float32) for picture in (portrait, original))
     (our_mean, our_spread), (their_mean, their_spread) = (_moments(values, weight) for values in (ours, theirs))
@@ -469,7 +497,7 @@ def _moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def png_bytes(picture: np.ndarray, text: Mapping[str, str]) -> bytes:
-    """(H, W, 3) uint8 as a PNG, with these text chunks and no other metadata."""
+    """Encode (H, W, 3) uint8 as PNG with text chunks (keyword -> text) and no other metadata."""
     chunks = PngImagePlugin.PngInfo()
     for keyword, words in text.items():
         chunks.add_text(keyword, words)
@@ -479,9 +507,9 @@ def png_bytes(picture: np.ndarray, text: Mapping[str, str]) -> bytes:
 
 
 def write_png(path: Path, picture: np.ndarray, text: Mapping[str, str], force: bool = False) -> None:
-    """Write png_bytes to a file in one step.
+    """Write a PNG file (see png_bytes) atomically.
 
     Raises:
-        BadOutput: the file exists and not `force`, its folder is missing, or it cannot be written.
+        BadOutput: the file exists and `force` is false, its folder is missing, or it cannot be written.
     """
     write_whole(Path(path), png_bytes(picture, text), force=force)

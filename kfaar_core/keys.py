@@ -1,8 +1,8 @@
-"""User keys k: KeyGen of section III, and every form in which a key comes in or goes out.
+"""User keys k: KeyGen (Section III), and reading and writing keys.
 
-A key is a bit string of 8 to 512 bits and the version of the procedure that draws from it. Its text form is hex, the
-most significant bit first, which is a key of version 1; `kfaar-key-2:` before the digits, on the same line, states
-another version. A key file always states it. No error, repr, log or pickle ever holds a key or a passphrase.
+A key is a bit string of 8 to 512 bits with the version of its key schedule. Its text form is hex, most significant bit
+first. Digits alone are a key of version 1. The prefix `kfaar-key-2:` states version 2. A key file always has a prefix.
+No error, repr, log or pickle contains a key or a passphrase.
 """
 
 from __future__ import annotations
@@ -29,41 +29,44 @@ from kfaar_core.files import write_whole
 
 MIN_BITS, MAX_BITS = 8, 512  # the paper has 8, 128 and 256
 
-# Argon2id as in the second recommended option of RFC 9106, section 4: made for machines that cannot spare the 2 GiB of
-# the first option. 64 MiB and three passes cost a user a tenth of a second and a guesser as much for each guess.
+# Argon2id with the second recommended option of RFC 9106, section 4, for machines without the 2 GiB of memory of the
+# first option. 64 MiB and three passes take about a tenth of a second, for the user and for each guess of an attacker.
 ARGON2_PASSES = 3
 ARGON2_MEMORY_KIB = 64 * 1024
 ARGON2_LANES = 4
 ARGON2_BYTES = 32
 ARGON2_MIN_SALT = 8  # bytes; RFC 9106 asks for this much at least
 
-# Public and the same for everybody, so that a passphrase gives the same key on every machine. An operator who gives a
-# salt of their own makes tables computed for this one useless.
+# Public and the same for everybody: a passphrase gives the same key on every machine. An operator with another salt
+# makes tables that were precomputed for this one useless.
 PASSPHRASE_SALT = "kfaar passphrase salt, version 1"
 
-# How O_k and noise are drawn from a key (key_schedule). Faces, weights and tables of today were made with version 1.
+# Versions of the key schedule, the derivation of O_k and noise from a key. Committed weights and tables use version 1.
 VERSIONS = (1, 2)
 IN_FORCE = 1  # of new keys
 
 _DOMAIN = b"kfaar key, version 1"
 _VERSIONED = re.compile(r"kfaar-key-([1-9][0-9]{0,8}):")
-_LONGEST_TEXT = 16_384  # bytes of a file of keys that are looked at; a key has 128 digits at most
+_LONGEST_TEXT = 16_384  # bytes of a key file that are read; a key has at most 128 digits
 _LENGTHS = f"a key has {MIN_BITS} to {MAX_BITS} bits in steps of 8, that is an even number of 2 to 128 hex digits"
 _HEX = frozenset(string.hexdigits)
 
 
 class UserKey:
-    """An immutable key. Compares in constant time, shows only its length, refuses to be pickled."""
+    """An immutable key. It is compared in constant time, its repr shows only the length, and it cannot be pickled."""
 
     __slots__ = ("_data", "_version")
     _data: bytes
     _version: int
 
     def __init__(self, data: bytes, version: int = IN_FORCE) -> None:
-        """A key of these bytes; `version` is one of VERSIONS.
+        """
+        Args:
+            data: 1 to 64 bytes.
+            version: of the key schedule, one of VERSIONS.
 
         Raises:
-            BadKey: fewer than 1 or more than 64 bytes, or another version.
+            BadKey: another number of bytes or another version.
         """
         _check_bits(8 * len(data))
         if version not in VERSIONS:
@@ -76,16 +79,20 @@ class UserKey:
 
     @classmethod
     def generate(cls, bits: int = 256) -> UserKey:
-        """KeyGen: a new key from the operating system's random source."""
+        """KeyGen: a new key of `bits` bits from the operating system's random source.
+
+        Raises:
+            BadKey: `bits` is not a multiple of 8 from 8 to 512.
+        """
         _check_bits(bits)
         return cls(secrets.token_bytes(bits // 8))
 
     @classmethod
     def parse(cls, text: str) -> UserKey:
-        """The key that `text` or a key file spells; white space around it and the case of the digits do not matter.
+        """Parse the text form of a key. White space around it and the case of the digits are ignored.
 
         Raises:
-            BadKey: no digits, a character that is no hex digit, an odd number of digits, a length that no key has, an
+            BadKey: no digits, a character that is not a hex digit, an odd number of digits, an invalid length, an
                 unknown version.
         """
         digits, version = text.strip(), 1
@@ -113,13 +120,13 @@ class UserKey:
     def from_passphrase(
         cls, text: str, salt: str = PASSPHRASE_SALT, bits: int = 256, version: int = IN_FORCE
     ) -> UserKey:
-        """The key that a passphrase stands for: Argon2id, then SHAKE-256 to the length asked for.
+        """Derive a key from a passphrase: Argon2id, then SHAKE-256 to `bits` bits.
 
-        Text is NFKC-normalised, so that every keyboard's way of typing an accent gives the same key. Keys of different
-        lengths from one passphrase have nothing in common.
+        The text is NFKC-normalised: accents give the same key however a keyboard encodes them. Keys of different
+        lengths from one passphrase are independent.
 
         Raises:
-            BadKey: an empty passphrase, one that is no valid Unicode, a salt under 8 bytes, a length that no key has.
+            BadKey: an empty passphrase, invalid Unicode, a salt under 8 bytes, or an invalid length.
         """
         _check_bits(bits)
         if not text.strip():
@@ -136,23 +143,27 @@ class UserKey:
 
     @classmethod
     def load(cls, path: Path) -> UserKey:
-        """The key in a text file, as `save` writes it or of hex digits alone.
+        """Read a key file, as `save` writes it or with hex digits alone.
 
         Raises:
-            BadKey: no such file, not readable, or not a key. The file is not named: people paste keys in its place.
+            BadKey: no such file, not readable, or not a key. The error does not quote the path, because users may paste
+                a key in its place.
         """
         return cls.parse(read_text(path, "the key file"))
 
     def save(self, path: Path, force: bool = False) -> None:
-        """Write version, hex digits and a newline to a file that only its owner can read (mode 0600).
+        """Write version and hex digits to a file that only its owner can read (mode 0600).
+
+        Args:
+            force: replace an existing file.
 
         Raises:
-            BadOutput: the file exists (a link counts) and not `force`, or it cannot be written.
+            BadOutput: the path exists (also as a symbolic link) and `force` is false, or it cannot be written.
         """
         write_whole(Path(path), self.content(), force=force, private=True)
 
     def content(self) -> bytes:
-        """What a key file holds."""
+        """The content of a key file: version, hex digits, newline."""
         return f"{stated(self._version)}{self.hex()}\n".encode("ascii")
 
     @property
@@ -162,27 +173,27 @@ class UserKey:
 
     @property
     def version(self) -> int:
-        """Of the procedure that draws from it (key_schedule)."""
+        """Version of the key schedule."""
         return self._version
 
     @property
     def data(self) -> bytes:
-        """The key itself, bits // 8 bytes."""
+        """The key as bits // 8 bytes. Secret."""
         return self._data
 
     def hex(self) -> str:
-        """The key itself, as bits // 4 lower-case hex digits."""
+        """The key as bits // 4 lower-case hex digits. Secret."""
         return self._data.hex()
 
     def text(self) -> str:
-        """The key itself, as `parse` reads it: the hex digits, behind the version unless that is 1."""
+        """The text form that `parse` reads: hex digits, with a version prefix unless the version is 1. Secret."""
         return before_digits(self._version) + self.hex()
 
     def flip(self, positions: Sequence[int]) -> UserKey:
-        """The key with these bits turned over; position 0 is the first (most significant) bit, as in `signs`.
+        """A copy of the key with these bits flipped; position 0 is the most significant bit, as in `signs`.
 
         Raises:
-            BadSetting: a position outside the key, or named twice.
+            BadSetting: a position outside the key, or the same position twice.
         """
         if any(not 0 <= position < self.bits for position in positions):
             raise BadSetting(
@@ -196,10 +207,10 @@ class UserKey:
         return UserKey(number.to_bytes(len(self._data)), self._version)
 
     def flip_random(self, count: int, rng: np.random.Generator) -> UserKey:
-        """The key with `count` different bits turned over, drawn from `rng`.
+        """A copy of the key with `count` different random bits flipped.
 
         Raises:
-            BadSetting: fewer than none or more than all bits.
+            BadSetting: `count` is negative or larger than the number of bits.
         """
         if not 0 <= count <= self.bits:
             raise BadSetting(
@@ -208,20 +219,20 @@ class UserKey:
         return self.flip([int(position) for position in rng.choice(self.bits, size=count, replace=False)])
 
     def next(self) -> UserKey:
-        """Another key of the same length, always the same one for this key (VI-C-2: when faces come too close)."""
-        for step in count():  # one round, but for about one key of 8 bits in 256, which would be its own follower
+        """The next key: a different key of the same length, derived from this one (VI-C-2: for rejected faces)."""
+        for step in count():  # one round, except for about one 8-bit key in 256 that would be its own successor
             follower = UserKey(self.expand(f"next key, round {step}", len(self._data)), self._version)
             if follower != self:
                 return follower
         raise AssertionError("unreachable")
 
     def signs(self) -> np.ndarray:
-        """The bits as the projector takes them: (bits,) float32, +1.0 for a one, -1.0 for a zero, first bit first."""
+        """The bits as input of P: (bits,) float32, +1.0 for a one, -1.0 for a zero, most significant bit first."""
         bits = np.unpackbits(np.frombuffer(self._data, dtype=np.uint8))  # (K,)
         return bits.astype(np.float32) * 2 - 1
 
     def expand(self, purpose: str, size: int) -> bytes:
-        """`size` bytes that look random to whoever lacks the key: SHAKE-256, independent for each purpose and key."""
+        """Derive `size` pseudorandom bytes with SHAKE-256. Different purposes give independent bytes."""
         return shake(_DOMAIN, purpose, self._data, size)
 
     def __eq__(self, other: object) -> bool:
@@ -252,23 +263,25 @@ class UserKey:
 
 
 def stated(version: int) -> str:
-    """What stands before the digits in a key file."""
+    """The prefix of the digits in a key file."""
     return f"kfaar-key-{version}:"
 
 
 def before_digits(version: int) -> str:
-    """What stands before the digits where a key is shown: digits alone are a key of version 1."""
+    """The prefix of the digits in a key's text form; empty for version 1."""
     return "" if version == 1 else stated(version)
 
 
 def read_key(spec: str, ask: Callable[[str], str] = getpass, stdin: TextIO | None = None) -> UserKey:
-    """The key that a command line names: HEX, `@FILE`, `@-` (first line of standard input) or `pass:` (asks).
+    """Read the key of a command line option.
 
     Args:
-        ask: shows its argument and returns what was typed, unseen.
-        stdin: None takes the process's standard input at the time of the call.
+        spec: hex digits, `@FILE`, `@-` (first line of standard input) or `pass:` (asks for a passphrase).
+        ask: prompts for a passphrase without echo, like getpass.
+        stdin: None takes the standard input of the process.
+
     Raises:
-        BadKey: everything that `parse`, `load` and `from_passphrase` refuse; a passphrase behind `pass:`.
+        BadKey: as `parse`, `load` and `from_passphrase`; also for a passphrase on the command line, after `pass:`.
     """
     if spec == "@-":
         return UserKey.parse(_first_line(sys.stdin if stdin is None else stdin))
@@ -290,7 +303,11 @@ def read_key(spec: str, ask: Callable[[str], str] = getpass, stdin: TextIO | Non
 
 
 def read_text(path: Path, called: str) -> str:
-    """The start of a text file that a user names, in UTF-8, or in UTF-16 when its first bytes say so.
+    """Read the first 16 KiB of a text file in UTF-8, or in UTF-16 with a byte order mark.
+
+    Args:
+        path: of the file.
+        called: how errors name the file, for example "the key file".
 
     Raises:
         BadKey: no such file, or not readable.
@@ -307,16 +324,16 @@ def read_text(path: Path, called: str) -> str:
 
 
 def _decoded(content: bytes) -> str:
-    """Text of an editor: its byte order mark, if any, says how it is written and is no part of it."""
+    """Decode text by its byte order mark, UTF-8 without one; the mark is removed."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
     return content.decode("utf-8-sig", errors="replace")
 
 
-ZXCVBN_LONGEST = 32  # characters that are weighed: a strong start is enough, and 72 with many signs take it seconds
-FIRST_TRIED, SOON_TRIED = 1e4, 1e10  # guesses; at ARGON2's tenth of a second each, 17 minutes and 32 years of one core
+ZXCVBN_LONGEST = 32  # characters that are rated; zxcvbn takes seconds for 72 characters with many symbols
+FIRST_TRIED, SOON_TRIED = 1e4, 1e10  # guesses; at 0.1 s each (Argon2id), 17 minutes and 32 years of one core
 
-# Ours, by hand: words and sayings that a guesser tries first. Compared without case, spaces and signs.
+# Our own list of passphrases that attackers try first. Compared without case, spaces and symbols.
 COMMON_PASSPHRASES = frozenset(
     """
     password passphrase passwort motdepasse contrasena mypassword mypassphrase thepassword secretpassword
@@ -331,7 +348,7 @@ COMMON_PASSPHRASES = frozenset(
 
 
 def weak_passphrase(text: str) -> str | None:
-    """A sentence for the user when a guesser would soon find this passphrase, otherwise None. Never quotes it."""
+    """A warning for the user if the passphrase is easy to guess, otherwise None. It never quotes the passphrase."""
     from zxcvbn import zxcvbn  # here, because it reads its lists of words when it is imported
 
     plain = unicodedata.normalize("NFKC", text)
@@ -351,7 +368,7 @@ def _check_bits(bits: int) -> None:
 
 
 def shake(domain: bytes, purpose: str, secret: bytes, size: int) -> bytes:
-    """SHAKE-256 (FIPS 202) of domain, purpose and secret, each behind its length so that no two inputs run together."""
+    """`size` bytes of SHAKE-256 (FIPS 202) of domain, purpose and secret, each prefixed by its length."""
     parts = (domain, purpose.encode(), secret)
     return hashlib.shake_256(b"".join(len(part).to_bytes(4) + part for part in parts)).digest(size)
 
@@ -364,7 +381,7 @@ def _normalised(text: str) -> bytes:
 
 
 def _first_line(stdin: TextIO | None) -> str:
-    """Of standard input, by its bytes: how the terminal encodes text says nothing about a file that is piped in."""
+    """The first line of standard input, decoded from bytes: a piped file need not have the terminal's encoding."""
     if stdin is None:  # closed
         return ""
     if not hasattr(stdin, "buffer"):
@@ -374,10 +391,10 @@ def _first_line(stdin: TextIO | None) -> str:
 
 
 def _asked(ask: Callable[[str], str]) -> str:
-    """What was typed, or piped in: without the end of line of another system and without a byte order mark."""
+    """The passphrase that was typed or piped in, without line end and byte order mark."""
     try:
         return ask("Passphrase: ").rstrip("\r\n").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
     except (EOFError, AttributeError):  # AttributeError: getpass, when standard input is closed
         return ""
-    except UnicodeDecodeError:  # holds what was read, so it must not travel on
+    except UnicodeDecodeError:  # contains the input, so it must not be raised further
         return "\ud800"

@@ -1,8 +1,8 @@
 """The losses of the paper: L_cos (Eq. 5), those of P (Eq. 6-10) and those of KVFA (Eq. 17-24).
 
-Features are (N, D), floating point, of any length; row n of all of them belongs together. Each loss is a 0-dim tensor
-without a weight. `margin` is m of L_cos. Where R and I look is the caller's choice: at pictures of the generator, or
-through a network that stands for both.
+All features are (N, D) floating point, not necessarily normalised; row n of each belongs to triplet n. Each loss is a
+0-dim tensor without a weight. `margin` is m of L_cos. The caller computes the features, from rendered pictures or by a
+surrogate network.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SAME, DIFFERENT = 1, -1  # l of Eq. 5: what two features are to become, one identity or two
-NO_DIRECTION = 1e-6  # a feature shorter than this points nowhere: its cosine is 0, its gradient stays finite
+SAME, DIFFERENT = 1, -1  # label l of Eq. 5: two features of one identity, or of two
+NO_DIRECTION = 1e-6  # a feature shorter than this is not normalised: its cosine is about 0, its gradient finite
 
 # The names of the losses, as the paper writes them.
 PROJECTOR_TERMS = ("ano", "syn", "div", "dif")  # Eq. 6-9
@@ -24,7 +24,7 @@ RECOGNISER_TERMS = (*MISIDENTIFICATION_TERMS, *FALSE_REJECTION_TERMS)
 
 
 def directions(features: Tensor) -> Tensor:
-    """(N, D) -> (N, D) of unit length, in float32 at least; what points nowhere keeps its length."""
+    """Normalise features (N, D) to unit length, in float32 at least. Features shorter than NO_DIRECTION are kept."""
     x = features.to(torch.promote_types(features.dtype, torch.float32))
     length = torch.linalg.vector_norm(x, dim=1, keepdim=True)  # (N, 1)
     return x / torch.where(length > NO_DIRECTION, length, torch.ones_like(length))
@@ -44,12 +44,12 @@ def cosines(one: Tensor, other: Tensor) -> Tensor:
 def cosine_loss(one: Tensor, other: Tensor, label: int, margin: float = 0.0) -> Tensor:
     """L_cos (Eq. 5): 1 - cos for SAME, max(0, cos - m) for DIFFERENT, averaged over the batch.
 
-    The text of Eq. 5 is damaged where we read it; this is the usual loss of that name. It is symmetric in the features.
+    Eq. 5 is illegible in our copy of the paper; this is the usual loss of that name. It is symmetric in the features.
 
     Args:
         label: SAME or DIFFERENT.
-        margin: m in [-1, 1), a cosine: features of two identities at most this alike cost nothing. The paper does not
-            give it.
+        margin: m in [-1, 1); cosines of DIFFERENT features up to m cost nothing. The paper does not give its value.
+
     Returns:
         0-dim, in [0, 2] for SAME and [0, 1 - m] for DIFFERENT.
 
@@ -63,13 +63,15 @@ def cosine_loss(one: Tensor, other: Tensor, label: int, margin: float = 0.0) -> 
 
 
 def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float], names: Iterable[str]) -> Tensor:
-    """Sum of weight * term over the names, 0-dim; other terms and weights are not looked at.
+    """Sum of weight * term over `names`, 0-dim. Other terms and weights are ignored.
 
     Args:
-        weights: lambda; 0 is an ablation.
+        terms: name -> loss, 0-dim.
+        weights: name -> lambda; 0 for an ablation.
+        names: of the terms to add.
 
     Raises:
-        KeyError: a name without a term or without a weight; a forgotten weight must not become 1 or 0.
+        KeyError: a name without a term or without a weight; a missing weight is never taken for 1 or 0.
     """
     return torch.stack([weights[name] * terms[name] for name in names]).sum()
 
@@ -80,7 +82,7 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float], name
 def anonymity(virtual: Tensor, original: Tensor, margin: float) -> Tensor:
     """L_ano = L_cos(R(G(x1, k1)), R(x1), -1) (Eq. 6): a virtual face is not the person of the photo.
 
-    The label is damaged in our text; -1 is what the sentence says.
+    The label is illegible in our copy of the paper; -1 follows from its sentence.
     """
     return cosine_loss(virtual, original, DIFFERENT, margin)
 
@@ -111,13 +113,13 @@ class Faces:
     y_k1: Tensor  # R(G(y, k1))
 
 
-def projector_terms(seen: Faces, margin: float) -> dict[str, Tensor]:
-    """What P is trained for (Section IV-B-3): its losses by the names of PROJECTOR_TERMS."""
+def projector_terms(faces: Faces, margin: float) -> dict[str, Tensor]:
+    """The losses of P (Section IV-B-3), by the names of PROJECTOR_TERMS."""
     return {
-        "ano": anonymity(seen.x1_k1, seen.x1, margin),
-        "syn": synchronism(seen.x1_k1, seen.x2_k1),
-        "div": diversity(seen.x1_k1, seen.x1_k2, margin),
-        "dif": differentiation(seen.x1_k1, seen.y_k1, margin),
+        "ano": anonymity(faces.x1_k1, faces.x1, margin),
+        "syn": synchronism(faces.x1_k1, faces.x2_k1),
+        "div": diversity(faces.x1_k1, faces.x1_k2, margin),
+        "dif": differentiation(faces.x1_k1, faces.y_k1, margin),
     }
 
 
@@ -130,20 +132,20 @@ def projector_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -
 
 
 def without_key(virtual: Tensor, original: Tensor, margin: float) -> Tensor:
-    """L_pmis1 = L_cos(I(G(x1, k1)), I(x1), -1) (Eq. 17): a virtual face read without a key is not the person.
+    """L_pmis1 = L_cos(I(G(x1, k1)), I(x1), -1) (Eq. 17): without a key, a virtual face is not the person.
 
-    The label is damaged in our text; -1 is what it says in words.
+    The label is illegible in our copy of the paper; -1 follows from its sentence.
     """
     return cosine_loss(virtual, original, DIFFERENT, margin)
 
 
 def wrong_key(virtual: Tensor, original: Tensor, margin: float) -> Tensor:
-    """L_pmis2 = L_cos(I(G(x1, k1), k2), I(x1), -1) (Eq. 18): one made with k1 and read with k2 is not the person."""
+    """L_pmis2 = L_cos(I(G(x1, k1), k2), I(x1), -1) (Eq. 18): with a wrong key, a virtual face is not the person."""
     return cosine_loss(virtual, original, DIFFERENT, margin)
 
 
 def other_person(person: Tensor, stranger: Tensor, margin: float) -> Tensor:
-    """L_pmis3 = L_cos(I(G(x, k1), k1), I(G(y, k1), k1), -1) (Eq. 19): two people stay two under the right key."""
+    """L_pmis3 = L_cos(I(G(x, k1), k1), I(G(y, k1), k1), -1) (Eq. 19): with the right key, two people stay two."""
     return cosine_loss(person, stranger, DIFFERENT, margin)
 
 
@@ -158,7 +160,7 @@ def right_key(virtual: Tensor, original: Tensor) -> Tensor:
 
 
 def other_photo(first: Tensor, second: Tensor) -> Tensor:
-    """L_per2 = L_cos(I(G(x1, k1), k1), I(G(x2, k1), k1), 1) (Eq. 22): so are those of two photos with each other."""
+    """L_per2 = L_cos(I(G(x1, k1), k1), I(G(x2, k1), k1), 1) (Eq. 22): so are the virtual faces of two photos."""
     return cosine_loss(first, second, SAME)
 
 
@@ -169,7 +171,7 @@ def false_rejection_total(terms: Mapping[str, Tensor], weights: Mapping[str, flo
 
 @dataclass(frozen=True)
 class Readings:
-    """What I reads for N triplets (x1, x2 of one person, y of another), each with keys k1, k2; all (N, D)."""
+    """Identities by I for N triplets (x1, x2 of one person, y of another), each with keys k1, k2; all (N, D)."""
 
     x1: Tensor  # I(x1), the photo itself, which takes no key
     x1_none: Tensor  # I(G(x1, k1)), without a key
@@ -180,7 +182,7 @@ class Readings:
 
 
 def recogniser_terms(read: Readings, margin: float) -> dict[str, Tensor]:
-    """What KVFA is trained for (Section IV-C-3): its losses by the names of RECOGNISER_TERMS."""
+    """The losses of KVFA (Section IV-C-3), by the names of RECOGNISER_TERMS."""
     return {
         "pmis1": without_key(read.x1_none, read.x1, margin),
         "pmis2": wrong_key(read.x1_k2, read.x1, margin),

@@ -1,4 +1,4 @@
-"""KFAAR in two straight lines through the stages: Alg. 1 (anonymise) and Alg. 2 (compare). Retries stand in servers."""
+"""Algorithms 1 and 2 of KFAAR as straight sequences of stages: `anonymise` and `compare_pictures`."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from kfaar_core.stages.place import placed, rotated_crop
 
 __all__ = ["AnonymiseRequest", "Comparison", "anonymise", "compare_pictures", "load", "rejection_reason"]
 
-# Called with a stage's name, the steps of it that are done, and how many it has: 1, but for `refine`. What it raises
-# ends the work.
+# progress(stage, done, of): called at the start, the steps and the end of a stage. Only `refine` has several steps. An
+# exception that it raises ends the work.
 Progress = Callable[[str, int, int], None]
 MODES = ("portrait", "paste")
-MOST_FACES = 6  # of a picture that are compared: each pair is a chance for a wrong key  [design]
+MOST_FACES = 6  # of a picture that are compared; each pair is another chance for a wrong key  [design]
 STEPS = ("locate", "encode", "project", "generate", "correct", "refine", "place", "judge")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnonymiseRequest:
-    """One face to anonymise."""
+    """The input of `anonymise`: one face of a photo, a key, and options."""
 
     photo: Photo  # from image.open_photo
-    key: UserKey = field(repr=False)  # chooses the virtual person
-    face: Face | str | int = "largest"  # a detected face; `largest`, `central`, or a number, 0 being the largest
-    mode: str = "portrait"  # `portrait` answers the whole virtual picture, `paste` the photo with the face exchanged
-    side: int | None = None  # px of the portrait, one of the preset's sides; None takes its first choice
-    refine: bool = True  # where the method can: several times the time, a face that KVFA reads better
-    rekey: int = 0  # following keys that may be tried when the face is rejected (Section VI-C-2)
-    canvas: Photo | None = None  # to paste into; None takes the photo itself
+    key: UserKey = field(repr=False)  # selects the virtual person
+    face: Face | str | int = "largest"  # a detected face; `largest`, `central`, or an index, 0 being the largest
+    mode: str = "portrait"  # `portrait` answers the virtual portrait, `paste` the photo with the face replaced
+    side: int | None = None  # px of the portrait, one of the preset's sides; None takes the preset's default
+    refine: bool = True  # refine if the method can; takes several times longer, and KVFA decodes the face better
+    rekey: int = 0  # most further keys to try when the face is rejected (Section VI-C-2)
+    canvas: Photo | None = None  # photo to paste into; None takes `photo`
 
     def checked(self, preset: Preset) -> AnonymiseRequest:
-        """The request with its side filled in.
+        """Validate the request and fill in its side.
 
         Raises:
             BadSetting: an unknown mode or side.
@@ -60,10 +60,14 @@ class AnonymiseRequest:
 
 @torch.inference_mode()
 def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | None = None) -> VirtualFace:
-    """Alg. 1 for one face and one key: x_v = G_f(G(M(P(E(x), k))), x).
+    """Generate the virtual face of one face and one key (Alg. 1): x_v = G_f(G(M(P(E(x), k))), x).
+
+    Args:
+        progress: called with (stage, done, of); see Progress.
 
     Raises:
-        BadSetting: an unknown mode, side or face. BadKey: a key length that the method does not know.
+        BadSetting: an unknown mode, side or face.
+        BadKey: a key length that the method does not support.
         NoFaceFound: no usable face.
     """
     request = request.checked(stages.preset)
@@ -127,7 +131,7 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
 
 
 def rejection_reason(face: VirtualFace, preset: Preset) -> Rejection | None:
-    """Why a virtual face should not be used, if it should not (Section VI-C-2)."""
+    """The reason why a virtual face should not be used (Section VI-C-2); None if it passes every check."""
     if not face.detected:
         return Rejection.NO_FACE
     if not face.anonymous or face.look_distance < preset.look_min:
@@ -140,12 +144,12 @@ def rejection_reason(face: VirtualFace, preset: Preset) -> Rejection | None:
 
 
 def rolled(posture: Posture, degrees: float) -> Posture:
-    """A posture measured in a level frame, as it stands in the photo."""
+    """A posture measured in a level frame, with the frame's rotation (degrees) added to its roll."""
     return replace(posture, roll=posture.roll + degrees)
 
 
 class Clock:
-    """Seconds of each stage, and the progress call at its start, its steps and its end."""
+    """Measures the seconds of each stage and reports progress."""
 
     def __init__(self, progress: Progress | None) -> None:
         self.seconds: dict[str, float] = {}
@@ -153,7 +157,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        """Time what runs inside; it is given what it may call with (done, of)."""
+        """Context manager that times a stage. It yields a function (done, of) for reporting the stage's steps."""
 
         def steps(done: int, of: int) -> None:
             if self._progress:
@@ -168,26 +172,26 @@ class Clock:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The features of the faces of two pictures; keys are tried on them without looking at the pictures again.
+    """Features of the faces of two pictures. Many keys can be tried without computing them again.
 
-    Where a picture shows several faces, a verdict is about the pair that is most alike under that key.
+    If a picture has several faces, a verdict is about the most similar pair under that key.
     """
 
     identifier: Identifier
     threshold_for: Callable[[UserKey | None], float] = field(repr=False)
-    virtual: np.ndarray = field(repr=False)  # (V, S) what KVFA reads of each face of the virtual picture
-    original: np.ndarray = field(repr=False)  # (O, D) the encoder's raw features of the photo's faces
+    virtual: np.ndarray = field(repr=False)  # (V, S) features of the virtual picture's faces, see Stages.features
+    original: np.ndarray = field(repr=False)  # (O, D) embeddings of the photo's faces, from which I(x) is computed
 
     def with_key(self, key: UserKey) -> Verdict:
-        """Condition 2: I(x) with I(x_v, k)."""
+        """Condition 2: compare I(x) with I(x_v, k)."""
         return self._best(key)
 
     def without_key(self) -> Verdict:
-        """Condition 1: I(x) with the most similar key-less read-out of x_v."""
+        """Condition 1: compare I(x) with the most similar key-less read-out of x_v."""
         return self._best(None)
 
     def with_keys(self, keys: Sequence[UserKey]) -> np.ndarray:
-        """(K,) cosines of I(x) and I(x_v, k)."""
+        """(K,) cosines of I(x) and I(x_v, k), one for each key."""
         return np.array([self.with_key(key).cosine for key in keys])
 
     def _best(self, key: UserKey | None) -> Verdict:
@@ -200,15 +204,15 @@ class Comparison:
 
 
 def comparison_of(stages: Stages, virtual: np.ndarray, original: np.ndarray) -> Comparison:
-    """The comparison of one pair of faces whose features, (S,) and (D,), have been read already."""
+    """A Comparison of one pair of faces, from the features (S,) of x_v and the embedding (D,) of x."""
     return Comparison(stages.identifier, stages.kvfa_threshold_for, virtual[None], original[None])
 
 
 @torch.inference_mode()
 def compare_pictures(stages: Stages, virtual: Photo, original: Photo) -> Comparison:
-    """Alg. 2: read both pictures once; the verdicts follow from the features.
+    """Compute the features of both pictures for Alg. 2. The Comparison then gives verdicts for any number of keys.
 
-    Of each picture the MOST_FACES largest usable faces are read.
+    The MOST_FACES largest usable faces of each picture are used.
 
     Raises:
         NoFaceFound: no usable face in either picture.

@@ -1,4 +1,4 @@
-"""Presets: the only home of default numbers. Every number that can change a result stands here, with its origin.
+"""Presets: every default number that can change a result, with its origin.
 
 Origins: [paper] stated by the paper; [design] chosen before measuring; [dev] chosen on train or dev identities;
 [data] fixed by the data or weights that it belongs to.
@@ -14,36 +14,39 @@ from kfaar_core.errors import BadSetting
 
 @dataclass(frozen=True, kw_only=True)
 class Descent:
-    """How stages.refine moves a face; all chosen on 9 to 48 dev people. Prices stand beside 1 - cosine."""
+    """Hyperparameters of refinement (stages.refine), chosen on 9 to 48 dev people.
 
-    steps: int = 46  # 0 leaves faces as the posture correction made them
-    side: int = 128  # px of the picture that gradients go through; 64 px tell too little
-    measured: int = 9  # steps between two looks at the full picture
-    augment_turn: float = 3.0  # degrees, sd by which recognisers' looks at the whole picture are off
-    augment_growth: float = 0.04  # sd of a share
-    augment_shift: float = 0.027  # sd, shares of the crop
-    rate: float = 0.15  # of Adam, sds of a natural coordinate
-    colour_rate: float = 0.045  # of those of the fine layers: any quicker, colours turn garish
-    turn_rate: float = 0.02  # of Adam, units of a posture vector
+    The weights are relative to the term 1 - cosine of the decoded code, whose weight is 1.
+    """
+
+    steps: int = 46  # 0 switches refinement off
+    side: int = 128  # px of the picture that gradients are computed on; 64 px show too little
+    measured: int = 9  # the full picture is measured once in this many steps
+    augment_turn: float = 3.0  # standard deviation of the augmentation's rotation, degrees
+    augment_growth: float = 0.04  # standard deviation of its relative scale
+    augment_shift: float = 0.027  # standard deviation of its shift, as a share of the crop's side
+    rate: float = 0.15  # learning rate of natural coordinates, in their standard deviations
+    colour_rate: float = 0.045  # learning rate for the fine layers; higher rates oversaturate colours
+    turn_rate: float = 0.02  # learning rate of the posture steps, units of a posture vector
     betas: tuple[float, float] = (0.8, 0.95)  # of Adam
     identity_weight: float = 0.3  # of 1 - cosine of E's u with the code
-    auxiliary_weight: float = 0.9  # the same of the second recogniser's u
-    near_weight: float = 4.0  # of the square by which a key-less read-out comes nearer to the photo than
-    near_margin: float = 0.2  # this cosine, which one stranger in twelve reaches
-    bias_weight: float = 1.5  # of the squared cosine of E's view with what all virtual faces share
-    angle_weight: float = 0.6  # of a squared gap of 10 degrees
-    shape_weight: float = 0.05  # of a squared gap of a whole blendshape
-    move_weight: float = 1.5e-4  # of a coordinate's squared move by one sd
+    auxiliary_weight: float = 0.9  # of 1 - cosine of the auxiliary encoder's u with the code
+    near_weight: float = 4.0  # of the squared excess of a key-less cosine with the photo over near_margin
+    near_margin: float = 0.2  # cosine that one stranger in twelve exceeds
+    bias_weight: float = 1.5  # of the squared cosine of GeneratorBiasPenalty
+    angle_weight: float = 0.6  # of the squared error of an angle, unit 10 degrees
+    shape_weight: float = 0.05  # of the squared error of a blendshape
+    move_weight: float = 1.5e-4  # of the squared step of a natural coordinate, unit one standard deviation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """One configuration of the whole system; the paper's threshold of 0.7 is from Section V-C."""
+    """One configuration of the whole system. The paper's threshold of 0.7 is from Section V-C."""
 
     name: str
     # detect
-    detect_min: float = 0.90  # MTCNN confidence below which a box is no face        [design]
-    detect_side: int = 1280  # px, longest side of the picture that MTCNN looks at  [design]
+    detect_min: float = 0.90  # lowest MTCNN confidence of a face                    [design]
+    detect_side: int = 1280  # px, longest side of the picture that MTCNN gets      [design]
     face_min: int = 40  # px, smallest eye-to-eye based face width accepted    [design]
     # encode
     encoder: str = "sface"  # E, also R in training                                       [dev]
@@ -53,20 +56,20 @@ class Preset:
     key_bits: int = 256  # default length of a new key                           [design]
     # generate
     generator: str = "mobile_stylegan"  #                                                       [design]
-    side: int = 512  # px at which faces are measured and, unless asked otherwise, answered    [design]
-    sides: tuple[int, ...] = (512, 1024)  # px that may be asked for         [data]
-    precision: str = "bf16"  # of the CPU runtime, where the CPU has it; PSNR 45 dB to f32   [dev]
+    side: int = 512  # px of faces that are measured, and default side of the portrait         [design]
+    sides: tuple[int, ...] = (512, 1024)  # px, sides of the portrait on offer  [data]
+    precision: str = "bf16"  # of the CPU runtime, if the CPU supports it; PSNR 45 dB to f32 [dev]
     # correct
-    correct_steps: int = 2  # renders after x': correct, measure, correct           [dev]
-    descent: Descent = Descent()  # that follows, where P says what KVFA shall read   [dev]
-    turn_steps: int = 4  # further ones that correct the head's angles alone       [dev]
+    correct_steps: int = 2  # most renders of the posture correction after x'       [dev]
+    descent: Descent = Descent()  # refinement, for methods that refine               [dev]
+    turn_steps: int = 4  # most renders that correct the head angles alone, last   [dev]
     # recognise
-    match_threshold: float = 0.7  # accept when cosine >= this; the paper's          [paper, V-C]
-    threshold_in_force: str = "dev"  # dev: the calibrated one; paper: match_threshold    [dev]
-    whole_share: float = 0.3  # in `hashed`, of the code as E sees it in the whole picture, beside h [dev]
+    match_threshold: float = 0.7  # the paper's: accept when cosine >= this          [paper, V-C]
+    threshold_in_force: str = "dev"  # dev: set on dev people; paper: match_threshold     [dev]
+    whole_share: float = 0.3  # in `hashed`, weight of the code from E's embedding of the whole picture [dev]
     # edge cases (VI-C-2)
-    rekey_tries: int = 3  # keys tried at most when a virtual face comes too close   [design]
-    look_min: float = 0.12  # perceptual distance of x and x_v below which they look alike  [dev]
+    rekey_tries: int = 3  # most further keys to try when a virtual face is rejected [design]
+    look_min: float = 0.12  # visual difference (1 - SSIM) below which x and x_v are too similar  [dev]
     # authentication server
     tries_per_hour: int = 100  # per client and virtual face                           [design]
 
@@ -87,14 +90,14 @@ TINY = replace(
 )
 PRECISIONS = ("bf16", "f32")  # of the CPU runtime
 PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}
-RUNNABLE = ("lab", "tiny")  # those whose networks this version has
+RUNNABLE = ("lab", "tiny")  # the presets whose networks are implemented
 
 
 def get_preset(name: str) -> Preset:
-    """The preset of that name.
+    """The preset with this name.
 
     Raises:
-        BadSetting: an unknown name, or `paper`, whose weights this version does not load yet.
+        BadSetting: an unknown name, or `paper`, whose networks are not implemented yet.
     """
     one_of("preset", name, PRESETS)
     if name not in RUNNABLE:
@@ -106,10 +109,13 @@ def get_preset(name: str) -> Preset:
 
 
 def one_of(what: str, name: str, known: Collection[str]) -> str:
-    """The name itself.
+    """Return `name` after checking that it is known.
+
+    Args:
+        what: the kind of thing, for the error.
 
     Raises:
-        BadSetting: it is not among the known ones.
+        BadSetting: an unknown name.
     """
     if name not in known:
         raise BadSetting(got=f"the {what} {name!r}", mend=f"choose one of {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""Large weights as bytes: each row of a weight is cut into equal blocks, each with its own zero and step."""
+"""8-bit quantisation of large weights: each row is cut into equal blocks, each with its own zero point and step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGEST = 127  # level
 
 
 def quantised(name: str, weight: Tensor) -> dict[str, Tensor]:
-    """A weight (rows, ...) as 8-bit levels, one block a row, about zero.
+    """Quantise a weight (rows, ...) to int8 symmetrically about zero, with one block for each row.
 
     Returns:
         `<name>.levels` int8 of the weight's shape, `<name>.zeros` int8 and `<name>.steps` float32, both (rows, 1).
@@ -28,7 +28,7 @@ def quantised(name: str, weight: Tensor) -> dict[str, Tensor]:
 
 
 def dequantised(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state with its 8-bit weights in float32, and all else as it is.
+    """Convert the 8-bit weights of a state dict to float32; other tensors are unchanged.
 
     Args:
         state: `<weight>.levels` int8 of the weight's shape, with `<weight>.zeros` int8 and `<weight>.steps`, both

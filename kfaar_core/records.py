@@ -1,4 +1,4 @@
-"""Frozen values that travel between the stages. Pictures are (H, W, 3) uint8 RGB unless a field says otherwise."""
+"""Frozen records that the stages exchange. Pictures are (H, W, 3) uint8 RGB unless a field says otherwise."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kfaar_core.keys import UserKey
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photo, upright and without metadata."""
+    """A decoded photo, upright, without metadata."""
 
     pixels: np.ndarray  # (H, W, 3) uint8 RGB
-    notes: tuple[str, ...] = ()  # sentences about what was done to it, for the user
+    notes: tuple[str, ...] = ()  # sentences for the user about conversions, for example of transparency
 
 
 @dataclass(frozen=True)
@@ -45,45 +45,45 @@ class Posture:
     pitch: float  # degrees, positive when the nose points down
     roll: float  # degrees, positive when the head tilts clockwise in the picture
     blendshapes: np.ndarray  # (52,) float32 in [0, 1], MediaPipe's names and order; the first is `_neutral`
-    landmarks: np.ndarray  # (478, 3) float32: x, y, z in portrait pixels / side
+    landmarks: np.ndarray  # (478, 3) float32: x, y, z as shares of the portrait's side
 
 
 @dataclass(frozen=True)
 class Payload:
-    """What a virtual face shall tell of the person in the photo, and what it shall keep."""
+    """Targets of refinement: what must be decodable from a virtual face, and what must not."""
 
-    code: np.ndarray  # (d,) O_k u of unit length: what KVFA shall read of it
-    identity: np.ndarray  # (d,) u: what nobody shall without the key
+    code: np.ndarray  # (d,) O_k u, unit length; KVFA must decode it
+    identity: np.ndarray  # (d,) u, unit length; must not be decodable without the key
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the authentication server answers (Alg. 2)."""
+    """Result of a comparison (Alg. 2)."""
 
-    cosine: float  # of I(x) and the read-out of x_v, in [-1, 1]
-    threshold: float  # in force
+    cosine: float  # of I(x) and the identity of x_v, in [-1, 1]
+    threshold: float  # cosine from which the faces count as the same person
     same_person: bool  # cosine >= threshold
-    dimension: int  # d, the length of the compared features
-    compared: str  # in words, for example "I(x) with I(x_v, k)"
+    dimension: int  # d, the length of the compared vectors
+    compared: str  # what was compared, for example "I(x) with I(x_v, k)"
     key_used: bool  # False: Condition 1
-    faces: tuple[int, int] = (0, 0)  # numbers of the compared faces in the virtual picture and in the photo
+    faces: tuple[int, int] = (0, 0)  # indices of the compared faces in the virtual picture and in the photo
 
 
 class Rejection(StrEnum):
-    """Why a virtual face should not be used; the next key gives another one (Section VI-C-2)."""
+    """Why a virtual face should not be used. Another key gives another face (Section VI-C-2)."""
 
-    NO_FACE = "no face"  # the detector finds none in the virtual picture
-    TOO_CLOSE = "too close"  # to the photo, for the judge or to the eye
-    NOT_READ = "not read"  # KVFA does not read the identity with the key, although the face was refined
-    READ_WITHOUT_KEY = "read without a key"
+    NO_FACE = "no face"  # no face is detected in the virtual picture
+    TOO_CLOSE = "too close"  # too similar to the photo, by the judge or by SSIM
+    NOT_READ = "not read"  # KVFA does not accept the person with the key, although the face was refined
+    READ_WITHOUT_KEY = "read without a key"  # KVFA accepts the person without the key
 
 
 @dataclass(frozen=True)
 class VirtualFace:
-    """What the anonymisation server answers for one face."""
+    """Result of anonymising one face."""
 
-    picture: np.ndarray  # x_v: the portrait, or the whole photo with the face pasted back
-    portrait: np.ndarray  # x_v as (S, S, 3), whatever the mode
+    picture: np.ndarray  # x_v: the portrait, or the whole photo with the face replaced
+    portrait: np.ndarray  # x_v as (S, S, 3), in either mode
     draft: np.ndarray  # x': before posture correction, (S, S, 3)
     crop: FaceCrop  # x in the portrait frame
     latent: np.ndarray  # (3, 512) float32: w of the coarse, middle and fine layers
@@ -93,35 +93,35 @@ class VirtualFace:
     judge_cosine: float  # judge(x, x_v), centred cosine
     judge_threshold: float
     anonymous: bool  # judge_cosine < judge_threshold
-    look_distance: float  # perceptual distance of x and x_v, 0 = the same picture
-    detected: bool  # the detector sees a face in x_v
-    key: UserKey = field(repr=False)  # the key in force: the caller's, or a later one when `rekeyed` > 0
-    rekeyed: int  # how many keys were passed over, because their faces were rejected
+    look_distance: float  # visual difference of x and x_v by SSIM, 0 for equal pictures
+    detected: bool  # a face was detected in x_v
+    key: UserKey = field(repr=False)  # the key of this face: the caller's, or a later one if `rekeyed` > 0
+    rekeyed: int  # number of keys whose faces were rejected before this one
     seconds: Mapping[str, float]  # stage -> seconds
-    reading: Verdict | None = None  # KVFA's of x_v with the key, where the face was refined to be read
-    keyless: Verdict | None = None  # and its verdict without one, which must not be the same person
-    rejection: Rejection | None = None
-    warnings: tuple[str, ...] = ()  # sentences about what was done to the photo
+    reading: Verdict | None = None  # KVFA's verdict on x_v with the key; None if the face was not refined
+    keyless: Verdict | None = None  # KVFA's verdict without the key, which must not be the same person
+    rejection: Rejection | None = None  # None if the face passes every check
+    warnings: tuple[str, ...] = ()  # sentences for the user, see Photo.notes
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Cosines of one population of trials, with the people they came from (for bootstrap over identities)."""
+    """Cosines of one population of trials, with the people they belong to (for the bootstrap over identities)."""
 
     name: str  # for example "scenario 4: right key, same photo"
     values: np.ndarray  # (N,) float64, higher means the same person
     people: np.ndarray  # (N,) int: index of the identity that a trial belongs to
-    failed: int = 0  # trials without a score (no face found); counted, never dropped
+    failed: int = 0  # number of trials without a score (no face detected)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One printed line of a table: a figure with its interval and the paper's figure beside it."""
+    """One line of a table: a figure, its interval and the paper's figure."""
 
     name: str
     value: float
-    low: float  # 95 % bootstrap interval over identities
-    high: float
-    n: int
-    paper: float | None = None
+    low: float  # lower bound of the 95 % bootstrap interval over identities
+    high: float  # upper bound
+    n: int  # trials
+    paper: float | None = None  # the paper's value
     note: str = ""

@@ -1,6 +1,6 @@
-"""Result files of an evaluation: NAME.json says what was run, NAME.npz holds every score.
+"""Result files of an evaluation: NAME.json describes the run, NAME.npz holds every score.
 
-People are numbers, never names; no photo, embedding or key is stored. A report needs these two files alone.
+People are numbers, never names. Photos, embeddings and keys are not stored. A report needs only these two files.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ SCHEMA = "kfaar-result"
 VERSION = 1
 AGAIN = "run the evaluation again"
 HEX64 = re.compile(r"[0-9a-f]{64}")
-COSINE_MAX = 1 + 1e-5  # float32 cosines of equal features may pass 1 by rounding
+COSINE_MAX = 1 + 1e-5  # float32 cosines of equal features may exceed 1 by rounding
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The thresholds that a report shows. KVFA's two stand beside each other; the preset says which is in force."""
+    """The thresholds of a report: two for KVFA, and those of the judge."""
 
     paper: float  # Preset.match_threshold, the paper's 0.7
-    dev: float  # set on dev, then frozen
-    in_force: str  # "paper" or "dev"
-    recogniser: Mapping[str, float] = field(default_factory=dict)  # FR's own, for example {"FMR 1 %": 0.41}
+    dev: float  # set on dev people
+    in_force: str  # which of the two KVFA uses, "paper" or "dev"
+    recogniser: Mapping[str, float] = field(default_factory=dict)  # of the judge, for example {"FMR 1 %": 0.41}
 
     def __post_init__(self) -> None:
         if self.in_force not in ("paper", "dev"):
@@ -44,7 +44,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Result:
-    """Everything that a table is made from, and everything that its figures depend on."""
+    """The scores of one evaluation, and everything that they depend on."""
 
     table: str  # "VI" or "VII"
     dataset: str  # for example "lfw"
@@ -55,19 +55,19 @@ class Result:
     data_sha256: str
     weights: Mapping[str, str]  # name -> sha256
     seed: int
-    people: int  # tested; the numbers in Scores.people are below it
+    people: int  # number of test people; the numbers in Scores.people are below it
     trials: int  # repetitions with other keys
-    dimension: int  # d, of the compared features
-    command: str  # that makes this file again, see safe_command
+    dimension: int  # d, length of the compared vectors
+    command: str  # that reproduces this file, see safe_command
     thresholds: Thresholds
     populations: tuple[Scores, ...]
-    failures: Mapping[str, int] = field(default_factory=dict)  # what failed -> how often, for example "no face"
+    failures: Mapping[str, int] = field(default_factory=dict)  # kind of failure -> count, for example "no face"
 
     def population(self, name: str) -> Scores:
-        """One population by its name.
+        """The population with this name.
 
         Raises:
-            DataMissing: it was not run.
+            DataMissing: the result has no such population.
         """
         for scores in self.populations:
             if scores.name == name:
@@ -76,7 +76,7 @@ class Result:
 
 
 def safe_command(arguments: Sequence[str]) -> str:
-    """A command line for a result file: without folders of this machine, and without the value of any --key option."""
+    """Join a command line for a result file, without absolute folders and without the values of --key options."""
     words: list[str] = []
     for word in arguments:
         option, equals, value = word.partition("=")
@@ -92,17 +92,17 @@ def safe_command(arguments: Sequence[str]) -> str:
 
 
 def without_folder(word: str) -> str:
-    """The last part of an absolute path or of one that climbs; other words as they are."""
+    """The file name of a path that is absolute or starts with `..`; other words are unchanged."""
     return Path(word).name if word.startswith(("/", "~", "..")) or re.match(r"[A-Za-z]:[\\/]", word) else word
 
 
 def save_result(path: Path, result: Result, *, force: bool = False) -> None:
-    """Write `path` (.json) and the scores beside it (.npz), each whole or not at all; the JSON names the npz's hash.
+    """Write `path` (.json) and the scores (.npz, same name), each atomically. The JSON contains the hash of the npz.
 
     Raises:
-        BadOutput: it exists and not `force`, or cannot be written.
+        BadOutput: the file exists and `force` is false, or it cannot be written.
         DataMissing: scores that are not finite cosines, or people that are not numbers below result.people.
-        BadSetting: another ending than .json, an unknown key mode, a hash that is none.
+        BadSetting: another suffix than .json, an unknown key mode, an invalid hash.
     """
     if path.suffix != ".json":
         raise BadSetting(got=f"the result file {path.name!r}", mend="give a name that ends in .json")
@@ -160,7 +160,7 @@ def load_result(path: Path) -> Result:
             Scores(str(p["name"]), frozen(arrays[f"values_{i}"]), frozen(arrays[f"people_{i}"]), int(p["failed"]))
             for i, p in enumerate(record["populations"])
         )
-        # Files of before methods were recorded say it in their name alone: <preset>-<method>-<data>-<table>-<keys>.
+        # Older files have the method in their name alone: <preset>-<method>-<data>-<table>-<keys>.
         record.setdefault("method", path.stem.removeprefix(f"{record['preset']}-").partition("-")[0])
         plain = {name: typed(record[name], kind) for name, kind in PLAIN.items()}
         counts = {str(name): typed(count, int) for name, count in record["failures"].items()}
@@ -173,7 +173,11 @@ def load_result(path: Path) -> Result:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The JSON part, of this schema and version."""
+    """Read the JSON file and check its schema and version.
+
+    Raises:
+        DataMissing: the file is missing, not JSON, or of another schema or version.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -191,7 +195,11 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def read_scores(path: Path, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The npz part, when it is the one that the JSON names."""
+    """Read the npz file and check its hash against the JSON.
+
+    Raises:
+        DataMissing: the file is missing, altered or damaged.
+    """
     try:
         packed = path.read_bytes()
     except OSError as error:
@@ -205,7 +213,12 @@ def read_scores(path: Path, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def check(result: Result) -> None:
-    """What must hold of every result, written or read."""
+    """Check a result before writing and after reading.
+
+    Raises:
+        BadSetting: an unknown key mode or an invalid hash.
+        DataMissing: two populations of one name, or as check_scores.
+    """
     if result.key_mode not in KEY_MODES:
         raise BadSetting(got=f"the key mode {result.key_mode!r}", mend=f"choose one of {', '.join(KEY_MODES)}")
     for digest in (result.preset_sha256, result.data_sha256, *result.weights.values()):
@@ -219,7 +232,11 @@ def check(result: Result) -> None:
 
 
 def check_scores(scores: Scores, people: int) -> None:
-    """(N,) finite cosines and (N,) numbers of people."""
+    """Check that a population has (N,) finite cosines and (N,) numbers of people, from 0 to `people` - 1.
+
+    Raises:
+        DataMissing: it has not.
+    """
     values, owners = np.asarray(scores.values), np.asarray(scores.people)
     if values.ndim != 1 or values.shape != owners.shape or scores.failed < 0:
         raise DataMissing(
@@ -239,11 +256,17 @@ def check_scores(scores: Scores, people: int) -> None:
 
 
 def typed(value: Any, kind: type) -> Any:
+    """Return `value` if it is exactly of this type.
+
+    Raises:
+        TypeError: another type.
+    """
     if type(value) is not kind:
         raise TypeError(f"{kind.__name__} expected")
     return value
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
+    """Make the array read-only and return it."""
     array.flags.writeable = False
     return array

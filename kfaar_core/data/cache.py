@@ -1,7 +1,7 @@
-"""Content-addressed cache of an evaluation: what was computed from the same inputs is computed once.
+"""Content-addressed cache for evaluations.
 
-The name of an entry is a hash of everything that it depends on, so nothing is ever stale and a killed run goes on where
-it stopped. Never put a user's key or photo into the parts: evaluation keys follow from the seed.
+The name of an entry is a hash of everything that it depends on. Entries are therefore never stale, and an interrupted
+run can be resumed. Never use a user's key or photo as a part of a name; keys of evaluations are derived from the seed.
 """
 
 from __future__ import annotations
@@ -23,25 +23,29 @@ from kfaar_core.files import write_whole
 
 log = logging.getLogger(__name__)
 
-# What numpy and zipfile answer when the bytes are not a whole npz file of plain arrays.
+# Exceptions of numpy and zipfile for bytes that are not a complete npz file of plain arrays.
 DAMAGED = (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 def content_key(**parts: object) -> str:
-    """64 hex digits that name the given inputs; equal inputs, in whatever order, give the same name.
+    """SHA-256 of named inputs, as 64 hex digits. The order of the arguments does not matter.
 
     Args:
-        parts: text, numbers, None, bytes, arrays, frozen records, and lists and dicts of these.
+        parts: text, numbers, None, bytes, arrays, dataclasses, and lists and dicts of these.
 
     Raises:
-        BadSetting: a part of another kind, whose content cannot be told.
+        BadSetting: a part of another type.
     """
     text = json.dumps(plain(parts), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def plain(part: object) -> object:
-    """JSON that tells the part from any other; its kind is written too, so that 1, "1" and b"1" differ."""
+    """Convert a part to JSON values. Types are encoded, so 1, "1" and b"1" give different values.
+
+    Raises:
+        BadSetting: a part of another type than content_key accepts.
+    """
     if part is None or isinstance(part, bool | int | float | str):
         return part
     if isinstance(part, np.generic):
@@ -65,27 +69,27 @@ def plain(part: object) -> object:
 
 
 class ArrayCache:
-    """Named arrays in one folder, one file an entry, read without pickle."""
+    """Cache of named arrays in one folder; each entry is an npz file, read without pickle."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def get(self, key: str) -> dict[str, np.ndarray] | None:
-        """The arrays of an entry, or None where there is none; a damaged entry counts as none and is written anew."""
+        """The arrays of an entry (name -> array); None if it does not exist or is damaged."""
         try:
             return npz_arrays(self._path(key).read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, *DAMAGED):
-            log.warning("a damaged cache entry was passed over")
+            log.warning("a damaged cache entry was ignored")
             return None
 
     def has(self, key: str) -> bool:
-        """Whether there is an entry, damaged or not."""
+        """Whether an entry exists, damaged or not."""
         return self._path(key).is_file()
 
     def put(self, key: str, **arrays: np.ndarray) -> None:
-        """Write an entry whole or not at all.
+        """Write an entry atomically.
 
         Raises:
             BadOutput: the folder cannot be written.
@@ -99,14 +103,18 @@ class ArrayCache:
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The arrays as an npz file; the same arrays give the same bytes."""
+    """Encode arrays as an npz file. Equal arrays give equal bytes."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
     return buffer.getvalue()
 
 
 def npz_arrays(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an npz file; raises one of DAMAGED when it is none, or holds Python objects."""
+    """Decode an npz file.
+
+    Raises:
+        One of DAMAGED: not an npz file, or one with Python objects.
+    """
     stored = np.load(io.BytesIO(data), allow_pickle=False)
     if not isinstance(stored, np.lib.npyio.NpzFile):  # a single array, which is another format
         raise ValueError("not an npz file")
@@ -115,7 +123,7 @@ def npz_arrays(data: bytes) -> dict[str, np.ndarray]:
 
 
 class InMemoryCache(ArrayCache):
-    """For one run only: a visitor's features never reach the disk."""
+    """Cache in memory, for data that must not be written to disk, such as a visitor's features."""
 
     def __init__(self) -> None:
         self._held: dict[str, dict[str, np.ndarray]] = {}

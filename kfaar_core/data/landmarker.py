@@ -1,6 +1,6 @@
 """MediaPipe Face Landmarker: the teacher of the geometry network, and an independent measure of head pose.
 
-It needs a package and a file that the product itself never loads: training and evaluation alone use it.
+It needs the package mediapipe and a model file. Only training and evaluation use it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kfaar_core.errors import DataMissing
 
 @dataclass(frozen=True)
 class FaceLabels:
-    """What the MediaPipe Face Landmarker sees in one picture."""
+    """Output of the MediaPipe Face Landmarker for one face."""
 
     landmarks: np.ndarray  # (478, 3) float32: x, y in [0, 1] of the picture's width and height, z on the scale of x
     blendshapes: np.ndarray  # (52,) float32 in [0, 1]; the first is `_neutral`
@@ -25,7 +25,7 @@ class FaceLabels:
 
 
 def teacher_file(name: str) -> Path:
-    """A teacher's file from the folder KFAAR_TEACHERS (they are never committed).
+    """The path of a teacher network's file in the folder KFAAR_TEACHERS.
 
     Raises:
         DataMissing: the folder is not set or has no such file.
@@ -41,7 +41,11 @@ def teacher_file(name: str) -> Path:
 
 
 class Landmarker:
-    """MediaPipe Face Landmarker: uint8 RGB picture -> FaceLabels, or None when it sees no face."""
+    """The MediaPipe Face Landmarker.
+
+    Raises:
+        DataMissing: its model file is missing.
+    """
 
     def __init__(self) -> None:
         import mediapipe
@@ -55,19 +59,19 @@ class Landmarker:
                 output_facial_transformation_matrixes=True,
             )
         )
-        # It holds itself in a circle: left alone it lives until the interpreter ends, and complains as it goes.
+        # The object is in a reference cycle. Without this it is destroyed when Python exits, with an error message.
         weakref.finalize(self, self._net.close)
 
     def __call__(self, picture: np.ndarray) -> FaceLabels | None:
-        """picture: (H, W, 3) uint8 RGB."""
-        found = self._net.detect(
+        """Label the first face of a picture (H, W, 3) uint8 RGB; None if no face is detected."""
+        result = self._net.detect(
             self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
         )
-        if not found.face_landmarks:
+        if not result.face_landmarks:
             return None
-        points = [(point.x, point.y, point.z) for point in found.face_landmarks[0]]
+        points = [(point.x, point.y, point.z) for point in result.face_landmarks[0]]
         return FaceLabels(
             landmarks=np.array(points, dtype=np.float32),
-            blendshapes=np.array([shape.score for shape in found.face_blendshapes[0]], dtype=np.float32),
-            rotation=np.array(found.facial_transformation_matrixes[0], dtype=np.float32)[:3, :3],
+            blendshapes=np.array([shape.score for shape in result.face_blendshapes[0]], dtype=np.float32),
+            rotation=np.array(result.facial_transformation_matrixes[0], dtype=np.float32)[:3, :3],
         )

@@ -1,7 +1,7 @@
-"""Photos of people for an evaluation, read where they lie: nothing is copied, unpacked or decoded before its turn.
+"""Data sets of photos of people. Photos are read lazily, without copying or unpacking the data set.
 
-Accepted: a parquet file or a folder of its shards (columns image{bytes, path} and identity; file and emotion when there
-are), a folder of `person/photo.jpg`, a zip of either, a name inside the folder KFAAR_DATA, or a Hub data set id.
+Accepted are: a parquet file or a folder of its shards (columns image{bytes, path} and identity, optionally file and
+emotion); a folder of `person/photo.jpg`; a zip of either; a name in the folder KFAAR_DATA; a Hub data set id.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ log = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "KFAAR_DATA"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-IDENTITY_COLUMNS = ("identity", "label", "person", "name")  # the first that a parquet file has
-PHOTO_MAX = 64 * 2**20  # bytes of one packed photo: more is no photo  [design]
+IDENTITY_COLUMNS = ("identity", "label", "person", "name")  # the first of these that a parquet file has is used
+PHOTO_MAX = 64 * 2**20  # bytes, largest file of one photo  [design]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One photo that has not been opened."""
+    """Metadata of one photo."""
 
-    identity: str
+    identity: str  # the person
     file: str  # name inside the data set, unique there
     emotion: str | None = None
 
 
 class Source(Protocol):
-    """Where the bytes lie."""
+    """Interface of a storage format: metadata of the photos, and their bytes."""
 
     samples: tuple[Sample, ...]
 
@@ -52,14 +52,14 @@ class Source(Protocol):
         """The encoded bytes of one photo."""
 
     def sha256(self) -> str:
-        """Of the whole data, the same wherever it lies."""
+        """Hash of the whole data set, independent of its path."""
 
 
 class Dataset:
-    """Photos of people, each opened only when it is read."""
+    """A data set of photos of people. A photo is read only when asked for."""
 
     def __init__(self, name: str, source: Source) -> None:
-        self.name = name  # for example "lfw"; stands in result files
+        self.name = name  # for example "lfw"; written to result files
         self.samples = source.samples
         self._source = source
 
@@ -73,7 +73,7 @@ class Dataset:
         """The encoded bytes of one photo, for image.open_photo.
 
         Raises:
-            DataMissing: the photo is gone, empty or far too large for a photo.
+            DataMissing: the photo is missing, empty or larger than 64 MB.
         """
         data = self._source.read(index)
         if not data:
@@ -86,20 +86,22 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """64 hex digits that tell this data from any other; reads all of it once."""
+        """SHA-256 of the data set, 64 hex digits. The first call reads all of it."""
         return self._source.sha256()
 
     @cached_property
     def is_lfw(self) -> bool:
-        """True when most files are named as LFW names them: `Some_Name/Some_Name_0001.jpg`."""
+        """Whether most files are named as in LFW: `Some_Name/Some_Name_0001.jpg`."""
         named = sum(bool(re.fullmatch(r"\d{4}", lfw_number(sample))) for sample in self.samples)
         return 2 * named > len(self)
 
     def identities_of(self, part: str) -> frozenset[str]:
-        """Who belongs to `train`, `dev` or `test`. LFW is split by identity; all other data is for tests only.
+        """The identities of a part of the split: `train`, `dev` or `test`.
+
+        LFW is split by identity. Of any other data set, all identities are in `test`.
 
         Raises:
-            DataMissing: an unknown part, or a part that this data does not have.
+            DataMissing: an unknown part, or a part without identities.
         """
         if part not in PARTS:
             raise DataMissing(got=f"the part {part!r} of {self.name}", mend=f"choose one of {', '.join(PARTS)}")
@@ -116,44 +118,48 @@ class Dataset:
 
 
 def lfw_number(sample: Sample) -> str:
-    """`0001` of `.../Some_Name_0001.jpg` when the person is called Some_Name, otherwise nothing."""
+    """The number in an LFW file name, `0001` of `Some_Name_0001.jpg`; an empty string for other file names."""
     stem = PurePosixPath(sample.file).stem
     return stem.removeprefix(sample.identity + "_") if stem.startswith(sample.identity + "_") else ""
 
 
 def open_dataset(where: str | Path | None = None, *, name: str | None = None) -> Dataset:
-    """Open photos of people.
+    """Open a data set of photos of people.
 
     Args:
-        where: a file, a folder, a name such as `lfw` that lies in KFAAR_DATA, or a Hub data set id `owner/name`;
+        where: a file, a folder, a name such as `lfw` in the folder KFAAR_DATA, or a Hub data set id `owner/name`;
             None = `lfw` in KFAAR_DATA.
-        name: how results call it; None = the name of the file, folder or Hub data set.
+        name: for result files; None = the name of the file, folder or Hub data set.
 
     Raises:
-        DataMissing: nothing there, not readable, or no photo inside.
+        DataMissing: the data set does not exist, cannot be read, or has no photos.
     """
     path = locate("lfw" if where is None else str(where))
     source = open_source(path)
     if not source.samples:
-        raise DataMissing(got=f"{path.name} holds no photo", mend=FORMS)
+        raise DataMissing(got=f"{path.name} holds no photo", mend=ACCEPTED)
     dataset = Dataset(name or name_of(str(where) if where and not Path(where).exists() else path.name), source)
     log.info("%r", dataset)
     return dataset
 
 
-FORMS = (
+ACCEPTED = (
     "give a parquet file with the columns image and identity, a folder of person/photo.jpg, a zip of such a folder, "
     "or a Hub data set id"
 )
 
 
 def name_of(where: str) -> str:
-    """`lfw` of `lfw.parquet`, `celeba` of `owner/celeba`."""
+    """The default name of a data set: `lfw` for `lfw.parquet`, `celeba` for `owner/celeba`."""
     return PurePosixPath(where).name.removesuffix(".parquet").removesuffix(".zip").lower()
 
 
 def locate(where: str) -> Path:
-    """The file or folder that `where` means; a path first, then KFAAR_DATA, then the Hub."""
+    """Find the file or folder of a data set: as a path, in KFAAR_DATA, or in the cache of the Hub.
+
+    Raises:
+        DataMissing: it is in none of them.
+    """
     path = Path(where).expanduser()
     if path.exists():
         return path
@@ -164,12 +170,16 @@ def locate(where: str) -> Path:
                 return Path(root) / candidate
     if HUB_ID.fullmatch(where) and not path.suffix:
         return from_hub(where)
-    mend = FORMS if root else f"{FORMS}, or let {FOLDER_VARIABLE} name the folder that holds it"
+    mend = ACCEPTED if root else f"{ACCEPTED}, or let {FOLDER_VARIABLE} name the folder that holds it"
     raise DataMissing(got=f"no photos at {Path(where).name!r}", mend=mend)
 
 
 def from_hub(dataset_id: str) -> Path:
-    """The folder of a Hub data set in the Hub's cache; nothing is downloaded behind anyone's back."""
+    """The folder of a Hub data set in the local Hub cache. Nothing is downloaded.
+
+    Raises:
+        DataMissing: the data set is not in the cache.
+    """
     import huggingface_hub
 
     patterns = ["*.parquet", "*.zip", *(f"*{suffix}" for suffix in PICTURES)]
@@ -177,7 +187,7 @@ def from_hub(dataset_id: str) -> Path:
         folder = huggingface_hub.snapshot_download(
             dataset_id, repo_type="dataset", allow_patterns=patterns, local_files_only=True
         )
-    except (OSError, ValueError) as error:  # its errors for a cache that lacks it and for an id that is none
+    except (OSError, ValueError) as error:  # not in the cache, or an invalid id
         raise DataMissing(
             got=f"the Hub data set {dataset_id!r} is not on this machine",
             mend=f"download it first: hf download --repo-type dataset {dataset_id}",
@@ -186,25 +196,33 @@ def from_hub(dataset_id: str) -> Path:
 
 
 def open_source(path: Path) -> Source:
-    """Choose the reader by what lies there."""
+    """Open a file or folder with the Source for its format.
+
+    Raises:
+        DataMissing: an unknown format, several data sets, or a damaged file.
+    """
     if path.is_dir():
         shards = sorted(path.rglob("*.parquet"))
         if not shards:
             packed = sorted(path.glob("*.zip"))
             return open_source(packed[0]) if len(packed) == 1 else FolderSource(path)
         if len(shards) > 1 and not all(re.search(r"-\d+-of-\d+", shard.stem) for shard in shards):
-            found = ", ".join(shard.name for shard in shards[:8])
-            raise DataMissing(got=f"the folder holds several data sets: {found}", mend="give one of these files")
+            several = ", ".join(shard.name for shard in shards[:8])
+            raise DataMissing(got=f"the folder holds several data sets: {several}", mend="give one of these files")
         return ParquetSource([parquet_file(shard, shard.name) for shard in shards], hashed=shards)
     if path.suffix.lower() == ".zip":
         return open_zip(path)
     if path.suffix.lower() == ".parquet":
         return ParquetSource([parquet_file(path, path.name)], hashed=[path])
-    raise DataMissing(got=f"{path.name} is neither a folder nor a parquet or zip file", mend=FORMS)
+    raise DataMissing(got=f"{path.name} is neither a folder nor a parquet or zip file", mend=ACCEPTED)
 
 
 def open_zip(path: Path) -> Source:
-    """A zip of `person/photo.jpg` or of one parquet file."""
+    """Open a zip of `person/photo.jpg` or of one parquet file.
+
+    Raises:
+        DataMissing: the zip is damaged or encrypted.
+    """
     try:
         archive = zipfile.ZipFile(path)
         tables = [entry for entry in archive.namelist() if entry.lower().endswith(".parquet")]
@@ -217,19 +235,23 @@ def open_zip(path: Path) -> Source:
 
 
 def parquet_file(source: Path | io.BytesIO, name: str) -> parquet.ParquetFile:
-    """Open a parquet file and look for the columns that are needed."""
+    """Open a parquet file and check that it has the required columns.
+
+    Raises:
+        DataMissing: the file is damaged or lacks a column.
+    """
     try:
         table = parquet.ParquetFile(source)
     except (arrow.ArrowException, OSError) as error:
         raise DataMissing(got=f"{name} is not a whole parquet file", mend="fetch the data again") from error
     columns = set(table.schema_arrow.names)
     if "image" not in columns or not columns & set(IDENTITY_COLUMNS):
-        raise DataMissing(got=f"{name} has the columns {', '.join(sorted(columns))}", mend=FORMS)
+        raise DataMissing(got=f"{name} has the columns {', '.join(sorted(columns))}", mend=ACCEPTED)
     return table
 
 
 class ParquetSource:
-    """Photos in the column image{bytes, path}; only one row group at a time is held."""
+    """Source: photos in the column image{bytes, path} of parquet files. Two row groups are kept in memory."""
 
     def __init__(self, tables: Sequence[parquet.ParquetFile], hashed: Sequence[Path]) -> None:
         self._hashed = hashed  # the files on disk that sha256 covers
@@ -239,14 +261,14 @@ class ParquetSource:
             for table in tables
             for group in range(table.num_row_groups)
         ]
-        self._places = tuple((table, group, row) for table, group, rows in sizes for row in range(rows))
+        self._rows = tuple((table, group, row) for table, group, rows in sizes for row in range(rows))
         self._group = lru_cache(maxsize=2)(self._read_group)
 
     def _read_group(self, table: parquet.ParquetFile, group: int) -> Any:  # pyarrow has no types
         return table.read_row_group(group, columns=["image"]).column("image")
 
     def read(self, index: int) -> bytes:
-        table, group, row = self._places[index]
+        table, group, row = self._rows[index]
         try:
             stored = self._group(table, group)[row].as_py()
         except (arrow.ArrowException, OSError) as error:
@@ -259,7 +281,7 @@ class ParquetSource:
 
 
 def parquet_samples(table: parquet.ParquetFile) -> list[Sample]:
-    """The small columns of a file; photos stay where they are."""
+    """The metadata of the photos of a parquet file, read without the photos."""
     names = table.schema_arrow.names
     identity = next(column for column in IDENTITY_COLUMNS if column in names)
     wanted = [identity, "image.path", *(column for column in ("file", "emotion") if column in names)]
@@ -275,7 +297,7 @@ def parquet_samples(table: parquet.ParquetFile) -> list[Sample]:
 
 
 class FolderSource:
-    """Photos as `person/photo.jpg`, at any depth; the person is the folder's name."""
+    """Source: a folder of `person/photo.jpg`, at any depth. The folder of a photo names the person."""
 
     def __init__(self, folder: Path) -> None:
         self._paths = tuple(sorted(path for path in folder.rglob("*") if is_photo(path.relative_to(folder).as_posix())))
@@ -296,7 +318,7 @@ class FolderSource:
 
 
 class ZipSource:
-    """Photos as `person/photo.jpg` in a zip file; members are read into memory and never unpacked to disk."""
+    """Source: a zip of `person/photo.jpg`. Photos are read into memory, never unpacked to disk."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self._path, self._archive = path, archive
@@ -317,20 +339,21 @@ class ZipSource:
 
 
 def is_photo(name: str) -> bool:
-    """Whether a posix path is `.../person/photo.jpg`; hidden files (`._photo.jpg`) are none."""
+    """Whether a posix path is a photo `.../person/photo.jpg`; hidden files such as `._photo.jpg` are not."""
     return "/" in name and name.lower().endswith(PICTURES) and not PurePosixPath(name).name.startswith(".")
 
 
 def samples_of(names: Sequence[str]) -> tuple[Sample, ...]:
-    """Samples of posix paths `.../person/photo.jpg`."""
+    """The metadata of photos from posix paths `.../person/photo.jpg`."""
     return tuple(Sample(identity=PurePosixPath(name).parent.name, file=name) for name in names)
 
 
 def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def joined_sha256(entries: Iterable[tuple[object, str]]) -> str:
-    """One digest of (name, digest) entries."""
+    """SHA-256 over entries (name, digest)."""
     return hashlib.sha256("".join(f"{name}\t{digest}\n" for name, digest in entries).encode()).hexdigest()

@@ -1,6 +1,7 @@
-"""Who may be trained on, tuned on and tested on: a split by identity that needs no list (design: protocol).
+"""The split of identities into train, dev and test (design: protocol).
 
-A person's part follows from the name alone, so that nobody can end up in two parts, whatever file the photo came from.
+The part depends on the hash of a person's name alone. All photos of a person are therefore in the same part, whatever
+file they come from, and no list of names is needed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ PARTS = (TRAIN, DEV, TEST)
 
 
 def bucket(name: str) -> int:
-    """0..9, the same on every machine: SHA-256 of the UTF-8 name, read as one big-endian number, modulo 10."""
+    """The bucket of a name, 0 to 9: SHA-256 of the UTF-8 name as a big-endian number, modulo 10."""
     return int(hashlib.sha256(name.encode("utf-8")).hexdigest(), 16) % 10
 
 

@@ -1,7 +1,7 @@
-"""People who do not exist, as a data set: what a machine without real photos, such as CI, can be measured on.
+"""A data set of synthetic people, for evaluation without real photos, for example in CI.
 
-Each has two photos: one latent, rendered in two postures. Everything follows from a seed and the committed generator.
-The figures are not those of real people: E sees generated faces only.
+Each person is one latent, rendered in two postures. The pictures are determined by a seed and the committed generator.
+Figures on synthetic people differ from those on real people, because E embeds generated faces only.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from kfaar_core.runtime import stream
 from kfaar_core.stages.generate import GeneratedFace, w_plus
 
 SYNTHETIC = "synthetic"  # the name of the data set
-PEOPLE = 20  # when no limit says otherwise
+PEOPLE = 20  # default number of people
 PHOTOS = 2
-TRUNCATION = 0.85  # nearer to the mean face everybody looks alike, to the judge too
-LOOKS = ((0, 0, 0.0), (14, 2, 0.1), (-16, -4, 0.6), (6, 8, 0.0), (-8, 0, 0.8), (20, -2, 0.3))  # yaw, pitch, smile
+TRUNCATION = 0.85  # with less, all people look alike, also to the judge
+POSTURES = ((0, 0, 0.0), (14, 2, 0.1), (-16, -4, 0.6), (6, 8, 0.0), (-8, 0, 0.8), (20, -2, 0.3))  # yaw, pitch, smile
 
 
 class SyntheticSource:
-    """Photos that are rendered when they are read; they may be kept, since they show nobody."""
+    """Source: photos that are rendered when they are read, and cached."""
 
     def __init__(self, stages: Stages, cache: ArrayCache, seed: int, people: int, recipe: Mapping[str, object]) -> None:
         self._stages, self._cache, self._seed = stages, cache, seed
@@ -43,11 +43,11 @@ class SyntheticSource:
     def read(self, index: int) -> bytes:
         person, photo = self._numbers[index]
         entry = content_key(synthetic=self._digest, person=person, photo=photo)
-        found = self._cache.get(entry)
-        if found is None:
-            found = {"png": np.frombuffer(self._rendered(person, photo), dtype=np.uint8)}
-            self._cache.put(entry, **found)
-        return found["png"].tobytes()
+        arrays = self._cache.get(entry)
+        if arrays is None:
+            arrays = {"png": np.frombuffer(self._rendered(person, photo), dtype=np.uint8)}
+            self._cache.put(entry, **arrays)
+        return arrays["png"].tobytes()
 
     def sha256(self) -> str:
         return self._digest
@@ -61,7 +61,7 @@ class SyntheticSource:
 
 
 def posture(seed: int, person: int, photo: int) -> tuple[float, float, float]:
-    """Yaw and pitch, degrees, and smile in [0, 0.8], spread as in photos of LFW (design: posture correction)."""
+    """Random yaw and pitch (degrees) and smile (in [0, 0.8]) of a photo, distributed about as in LFW."""
     draw = stream(seed, f"posture {photo} of nobody {person}")
     yaw, pitch = np.clip(draw.standard_normal(2), -1.5, 1.5) * (12.0, 6.0)
     return float(yaw), float(pitch), float(draw.uniform(0, 0.8))
@@ -70,7 +70,14 @@ def posture(seed: int, person: int, photo: int) -> tuple[float, float, float]:
 def synthetic_people(
     stages: Stages, cache: ArrayCache, seed: int, people: int | None, generator_sha256: str
 ) -> Dataset:
-    """The first so many of them; None takes PEOPLE."""
+    """The data set of the first `people` synthetic people; None takes PEOPLE.
+
+    Args:
+        stages: render the photos.
+        cache: keeps them.
+        seed: determines the people and their postures.
+        generator_sha256: of the generator's weights, a part of the cache's keys.
+    """
     recipe = {
         "version": 1,
         "generator": [stages.preset.generator, generator_sha256, stages.preset.precision],
@@ -83,7 +90,7 @@ def synthetic_people(
 
 @torch.inference_mode()
 def person_latent(stages: Stages, seed: int) -> torch.Tensor:
-    """(3, 512) latent of one example person."""
+    """The latent (3, 512) of the synthetic person with this seed."""
     z = torch.from_numpy(stream(seed, "example person").standard_normal((1, 512)).astype(np.float32))
     mean = stages.generator.w_mean
     return (mean + TRUNCATION * (stages.generator.map(z)[0] - mean)).expand(3, 512).clone()
@@ -91,7 +98,16 @@ def person_latent(stages: Stages, seed: int) -> torch.Tensor:
 
 @torch.inference_mode()
 def portrait(stages: Stages, latent: torch.Tensor, yaw: float, pitch: float, smile: float) -> np.ndarray:
-    """(512, 512, 3) uint8 of that person in a posture."""
+    """Render a latent in a posture.
+
+    Args:
+        latent: (3, 512).
+        yaw, pitch: degrees.
+        smile: blendshape of both mouth corners, in [0, 1].
+
+    Returns:
+        (512, 512, 3) uint8.
+    """
     picture = stages.generator.render(w_plus(latent[None]))
     posture = stages.geometry.postures(picture)[0]
     shapes = posture.blendshapes.copy()
@@ -102,11 +118,15 @@ def portrait(stages: Stages, latent: torch.Tensor, yaw: float, pitch: float, smi
 
 
 def write_examples(stages: Stages, folder: Path, seeds: tuple[int, ...]) -> list[Path]:
-    """Eight portraits (the last two show the first person again) and one picture with two people."""
+    """Write the example pictures of the app: a portrait for each seed, two more of the first person, a pair.
+
+    Returns:
+        The paths of the pictures.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     people = [person_latent(stages, seed) for seed in seeds]
-    pictures = [portrait(stages, latent, *look) for latent, look in zip(people, LOOKS, strict=True)]
-    pictures += [portrait(stages, people[0], *look) for look in ((-18, 3, 0.7), (12, -5, 0.0))]
+    pictures = [portrait(stages, latent, *pose) for latent, pose in zip(people, POSTURES, strict=True)]
+    pictures += [portrait(stages, people[0], *pose) for pose in ((-18, 3, 0.7), (12, -5, 0.0))]
     names = [f"person-{i + 1}.png" for i in range(len(people))] + ["person-1-again.png", "person-1-once-more.png"]
     pictures.append(np.concatenate([np.pad(p, ((60, 0), (0, 0), (0, 0)), mode="edge") for p in pictures[1:3]], axis=1))
     names.append("two-people.png")

@@ -1,8 +1,8 @@
-"""Table X: KVFA's keyed MLP of `bits` trained without some losses in turn, compared on renders of held-out people.
+"""Table X: ablation of KVFA's losses. Variants of the keyed MLP of `bits` are compared on held-out people.
 
 python -m kfaar_core ablation kvfa
 
-The MLP starts from random weights here. Usually it starts from the one trained beside P, which has seen all people.
+The MLP is trained from random weights here. The released one starts from an MLP trained together with P on all people.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from kfaar_core.train.bits import Draw, KeyedExamples, train_keyed
 from kfaar_core.train.projector import People
 from kfaar_core.train.settings import Training
 
-HELD = 0.2  # of the people                                                    [design]
+HELD = 0.2  # share of people that are held out                                 [design]
 
 
 @dataclass(frozen=True)
 class Triplets:
-    """T triplets x1, x2 of one person and y of another, anonymised under one key (train.bits.bits_styles)."""
+    """T triplets of virtual faces: of x1, x2 (one person) and y (another), under one key (train.bits.bits_styles)."""
 
-    features: np.ndarray  # (2, T, 3, S) of the faces as rendered and damaged
+    features: np.ndarray  # (2, T, 3, S) features of the faces, as rendered and after damage such as JPEG
     payload: np.ndarray  # (T, 3, d + bits): u of the photo, then the bits of the key
-    people: np.ndarray  # (T, 3) int: who is in the photo
+    people: np.ndarray  # (T, 3) int: the person in the photo
 
     def __len__(self) -> int:
         return len(self.people)
@@ -43,7 +43,7 @@ class Triplets:
 
 
 def triplets_of(examples: KeyedExamples, people: People) -> Triplets:
-    """The examples as triplets, each photo with its person, who is identified by u: no two photos have the same."""
+    """Group training examples to triplets. The person of each photo is found by its u, which is unique."""
     persons = np.full(len(people.identity), -1)
     for person, photos in enumerate(people.pairs):
         persons[photos.numpy()] = person
@@ -55,7 +55,11 @@ def triplets_of(examples: KeyedExamples, people: People) -> Triplets:
 
 
 def split(triplets: Triplets, seed: int) -> tuple[np.ndarray, Triplets]:
-    """Numbers of the held-out people, and the triplets with one of them as x, sorted by x."""
+    """Hold out a random share of the people.
+
+    Returns:
+        The numbers of the held-out people, and the triplets whose x1 shows one of them, sorted by that person.
+    """
     known = np.unique(triplets.people)
     held = stream(seed, "held-out people").permutation(known)[: round(HELD * len(known))]
     unseen = np.flatnonzero(np.isin(triplets.people[:, 0], held))
@@ -63,7 +67,14 @@ def split(triplets: Triplets, seed: int) -> tuple[np.ndarray, Triplets]:
 
 
 def untrained(scaling: Mapping[str, Tensor], bits: int, dimension: int, seed: int) -> KeyedNet:
-    """A network with random weights and the given `mean` and `scale` (S,) of its input features."""
+    """A KeyedNet with random weights.
+
+    Args:
+        scaling: `mean` and `scale` (S,) of the input features.
+        bits: length of the keys.
+        dimension: d, length of the output.
+        seed: of the weights.
+    """
     torch.manual_seed(seed)
     net = KeyedNet(len(scaling["mean"]), bits, dimension)
     net.mean.copy_(scaling["mean"])
@@ -73,7 +84,7 @@ def untrained(scaling: Mapping[str, Tensor], bits: int, dimension: int, seed: in
 
 @torch.inference_mode()
 def scores(net: KeyedNet, unseen: Triplets, bits: int, seed: int) -> dict[str, np.ndarray]:
-    """Cosines (T,) that KVFA computes for each held-out x; wrong keys follow from the seed."""
+    """KVFA's cosines for held-out people: name of the comparison -> (T,). Wrong keys are drawn by the seed."""
     features = torch.from_numpy(unseen.features[0]).float()  # (T, 3, S)
     payload = torch.from_numpy(unseen.payload).float()
     u, right = payload[..., :-bits], payload[:, 0, -bits:]
@@ -86,7 +97,7 @@ def scores(net: KeyedNet, unseen: Triplets, bits: int, seed: int) -> dict[str, n
     compared = {
         "right key, same photo": (x, u[:, 0]),  # Eq. 14, 21
         "right key, another photo": (x, u[:, 1]),
-        "right key, another person": (x, u[:, 0].roll(len(u) // 2, dims=0)),  # half the sorted list away
+        "right key, another person": (x, u[:, 0].roll(len(u) // 2, dims=0)),  # a person half a list further on
         "wrong key": (net(features[:, 0], wrong), u[:, 0]),  # Eq. 12, 18
         "one bit wrong": (net(features[:, 0], one_bit), u[:, 0]),
         "no key": (net(features[:, 0], torch.zeros_like(right)), u[:, 0]),  # Eq. 11, 17
@@ -99,25 +110,29 @@ def scores(net: KeyedNet, unseen: Triplets, bits: int, seed: int) -> dict[str, n
 GENUINE, IMPOSTOR = "right key, another photo", "right key, another person"
 
 
-def own_thresholds(found: dict[str, np.ndarray], people: np.ndarray) -> np.ndarray:
-    """(T,) for each trial, the threshold with the best CRR on the other half of the people.
+def own_thresholds(cosines_by_name: dict[str, np.ndarray], people: np.ndarray) -> np.ndarray:
+    """The threshold of each trial, (T,): that with the best CRR on the other half of the people.
 
     Args:
-        found: `scores`. people: (T,) int.
+        cosines_by_name: from `scores`.
+        people: (T,) int, the person of each trial.
     """
     half = np.unique(people, return_inverse=True)[1] % 2 == 0
-    best = [best_crr_threshold(found[GENUINE][side], found[IMPOSTOR][side]).threshold for side in (~half, half)]
+    genuine, impostor = cosines_by_name[GENUINE], cosines_by_name[IMPOSTOR]
+    best = [best_crr_threshold(genuine[side], impostor[side]).threshold for side in (~half, half)]
     return np.where(half, *best)
 
 
-def figures(found: Sequence[dict[str, np.ndarray]], people: np.ndarray, fixed: float) -> dict[str, Figure]:
-    """The figures of Table X and the cosines behind them.
+def figures(by_seed: Sequence[dict[str, np.ndarray]], people: np.ndarray, fixed: float) -> dict[str, Figure]:
+    """The figures of Table X, and the mean cosines.
 
     Args:
-        found: `scores` of each seed. people: (T,) int. fixed: the paper's threshold.
+        by_seed: from `scores`, for each seed.
+        people: (T,) int, the person of each trial.
+        fixed: the paper's threshold.
     """
-    by_name = {name: np.stack([each[name] for each in found]) for name in found[0]}  # (S, T)
-    own = np.stack([own_thresholds(each, people) for each in found])
+    by_name = {name: np.stack([each[name] for each in by_seed]) for name in by_seed[0]}  # (S, T)
+    own = np.stack([own_thresholds(each, people) for each in by_seed])
     twice = np.tile(people, 2)
     made: dict[str, Figure] = {
         "AUC": Curve(area, by_name[GENUINE], people, by_name[IMPOSTOR], people),
@@ -146,20 +161,25 @@ def table_x(
     seeds: int,
     resume: bool,
 ) -> Table:
-    """Table X: train every variant with every seed and compare.
+    """Table X: train every variant with every seed and compare them.
 
     Args:
-        unseen: triplets of held-out people, sorted by x. draw: training triplets of the others.
-        scaling: `mean` and `scale` (S,) of the features. bits: of the keys. fixed: the paper's threshold.
-        training: the budget of every variant; its seed is the first one.
+        unseen: triplets of held-out people, sorted by the person of x1.
+        draw: draws training triplets of the other people.
+        scaling: `mean` and `scale` (S,) of the features.
+        training: configuration of every variant; its seed is the first one.
+        bits: length of the keys.
+        fixed: the paper's threshold.
+        seeds: number of seeds.
+        resume: continue from checkpoints.
     """
     held = unseen.people[:, 0]
-    found: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in RECOGNISER}
+    by_variant: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in RECOGNISER}
     for variant, chosen, folder in runs(RECOGNISER, training, seeds, f"kvfa-bits-{bits}"):
         net = untrained(scaling, bits, unseen.payload.shape[-1] - bits, chosen.seed)
         train_keyed(net, draw, chosen, folder, resume)
-        found[variant.name].append(scores(net, unseen, bits, training.seed))
-    named = {name: figures(each, held, fixed) for name, each in found.items()}
+        by_variant[variant.name].append(scores(net, unseen, bits, training.seed))
+    named = {name: figures(each, held, fixed) for name, each in by_variant.items()}
     about = (
         f"renders by P of bits of LFW-train people, {bits}-bit keys, one posture step: {len(np.unique(held))} people "
         f"held out from KVFA's training, {len(unseen)} triplets; {seeds} seeds, {training.keyed_steps} steps a variant "

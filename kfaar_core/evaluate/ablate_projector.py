@@ -1,4 +1,4 @@
-"""Table IX: P of `hashed` trained without one loss of HPVFG in turn, compared on virtual faces of test people.
+"""Table IX: ablation of HPVFG's losses. Variants of P of `hashed` are compared on virtual faces of test people.
 
 python -m kfaar_core ablation projector
 """
@@ -38,15 +38,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bench:
-    """What all variants are trained with; made once, with the first seed."""
+    """The training inputs that all variants share, computed with the first seed."""
 
     inputs: ProjectorInputs
     axes: Tensor  # (96, 96), see payload_axes
-    constants: dict[str, Tensor]  # of HashedProjector, beside its network
+    constants: dict[str, Tensor]  # state of HashedProjector without its network
 
 
 def bench_of(data: TrainingData) -> Bench:
-    """What `train projector hashed` trains P with."""
+    """The training inputs of `train projector hashed`."""
     training = data.training
     torch.manual_seed(training.seed)
     encoder = data.encoder(data.style_reader(), "draft")
@@ -56,7 +56,7 @@ def bench_of(data: TrainingData) -> Bench:
 
 
 def train_variant(bench: Bench, training: Training, folder: Path, resume: bool) -> None:
-    """Train P and save it in the folder. The seed sets its first weights, and the people and keys of every step."""
+    """Train P and save it in the folder. The seed determines initial weights, people and keys."""
     torch.manual_seed(training.seed)
     net = initial_projector(training.code_dimension, bench.axes, training)
     train_hashed(net, bench.inputs, training, folder, resume)
@@ -65,9 +65,9 @@ def train_variant(bench: Bench, training: Training, folder: Path, resume: bool) 
 
 @dataclass(frozen=True)
 class VariantFace:
-    """A request: the judge's features of the virtual face that one trained variant of P makes of a photo.
+    """Request: the judge's embedding of a photo's virtual face, made by one trained variant of P.
 
-    The context is that of the method `floor`, because KVFA takes no part here.
+    The context is that of the method `floor`, because KVFA is not used here.
     """
 
     run: str  # the variant's folder in the cache
@@ -75,15 +75,15 @@ class VariantFace:
     purpose: str  # of the key
 
     def depends(self, context: EvaluationContext) -> dict[str, object]:
-        found = context.makers(context.stages.preset.key_bits)
-        return {**found, "data": context.data.sha256, "projector": _sha256(_file(self.run))}
+        others = context.virtual_dependencies(context.stages.preset.key_bits)
+        return {**others, "data": context.data.sha256, "projector": _sha256(_file(self.run))}
 
     def arrays(self, context: EvaluationContext) -> Arrays:
         path = _file(self.run)
         networks = replace(context.stages.networks, projector=_projector(path, _sha256(path)))
         stages = replace(context.stages, networks=networks)
         made = replace(context, server=AnonymisationServer(stages))
-        return made.plain_look(made.anonymised(made.photo(self.index), self.purpose))
+        return made.encoder_features(made.anonymised(made.photo(self.index), self.purpose))
 
 
 def _file(run: str) -> Path:
@@ -96,21 +96,21 @@ def _sha256(path: Path) -> str:
 
 @cache
 def _projector(path: Path, sha256: str) -> HashedProjector:
-    """P of a variant, loaded once for all faces; the hash changes when it is trained again."""
+    """P of a variant. It is loaded once; after another training the hash, and so the cache entry, differs."""
     state = load_file(path)
     return HashedProjector(state, IdentityMap(state))
 
 
 def judge_features(faces: Iterable[FaceFeatures | None], width: int) -> np.ndarray:
-    """(n, D) features of the judge; NaN where the detector found no face."""
+    """The judge's embeddings of n faces: (n, `width`), NaN for a face that was not detected."""
     return np.stack([np.full(width, np.nan) if face is None else face.judge for face in faces])
 
 
 def real_features(context: EvaluationContext, people: Sequence[pairs.Person]) -> np.ndarray:
-    """(P, 2, D) features of the judge of two photos of each person.
+    """The judge's embeddings of two photos of each person: (P, 2, D), NaN without a detected face.
 
     Raises:
-        NoFaceFound: in none of them.
+        ValueError: no face in any photo.
     """
     asked = [Real(index) for person in people for index in person.photos]
     fill(context, asked)
@@ -122,7 +122,13 @@ def real_features(context: EvaluationContext, people: Sequence[pairs.Person]) ->
 def virtual_features(
     context: EvaluationContext, people: Sequence[pairs.Person], run: str, keys: int, width: int
 ) -> np.ndarray:
-    """(P, 2, K, D) features of the judge of the virtual faces of two photos under K keys that everyone shares."""
+    """The judge's embeddings of virtual faces of two photos of each person under K shared keys: (P, 2, K, D).
+
+    Args:
+        run: folder of the variant in the cache.
+        keys: K.
+        width: D.
+    """
     asked = [
         VariantFace(run, index, f"shared {key}") for person in people for index in person.photos for key in range(keys)
     ]
@@ -132,16 +138,17 @@ def virtual_features(
 
 
 def different(cosines: np.ndarray, threshold: float) -> np.ndarray:
-    """1 where the judge calls a pair different, 0 where the same, NaN where a face is missing; any shape."""
+    """1 for pairs that the judge takes for two people, 0 for one person, NaN without a face; elementwise."""
     return np.where(np.isnan(cosines), np.nan, cosines < threshold)
 
 
 def figures(real: np.ndarray, virtual: np.ndarray, threshold: float) -> dict[str, Figure]:
-    """The figures of Table IX, differentiation, which the paper's text mentions, and the mean cosine of each loss.
+    """The figures of Table IX; also differentiation, which the paper's text mentions, and the mean cosine of each loss.
 
     Args:
-        real: (P, 2, D) unit features of the judge; virtual: (S, P, 2, K, D) of S seeds and K >= 2 shared keys.
-        threshold: cosine from which the judge calls two faces the same person.
+        real: (P, 2, D) embeddings of photos by the judge, unit length.
+        virtual: (S, P, 2, K, D) embeddings of virtual faces for S seeds and K >= 2 shared keys.
+        threshold: cosine from which the judge takes two faces for one person.
     """
     people, keys = np.arange(len(real)), virtual.shape[3]
 
@@ -184,12 +191,15 @@ def table_ix(
     keys: int,
     resume: bool,
 ) -> Table:
-    """Table IX: train every variant with every seed, generate its faces, and compare.
+    """Table IX: train every variant with every seed, generate its virtual faces, and compare them.
 
     Args:
+        bench: training inputs.
         context: of the method `floor`, see VariantFace.
-        people: of the test part, each with two photos.
-        training: the budget of every variant; its seed is the first one.
+        people: test people, each with two photos.
+        training: configuration of every variant; its seed is the first one.
+        seeds: number of seeds.
+        keys: number of shared keys.
         resume: continue from checkpoints; generated faces are cached in any case.
     """
     real = real_features(context, people)
@@ -202,7 +212,7 @@ def table_ix(
     named = {name: figures(real, np.stack(virtual), threshold) for name, virtual in features_by_variant.items()}
     about = (
         f"{context.data.name}, {len(people)} test people, 2 photos each, {keys} keys shared by all, {seeds} seeds; "
-        f"projector hashed, trained on {len(bench.inputs.people.pairs)} training people with two photos or more in "
+        f"method hashed, trained on {len(bench.inputs.people.pairs)} training people with two photos or more in "
         f"{training.projector_steps} steps a variant; our own terms `read`, `seen` and `natural` stay in all of them; "
         f"different: judge's cosine below {threshold:.3f} (FMR 1 %)"
     )

@@ -1,7 +1,6 @@
-"""Ablations (Tables IX and X): the variants of the total loss, their trainings, and the rows that compare them.
+"""Ablations (Tables IX and X): the variants of the total loss, their training runs, and the rows that compare them.
 
-A loss is left out by the weight 0 and by nothing else: every variant has the same batches, steps and code as the full
-loss.
+A loss is left out by setting its weight to 0. Batches, steps and code are the same for every variant.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ ALL = "all losses"  # the variant with the full loss
 class Variant:
     """The total loss without some of its terms."""
 
-    name: str  # as the paper's tables have it, for example "w/o syn"
-    left_out: tuple[str, ...] = ()  # terms
+    name: str  # as in the paper's tables, for example "w/o syn"
+    left_out: tuple[str, ...] = ()  # names of loss terms
 
     def of(self, training: Training) -> Training:
-        """The same configuration with the weights of these terms at 0."""
+        """A copy of the configuration with the weights of these terms set to 0."""
         return with_settings(training, [f"lambda_{term}=0" for term in self.left_out])
 
 
@@ -49,7 +48,7 @@ def _each(terms: Sequence[str]) -> tuple[Variant, ...]:
 
 
 PROJECTOR = (Variant(ALL), *_each(PROJECTOR_TERMS))  # Table IX
-RECOGNISER = (  # Table X, and beyond the paper each term alone
+RECOGNISER = (  # Table X; single terms are not in the paper
     Variant(ALL),
     Variant("w/o tot1", MISIDENTIFICATION_TERMS),
     Variant("w/o tot2", FALSE_REJECTION_TERMS),
@@ -60,13 +59,18 @@ RECOGNISER = (  # Table X, and beyond the paper each term alone
 def runs(
     variants: Sequence[Variant], training: Training, seeds: int, kind: str
 ) -> Iterator[tuple[Variant, Training, Path]]:
-    """Every training of an ablation: the variant, its configuration, and its folder of the cache.
+    """All training runs of an ablation.
 
-    The first seed of all variants comes first, so that a run that is stopped has compared them already.
+    All variants run with the first seed before the next seed, so an interrupted ablation can already be compared.
 
     Args:
-        training: its seed is the first one.
-        kind: names the folders.
+        variants: of the loss.
+        training: the configuration; its seed is the first one.
+        seeds: number of seeds.
+        kind: part of the folder's name.
+
+    Yields:
+        The variant, its configuration, and its folder in the cache.
     """
     started, of = monotonic(), seeds * len(variants)
     for done in range(of):
@@ -81,22 +85,22 @@ def runs(
 
 
 class Figure(Protocol):
-    """One figure of one variant, over the trials of every seed. A trial is NaN where the detector found no face."""
+    """One figure of one variant over the trials of all seeds. A trial without a detected face is NaN."""
 
     @property
     def seeds(self) -> list[float]:
-        """The figure of each seed alone."""
+        """The figure for each seed."""
 
     def interval(self, rng: np.random.Generator) -> Interval:
-        """The figure over the trials of all seeds. The bootstrap resamples people, with their trials of every seed."""
+        """The figure over all seeds, with a bootstrap interval over people."""
 
     def difference(self, full: Figure, rng: np.random.Generator) -> Interval:
-        """This figure minus that of the full loss on the same trials, with the interval of the difference."""
+        """This figure minus that of the full loss, with the bootstrap interval of the paired difference."""
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean of trials."""
+    """Figure: the mean of the trials."""
 
     values: np.ndarray  # (S, N) of S seeds
     people: np.ndarray  # (N,) int: the person of each trial
@@ -115,7 +119,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Share(Mean):
-    """A share of trials; values are 1, 0 or NaN."""
+    """Figure: the share of trials that are 1; values are 1, 0 or NaN."""
 
     def interval(self, rng: np.random.Generator) -> Interval:
         return rate_interval(*pooled(self.people, self.values), rng)
@@ -123,13 +127,13 @@ class Share(Mean):
 
 @dataclass(frozen=True)
 class Curve:
-    """A figure of a ROC curve over the scores of all seeds."""
+    """Figure: a statistic of the ROC curve, for example its area."""
 
     statistic: Callable[[Roc], np.ndarray]
-    genuine: np.ndarray  # (S, N) cosines
-    people: np.ndarray  # (N,) int
-    impostor: np.ndarray  # (S, M)
-    impostor_people: np.ndarray  # (M,) int, the same numbering
+    genuine: np.ndarray  # (S, N) cosines of S seeds
+    people: np.ndarray  # (N,) int: the person of each genuine trial
+    impostor: np.ndarray  # (S, M) cosines
+    impostor_people: np.ndarray  # (M,) int: the person of each impostor trial, in the same numbering
 
     @property
     def seeds(self) -> list[float]:
@@ -148,10 +152,13 @@ class Curve:
 
 
 def pooled(people: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Flattens arrays (S, N) of the same trials and drops trials that are NaN in any: (n,), or (A, n) for several.
+    """Flatten A arrays (S, N) of the same trials, and drop trials that are NaN in any of them.
+
+    Args:
+        people: (N,) int, the person of each trial.
 
     Returns:
-        The values, and the person of each (n,).
+        The values, (n,) for one array or (A, n) for several, and the person of each trial, (n,).
     """
     flat = np.stack([array.ravel() for array in values])  # (A, S * N)
     kept = ~np.isnan(flat).any(axis=0)
@@ -159,22 +166,23 @@ def pooled(people: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, np.ndar
     return (flat[0, kept] if len(values) == 1 else flat[:, kept]), owners
 
 
-def rows(table: str, found: Mapping[str, Mapping[str, Figure]], dataset: str, seed: int) -> tuple[Row, ...]:
+def rows(table: str, by_variant: Mapping[str, Mapping[str, Figure]], dataset: str, seed: int) -> tuple[Row, ...]:
     """One row for each figure and variant, grouped by figure.
 
     Args:
-        table: the paper's number, whose figures stand beside ours.
-        found: variant -> name of the figure -> figure; ALL among the variants.
-        seed: of the intervals.
+        table: number of the paper's table, for its figures.
+        by_variant: variant -> name of the figure -> figure; includes the variant ALL.
+        dataset: for the paper's figures.
+        seed: of the bootstrap.
     """
     made = []
-    for name in found[ALL]:
-        for variant, figures in found.items():
+    for name in by_variant[ALL]:
+        for variant, figures in by_variant.items():
             entry, words = figures[name], f"{name}, {variant}"
             rng = stream(seed, f"table {table}, {words}")
             note = "seeds " + ", ".join(f"{value:.3f}" for value in entry.seeds)
             if variant != ALL:
-                change = entry.difference(found[ALL][name], rng)
+                change = entry.difference(by_variant[ALL][name], rng)
                 note += f"; {change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f}) against {ALL}"
             paper = paper_figure(table, name.lower(), dataset, OURS if variant == ALL else variant)
             made.append(row(words, entry.interval(rng), paper, note))

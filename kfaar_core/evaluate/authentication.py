@@ -1,4 +1,4 @@
-"""The populations of Tables VI and VII: KVFA's cosines of virtual faces with photos, and FR's in scenario 1."""
+"""The populations of Tables VI and VII: cosines of virtual faces and photos by KVFA (scenario 1: by the judge)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,23 @@ def authentication(
     names: Sequence[str],
     twice: int | None = None,
 ) -> tuple[list[Scores], dict[str, int]]:
-    """The named populations, and what failed how often.
-
-    With shared keys everyone takes part in so many trials, each with one key; with own keys there is one trial.
+    """Compute populations of scores.
 
     Args:
-        twice: only so many people, the first ones, take part in scenario 1, which anonymises twice; None: all.
+        people: test people.
+        key_mode: `shared` (each of `trials` repetitions has one key for everyone) or `own` (a key for each person, one
+            repetition).
+        trials: repetitions with shared keys.
+        names: of the populations, see scenarios.populations.
+        twice: number of people in scenario 1, which anonymises twice; None takes all.
+
+    Returns:
+        The populations, and the number of failures of each kind.
     """
     values: dict[str, list[tuple[float | None, int]]] = {name: [] for name in names}
     failures = {"no face in the virtual picture": 0, "no face in a photo": 0}
     listed = trials_of(people, key_mode, trials, context.stages.preset.key_bits)
-    again = frozenset[Trial]()
+    again = frozenset[Trial]()  # trials of scenario 1
     if populations.scenario(1, populations.SAME) in values:
         # Scenario 1 anonymises twice; one repetition of it keeps a run short.
         again = frozenset(trial for trial in listed[: len(people)][:twice])
@@ -42,13 +48,13 @@ def authentication(
         repetition: pairs.impostors(tuple(people), repetition, seed=context.seed).probes
         for repetition in range(rounds_of(key_mode, trials))
     }
-    for place, trial in enumerate(listed):
+    for position, trial in enumerate(listed):
         virtual = features(context.ask(trial.face))
         failures["no face in the virtual picture"] += virtual is None
         photos = zip((populations.SAME, populations.OTHER), trial.person.photos, strict=False)
         compared = {photo: context.real(index) for photo, index in photos}
         failures["no face in a photo"] += sum(real is None for real in compared.values())
-        stranger = strangers[trial.repetition][place % len(people)]
+        stranger = strangers[trial.repetition][position % len(people)]
         compared[populations.STRANGER] = context.real(int(stranger))
         second = features(context.ask(trial.regenerated)) if trial in again else None
         for photo, real in compared.items():
@@ -59,13 +65,16 @@ def authentication(
                 name = populations.scenario(number, photo)
                 if name in values:
                     values[name].append((cosine, trial.person.number))
-    return [population(name, found) for name, found in values.items()], failures
+    return [population(name, entries) for name, entries in values.items()], failures
 
 
 def keyed_scores(
     context: EvaluationContext, virtual: FaceFeatures | None, real: FaceFeatures | None, trial: Trial
 ) -> dict[int, float | None]:
-    """KVFA's cosines of one virtual face with one real photo, by scenario: no key, wrong key, right key."""
+    """KVFA's cosines of a virtual face and a photo for scenarios 2 (no key), 3 (wrong key) and 4 (right key).
+
+    The cosines are None if one of the two has no detected face.
+    """
     if virtual is None or real is None:
         return dict.fromkeys((2, 3, 4))
     identifier = context.stages.identifier
@@ -79,19 +88,19 @@ def keyed_scores(
     }
 
 
-def population(name: str, found: Sequence[tuple[float | None, int]]) -> Scores:
-    """Scores with the failures counted."""
-    kept = [(float(value), person) for value, person in found if value is not None]
+def population(name: str, entries: Sequence[tuple[float | None, int]]) -> Scores:
+    """Scores from (cosine, person) of each trial; a cosine of None counts as failed."""
+    kept = [(float(value), person) for value, person in entries if value is not None]
     return Scores(
         name=name,
         values=np.array([value for value, _ in kept], dtype=np.float64),
         people=np.array([person for _, person in kept], dtype=np.int64),
-        failed=len(found) - len(kept),
+        failed=len(entries) - len(kept),
     )
 
 
 def thresholds_of(stages: Stages) -> Thresholds:
-    """Both KVFA thresholds and the judge's own."""
+    """The thresholds of KVFA and of the judge, for result files."""
     calibration = stages.calibration
     return Thresholds(
         paper=stages.preset.match_threshold,

@@ -1,4 +1,4 @@
-"""Thresholds and reference marks from dev people (Fig. 9a; see kfaar_core.calibration)."""
+"""Set thresholds and reference cosines on dev people (Fig. 9a; see kfaar_core.calibration)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ def calibrated(
     trials: int,
     command: str,
 ) -> Calibration:
-    """The thresholds that dev people set: the judge's at its false match rates, KVFA's by the rule of FAR_MAX.
+    """Compute the thresholds: the judge's at false match rates of 1 % and 0.1 %, KVFA's by the rule of FAR_MAX.
 
     Args:
-        people: whose virtual faces are made.
-        judged: whose photos the judge and u compare; looking at a photo costs little, so they can be more.
+        people: dev people who are anonymised.
+        judged: dev people whose photos are compared by the judge and by u. They can be more, since no face is
+            generated for them.
+        trials: number of shared keys.
+        command: for the record in the file.
     """
     names = populations.names_for("VI")
     scores, _ = authentication(context, people, populations.SHARED, trials, names)
@@ -70,18 +73,18 @@ def calibrated(
 
 
 def strangers(context: EvaluationContext, people: Sequence[pairs.Person], trials: int) -> np.ndarray:
-    """(N,) cosines of each virtual face, read with its key, with every photo of everybody else.
+    """Impostor cosines, (N,): each virtual face, with its right key, and every photo of all other people.
 
-    One impostor a face, as the tables have it, would leave the threshold to the two or three largest of some hundred.
+    With one impostor for each face, as in the tables, the threshold would depend on the two or three largest cosines.
     """
     identifier = context.stages.identifier
     photos = [(person.number, context.real(index)) for person in people for index in person.photos]
-    seen = [(number, identifier.original(look.features)) for number, look in photos if look is not None]
-    numbers, originals = np.array([number for number, _ in seen]), np.stack([original for _, original in seen])
-    found = []
+    embedded = [(number, identifier.original(photo.features)) for number, photo in photos if photo is not None]
+    numbers, originals = np.array([number for number, _ in embedded]), np.stack([u for _, u in embedded])
+    cosines = []
     for trial in trials_of(people, populations.SHARED, trials, context.stages.preset.key_bits):
         face = features(context.ask(trial.face))
         if face is not None:
             read = identifier.virtual(face.features, context.key(trial.purpose))
-            found.append(originals[numbers != trial.person.number] @ read)
-    return np.concatenate(found)
+            cosines.append(originals[numbers != trial.person.number] @ read)
+    return np.concatenate(cosines)

@@ -1,9 +1,9 @@
-"""EvaluationContext: stages, data and cache of one evaluation run, and what its pictures look like to the networks.
+"""EvaluationContext: stages, data and cache of one evaluation run.
 
-A picture is made, looked at and forgotten; what the networks saw in it stays in the cache. What is to be seen is asked
-for by a request, a small frozen record, so that several processes can fill the cache before a table is computed from
-it (jobs.py). The name of an entry holds what it depends on and nothing else: a real photo does not depend on the
-method, and no features depend on a threshold.
+Features of pictures are cached; the pictures themselves are not kept. A table asks for features by requests, small
+frozen records. Several processes can answer the requests and fill the cache before the table is computed (jobs.py). The
+key of a cache entry contains only what the features depend on: those of a real photo do not depend on the method, and
+none depend on a threshold.
 """
 
 from __future__ import annotations
@@ -35,54 +35,67 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]  # done, of
 Arrays = Mapping[str, np.ndarray]
 
-# Whom the data name of all in a photo: LFW took the face in the middle of the picture, CelebA was aligned by it, and a
-# bystander may be larger. Of a virtual picture the largest face counts, as for the authentication server.
-NAMED = "central"
-VERSION = 5  # of the code that looks; a change of what it sees takes the next number, and old entries are not read
-LOOKERS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "dlib_resnet", "judge")  # see any photo
-LOOKING = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")  # fields of a preset that they follow
-# A look depends neither on how it is read nor on a threshold, and the looks of an evaluation never take a later key.
-UNRELATED = ("match_threshold", "threshold_in_force", "whole_share", "rekey_tries", "look_min", "tries_per_hour")
+# Which face of a photo the label belongs to: the central one in LFW and CelebA; a bystander's may be larger. In virtual
+# pictures the largest face is used, as by the authentication server.
+LABELLED = "central"
+VERSION = 5  # of the code that computes features; increase it when they change, to invalidate cached entries
+# Weights and Preset fields that the embeddings of a real photo depend on.
+ENCODER_WEIGHTS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "dlib_resnet", "judge")
+ENCODER_SETTINGS = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")
+# Preset fields that features do not depend on: thresholds, the comparison, and retries, which evaluations do not use.
+UNRELATED = (
+    "match_threshold",
+    "threshold_in_force",
+    "whole_share",
+    "rekey_tries",
+    "look_min",
+    "tries_per_hour",
+)
 
 
 @dataclass(frozen=True)
 class FaceFeatures:
-    """What the networks see in one picture."""
+    """Features of one face."""
 
-    features: np.ndarray  # (S,) what KVFA reads; of a photo what u is made of alone, with which every features begins
-    judge: np.ndarray  # (D',) centred unit feature of the judge
+    features: np.ndarray  # (S,) that KVFA compares, see identify.features_of; of a photo only the embedding
+    judge: np.ndarray  # (D',) embedding by the judge, centred, unit length
 
 
 class Request(Protocol):
-    """Something to be seen once: a frozen record of plain fields, which may travel to another process."""
+    """A cached computation: a frozen record of plain fields, which can be sent to another process."""
 
     def depends(self, context: EvaluationContext) -> dict[str, object]:
-        """All that the answer depends on besides the fields of the request."""
+        """Everything that the result depends on besides the fields of the request, for the cache key."""
 
     def arrays(self, context: EvaluationContext) -> Arrays:
-        """What is seen.
+        """Compute the result.
 
         Raises:
-            NoFaceFound, BadPicture: nothing to see.
+            NoFaceFound, BadPicture: no usable face.
         """
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """What a context is opened from, in every process alike."""
+    """The settings of an evaluation, from which every process opens its context."""
 
-    preset: Preset  # the method and the length of keys among the rest
-    data: str | None  # see evaluate.data; `synthetic` for people who do not exist
-    limit: int | None = None  # people at most
+    preset: Preset  # includes the method and the length of keys
+    data: str | None  # see data.photos.open_dataset; `synthetic` for synthetic people
+    limit: int | None = None  # most people; None takes all
     seed: int = 0
-    threads: int = 0  # of the CPU runtime
-    calibrated: bool = True  # False: the thresholds are what the run is for
-    jobs: int = 1  # processes that fill the cache
+    threads: int = 0  # of the CPU runtime; 0 lets it choose
+    calibrated: bool = True  # False for the run that sets the thresholds
+    jobs: int = 1  # number of processes
 
     def open(self, progress: Progress | None = None) -> EvaluationContext:
-        """
+        """Load the stages and open the data.
+
+        Args:
+            progress: called with (done, of) faces.
+
         Raises:
-            DataMissing: no such data. BadSetting, BadWeights: see stages.assemble.
+            DataMissing: the data do not exist.
+            BadSetting, BadWeights: see kfaar_core.assemble.
         """
         calibration = None if self.calibrated else Calibration.unset()
         stages = assemble(self.preset, threads=self.threads, calibration=calibration)
@@ -97,7 +110,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """Stages, data and cache of one run."""
+    """Stages, data and cache of one evaluation run."""
 
     config: EvaluationConfig
     stages: Stages
@@ -112,53 +125,55 @@ class EvaluationContext:
         return self.config.seed
 
     def key(self, purpose: str, bits: int | None = None) -> UserKey:
-        """An evaluation key: it follows from the seed and a name, and is never a user's.
+        """An evaluation key, a function of the seed and `purpose`.
 
         Args:
-            bits: None takes the preset's length.
+            purpose: names the key.
+            bits: length; None takes the preset's.
         """
         size = (bits or self.stages.preset.key_bits) // 8
         return UserKey(stream(self.seed, f"key: {purpose}").bytes(size))
 
     def wrong_key(self, purpose: str, right: UserKey) -> UserKey:
-        """A random key of the same length that is not the right one."""
+        """An evaluation key of the same length that differs from the right one."""
         wrong = self.key(purpose, right.bits)
         return wrong if wrong != right else wrong.next()
 
     def photo(self, index: int) -> Photo:
+        """Decode a photo of the data set."""
         return image.open_photo(self.data.read(index))
 
-    def anonymised(self, photo: Photo, purpose: str, bits: int | None = None, face: str = NAMED) -> Photo:
-        """The virtual face of a photo under an evaluation key, as a picture that was saved and opened again."""
+    def anonymised(self, photo: Photo, purpose: str, bits: int | None = None, face: str = LABELLED) -> Photo:
+        """Anonymise a photo with the evaluation key of this purpose; the portrait as a new photo."""
         request = AnonymiseRequest(photo=photo, key=self.key(purpose, bits), face=face)
         return image.from_array(self.server.anonymise(request).portrait)
 
     def real(self, index: int) -> FaceFeatures | None:
-        """The look of a real photo; None when no usable face is found."""
+        """The features of a photo of the data set; None if it has no usable face."""
         return features(self.ask(Real(index)))
 
-    def plain_look(self, photo: Photo, face: str = "largest") -> Arrays:
-        """What E and the judge see in any picture, whatever the method."""
+    def encoder_features(self, photo: Photo, face: str = "largest") -> Arrays:
+        """Embeddings of a photo by E and the judge."""
         points = self.stages.locator.locate(photo, face).landmarks
         features = self.stages.encoder.embed(photo.pixels, points)
         return {"features": features, "judge": self.stages.judge.embed_normalised(photo.pixels, points)}
 
-    def keyed_look(self, photo: Photo) -> Arrays:
-        """What KVFA and the judge see in a virtual face."""
+    def kvfa_features(self, photo: Photo) -> Arrays:
+        """Features of a virtual face for KVFA, and its embedding by the judge."""
         points = self.stages.locator.locate(photo).landmarks
         features = self.stages.features(photo.pixels, points)
         return {"features": features, "judge": self.stages.judge.embed_normalised(photo.pixels, points)}
 
-    def lookers(self) -> dict[str, object]:
-        """What plain_look depends on."""
+    def encoder_dependencies(self) -> dict[str, object]:
+        """What encoder_features depends on, for cache keys."""
         return {
-            "preset": {name: getattr(self.stages.preset, name) for name in LOOKING},
-            "feature": self.stages.identity.width,  # with or without what stands behind E's own
-            "weights": {name: digest for name, digest in self.used.items() if name in LOOKERS},
+            "preset": {name: getattr(self.stages.preset, name) for name in ENCODER_SETTINGS},
+            "feature": self.stages.identity.width,  # differs if more than E's embedding is used
+            "weights": {name: digest for name, digest in self.used.items() if name in ENCODER_WEIGHTS},
         }
 
-    def makers(self, bits: int) -> dict[str, object]:
-        """What a virtual face under a key of so many bits, and keyed_look, depend on."""
+    def virtual_dependencies(self, bits: int) -> dict[str, object]:
+        """What a virtual face under a key of `bits` bits and its kvfa_features depend on, for cache keys."""
         preset = replace(self.stages.preset, key_bits=bits)
         return {
             "preset": {name: value for name, value in vars(preset).items() if name not in UNRELATED},
@@ -167,65 +182,65 @@ class EvaluationContext:
         }
 
     def name_of(self, request: Request) -> str:
-        """The cache entry of a request."""
+        """The cache key of a request."""
         return content_key(version=VERSION, request=request, depends=request.depends(self))
 
     def ask(self, request: Request) -> Arrays:
-        """What was seen, from the cache if it is there; empty where no usable face was found."""
+        """The result of a request, cached; empty if there is no usable face."""
         entry = self.name_of(request)
-        found = self.cache.get(entry)
-        if found is None:
+        arrays = self.cache.get(entry)
+        if arrays is None:
             try:
-                found = dict(request.arrays(self))
+                arrays = dict(request.arrays(self))
             except (NoFaceFound, BadPicture) as error:
-                log.info("no look: %s", type(error).__name__)
-                found = {}
-            self.cache.put(entry, **found)
-        return found
+                log.info("no features: %s", type(error).__name__)
+                arrays = {}
+            self.cache.put(entry, **arrays)
+        return arrays
 
 
 @dataclass(frozen=True)
 class Real:
-    """A photo of the data."""
+    """Request: the embeddings of a photo of the data set."""
 
     index: int
 
     def depends(self, context: EvaluationContext) -> dict[str, object]:
-        return {**context.lookers(), "data": context.data.sha256}
+        return {**context.encoder_dependencies(), "data": context.data.sha256}
 
     def arrays(self, context: EvaluationContext) -> Arrays:
-        return context.plain_look(context.photo(self.index), NAMED)
+        return context.encoder_features(context.photo(self.index), LABELLED)
 
 
 @dataclass(frozen=True)
 class Virtual:
-    """The virtual face of a photo of the data."""
+    """Request: the features of the virtual face of a photo of the data set."""
 
-    index: int
-    purpose: str  # of the key
-    bits: int  # of the key
-    rounds: int = 1  # how often it goes through HPVFG with that key
+    index: int  # of the photo
+    purpose: str  # of the key, see EvaluationContext.key
+    bits: int  # length of the key
+    rounds: int = 1  # how often it is anonymised with that key
 
     def depends(self, context: EvaluationContext) -> dict[str, object]:
-        return {**context.makers(self.bits), "data": context.data.sha256}
+        return {**context.virtual_dependencies(self.bits), "data": context.data.sha256}
 
     def arrays(self, context: EvaluationContext) -> Arrays:
         photo = context.anonymised(context.photo(self.index), self.purpose, self.bits)
         for _ in range(1, self.rounds):
             photo = context.anonymised(photo, self.purpose, self.bits, face="largest")
-        return context.keyed_look(photo)
+        return context.kvfa_features(photo)
 
 
-def features(found: Arrays) -> FaceFeatures | None:
-    """The features that arrays hold, or None where no face was found."""
-    return FaceFeatures(found["features"], found["judge"]) if found else None
+def features(arrays: Arrays) -> FaceFeatures | None:
+    """The features in the result of a request; None if there was no face."""
+    return FaceFeatures(arrays["features"], arrays["judge"]) if arrays else None
 
 
 def hashes(preset: Preset, bits: int | None = None) -> dict[str, str]:
-    """The pinned sha256 of the weights that a preset's method uses; the tiny preset has none.
+    """The pinned sha256 of the weights of a preset's method: name -> 64 hex digits. Empty for the preset tiny.
 
     Args:
-        bits: for keys of that length alone; None: for every length.
+        bits: only the weights for keys of this length; None for all lengths.
     """
     if preset.name == "tiny":
         return {}

@@ -1,4 +1,4 @@
-"""Several processes that fill the cache of an evaluation; one core each, since a face is made on one almost as fast."""
+"""Fill the cache of an evaluation with several processes, one core each: more cores hardly speed up a single face."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from kfaar_core import errors
 from kfaar_core.errors import KfaarError
 from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Request
 
-CHUNK = 4  # requests that a process takes at a time
-_here: list[EvaluationContext] = []  # of a process of the pool, opened once
+CHUNK = 4  # requests that are sent to a process at a time
+_here: list[EvaluationContext] = []  # the context of this worker process
 
 
 def fill(context: EvaluationContext, requests: Iterable[Request]) -> None:
-    """Answer all requests that the cache lacks. A run that was stopped goes on where it was.
+    """Compute all requests that are not in the cache. An interrupted run is resumed.
 
     Raises:
-        KfaarError: whatever is no lack of a face, such as a key of a length that the method does not know.
+        KfaarError: for any reason but a missing face, such as an unsupported key length.
     """
     asked = list(dict.fromkeys(requests))
     missing = [request for request in asked if not context.cache.has(context.name_of(request))]
@@ -55,7 +55,7 @@ def _open(config: EvaluationConfig) -> None:
 
 
 def _end_with_parent() -> None:
-    """A run that is killed leaves no process behind that waits for work for ever, and holds its networks."""
+    """End this worker process when its parent is killed; it would otherwise wait for work forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # this is a process of the pool
 
@@ -67,7 +67,7 @@ def _end_with_parent() -> None:
 
 
 def _answer(request: Request) -> tuple[str, str, str] | None:
-    """None, or the kind and the sentences of an error, which does not travel between processes by itself."""
+    """Compute a request; None, or the type and sentences of an error (errors with keyword arguments do not pickle)."""
     try:
         _here[0].ask(request)
     except KfaarError as error:

@@ -1,7 +1,7 @@
-"""Is the identity in the face? What a verdict changes by when everything outside the face is somebody else's.
+"""Does the face alone carry the identity? How a verdict changes when everything outside the face is replaced.
 
-Outside the hull of x_v's landmarks (stages.show.face_mask) stands the virtual face of another person, brought into the
-same frame by its landmarks: hair, ears, neck, clothes and background of a picture that the same generator drew.
+The surroundings of x_v (outside stages.place.face_mask) are replaced by those of another person's virtual face, aligned
+by its landmarks: hair, ears, neck, clothes and background.
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ from kfaar_core.stages.place import face_mask
 
 
 def swapped(picture: np.ndarray, points: np.ndarray, other: np.ndarray, other_points: np.ndarray) -> np.ndarray:
-    """The face of one picture in the surroundings of another.
+    """Paste the face of one picture into the surroundings of another.
 
     Args:
-        picture, other: (S, S, 3) uint8. points, other_points: (478, 2+) landmarks in px of each.
+        picture: (S, S, 3) uint8, with the face.
+        points: (478, 2+) its landmarks, px.
+        other: (S, S, 3) uint8, with the surroundings.
+        other_points: (478, 2+) its landmarks, px.
+
     Returns:
         (S, S, 3) uint8.
     """
@@ -41,16 +45,16 @@ def swapped(picture: np.ndarray, points: np.ndarray, other: np.ndarray, other_po
 
 @dataclass(frozen=True)
 class Swapped:
-    """What KVFA sees in a virtual face, as it is and in the surroundings of another person's."""
+    """Request: features of a virtual face, as generated (`whole`) and in other surroundings (`swapped`)."""
 
-    index: int
-    purpose: str
-    other_index: int
-    other_purpose: str
-    bits: int
+    index: int  # of the photo
+    purpose: str  # of its key
+    other_index: int  # of the photo whose virtual face gives the surroundings
+    other_purpose: str  # of its key
+    bits: int  # length of the keys
 
     def depends(self, context: EvaluationContext) -> dict[str, object]:
-        return {**context.makers(self.bits), "data": context.data.sha256}
+        return {**context.virtual_dependencies(self.bits), "data": context.data.sha256}
 
     def arrays(self, context: EvaluationContext) -> Arrays:
         stages = context.stages
@@ -58,7 +62,7 @@ class Swapped:
         other = context.anonymised(context.photo(self.other_index), self.other_purpose, self.bits)
         points = stages.locator.locate(own).landmarks
         mixed = swapped(own.pixels, points, other.pixels, stages.locator.locate(other).landmarks)
-        # The swapped picture is looked at like any other: detector and landmarks may be misled as well.
+        # Face and landmarks are detected again in the new picture, because the surroundings may change them.
         return {
             "whole": stages.features(own.pixels, points),
             "swapped": stages.features(mixed, stages.locator.locate(Photo(mixed)).landmarks),
@@ -66,7 +70,7 @@ class Swapped:
 
 
 def mask_table(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
-    """How far the verdict's cosine moves, right key, a key a person whatever the key mode."""
+    """How much the cosine changes, with the right key. Each person has a key of their own, whatever the key mode."""
     bits = context.stages.preset.key_bits
     asked = []
     for person, other in zip(people, [*people[1:], people[0]], strict=True):
@@ -76,7 +80,7 @@ def mask_table(context: EvaluationContext, people: Sequence[pairs.Person], key_m
     rows = [row_ for photo in populations.PHOTOS for row_ in moved_rows(context, people, asked, photo)]
     missed = sum(not context.ask(request) for request in asked)
     about = (
-        f"{context.data.name}, {len(people)} test people, a key a person, projector "
+        f"{context.data.name}, {len(people)} test people, a key a person, method "
         f"{context.stages.preset.method}; outside the face mask stands another person's virtual face; no face "
         f"found in {missed} of {len(asked)} pairs of pictures"
     )
@@ -86,18 +90,18 @@ def mask_table(context: EvaluationContext, people: Sequence[pairs.Person], key_m
 def moved_rows(
     context: EvaluationContext, people: Sequence[pairs.Person], asked: Sequence[Swapped], photo: str
 ) -> list[Row]:
-    """The rows for one probe photo."""
-    recogniser, place = context.stages.identifier, 0 if photo == populations.SAME else 1
-    found = []  # (cosine before, cosine after, person)
+    """The rows for one kind of probe photo, SAME or OTHER."""
+    identifier, which = context.stages.identifier, 0 if photo == populations.SAME else 1
+    measured = []  # (cosine before, cosine after, person)
     for person, request in zip(people, asked, strict=True):
         features = context.ask(request)
-        real = context.real(person.photos[place]) if len(person.photos) > place else None
+        real = context.real(person.photos[which]) if len(person.photos) > which else None
         if not features or real is None:
             continue
-        key, reference = context.key(request.purpose, request.bits), recogniser.original(real.features)
-        before, after = (recogniser.virtual(features[name], key) @ reference for name in ("whole", "swapped"))
-        found.append((float(before), float(after), person.number))
-    before, after, owners = (np.array(column) for column in zip(*found, strict=True))
+        key, reference = context.key(request.purpose, request.bits), identifier.original(real.features)
+        before, after = (identifier.virtual(features[name], key) @ reference for name in ("whole", "swapped"))
+        measured.append((float(before), float(after), person.number))
+    before, after, owners = (np.array(column) for column in zip(*measured, strict=True))
     threshold = context.stages.kvfa_threshold
 
     def rng(label: str) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""Table IV: head pose and expression kept, by the Face Landmarker (needs KFAAR_TEACHERS) and by an independent look."""
+"""Table IV: preservation of head pose and expression, by the Face Landmarker (needs KFAAR_TEACHERS) and by solvePnP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from kfaar_core import image
 from kfaar_core.data.landmarker import FaceLabels, Landmarker
 from kfaar_core.errors import KfaarError
-from kfaar_core.evaluate.context import NAMED, EvaluationContext
+from kfaar_core.evaluate.context import LABELLED, EvaluationContext
 from kfaar_core.metrics.bootstrap import mean_interval, rate_interval
 from kfaar_core.metrics.pose import angle_difference, expression_cosines
 from kfaar_core.pipeline import AnonymiseRequest
@@ -29,64 +29,71 @@ HEAD = np.array([[-31.5, -35.0, 25.0], [31.5, -35.0, 25.0], [0.0, 0.0, 0.0], [-2
 
 @dataclass(frozen=True)
 class Measured:
-    """One person's photo and virtual face."""
+    """Measurements of one person's photo x and virtual face x_v."""
 
     person: int
-    teacher: tuple[FaceLabels, FaceLabels] | None  # of x and x_v; None when the teacher missed one
-    independent: tuple[np.ndarray, np.ndarray] | None  # (3,) degrees each, from MTCNN's five points
-    detected: bool  # MTCNN finds x_v
-    own: np.ndarray  # (3,) |x - x_v| in degrees by our geometry network
-    kept: float  # judge cosine of the uncorrected and the corrected virtual face
+    teacher: tuple[FaceLabels, FaceLabels] | None  # of x and x_v; None if the Face Landmarker missed one
+    independent: tuple[np.ndarray, np.ndarray] | None  # (3,) angles of x and x_v, degrees, from MTCNN's five points
+    detected: bool  # MTCNN detects x_v
+    own: np.ndarray  # (3,) absolute differences of the angles, degrees, by our geometry network
+    kept: float  # judge cosine of the virtual face before and after posture correction
 
 
 def posture_table(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
-    """Table IV and what belongs to it: one photo a person, a key a person whatever the key mode."""
-    landmarker, found, failed, rekeyed = Landmarker(), [], 0, 0
-    tries = context.stages.preset.rekey_tries  # as the command line does when it makes the key
-    for place, person in enumerate(people):
+    """Table IV: one photo of each person, and a key of their own, whatever the key mode."""
+    landmarker, measured, failed, rekeyed = Landmarker(), [], 0, 0
+    tries = context.stages.preset.rekey_tries  # as the command line when it generates the key
+    for done, person in enumerate(people, start=1):
         try:
             photo = context.photo(person.photos[0])
             key = context.key(f"own {person.number}")
-            answer = context.server.anonymise(AnonymiseRequest(photo=photo, key=key, face=NAMED, rekey=tries))
+            answer = context.server.anonymise(AnonymiseRequest(photo=photo, key=key, face=LABELLED, rekey=tries))
             rekeyed += answer.rekeyed > 0
-            found.append(measure(context, landmarker, person.number, photo, answer))
+            measured.append(measure(context, landmarker, person.number, photo, answer))
         except KfaarError:
             failed += 1
         if context.progress:
-            context.progress(place + 1, len(people))
+            context.progress(done, len(people))
     about = (
         f"{context.data.name}, {len(people)} test people, one photo each, a key a person; {failed} failed, "
         f"{rekeyed} took a later key"
     )
-    return Table("IV", "Head pose and expression kept", about, tuple(posture_rows(context, found)))
+    return Table("IV", "Head pose and expression kept", about, tuple(posture_rows(context, measured)))
 
 
 def measure(
     context: EvaluationContext, landmarker: Landmarker, person: int, photo: Photo, answer: VirtualFace
 ) -> Measured:
-    """Measure x and x_v in every way."""
+    """Measure posture and identity of x and x_v."""
     virtual = image.from_array(answer.portrait)
     labels = landmarker(photo.pixels), landmarker(virtual.pixels)
-    five, found = answer.crop.face.points, context.server.faces(virtual)
+    five, detected = answer.crop.face.points, context.server.faces(virtual)
     stages = context.stages
     before = stages.judge.embed_normalised(answer.draft, answer.posture_before.landmarks * answer.draft.shape[0])
-    # posture_after is measured in the level frame; the portrait may be turned, so the judge finds its own landmarks.
-    after = judge_features(stages.judge, stages.locator, [virtual])[0] if found else np.zeros_like(before)
+    # posture_after is measured in the level frame; the portrait may be rotated, so its landmarks are measured again.
+    after = judge_features(stages.judge, stages.locator, [virtual])[0] if detected else np.zeros_like(before)
     angles = [np.array([p.yaw, p.pitch, p.roll]) for p in (answer.posture_original, answer.posture_after)]
     return Measured(
         person=person,
         teacher=labels if labels[0] is not None and labels[1] is not None else None,  # type: ignore[arg-type]
-        independent=(head_angles(five, photo.pixels.shape), head_angles(found[0].points, virtual.pixels.shape))
-        if found
+        independent=(head_angles(five, photo.pixels.shape), head_angles(detected[0].points, virtual.pixels.shape))
+        if detected
         else None,
-        detected=bool(found),
+        detected=bool(detected),
         own=angle_difference(*angles),
         kept=float(before @ after),
     )
 
 
 def head_angles(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(5, 2) points in px -> (3,) yaw, pitch, roll in degrees, by solvePnP on a mean head; signs as records.Posture."""
+    """Head angles by solvePnP with a mean head.
+
+    Args:
+        points: (5, 2) px of a picture of this shape (H, W, ...).
+
+    Returns:
+        (3,) yaw, pitch, roll in degrees, with the signs of records.Posture.
+    """
     import cv2
 
     height, width = shape[:2]
@@ -100,18 +107,18 @@ def head_angles(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return angles
 
 
-def posture_rows(context: EvaluationContext, found: Sequence[Measured]) -> list[Row]:
-    """The printed rows."""
+def posture_rows(context: EvaluationContext, measured: Sequence[Measured]) -> list[Row]:
+    """The rows of Table IV."""
     name, seed = context.data.name, context.seed
     rows: list[Row] = []
 
     def mean(label: str, values: np.ndarray, owners: np.ndarray, paper: float | None = None, note: str = "") -> None:
         rows.append(row(label, mean_interval(values, owners, stream(seed, label)), paper, note))
 
-    seen = [entry for entry in found if entry.teacher is not None]
-    owners = np.array([entry.person for entry in seen])
-    rotations = [np.stack([entry.teacher[i].rotation for entry in seen]) for i in (0, 1)]  # type: ignore[index]
-    shapes = [np.stack([entry.teacher[i].blendshapes for entry in seen]) for i in (0, 1)]  # type: ignore[index]
+    labelled = [entry for entry in measured if entry.teacher is not None]
+    owners = np.array([entry.person for entry in labelled])
+    rotations = [np.stack([entry.teacher[i].rotation for entry in labelled]) for i in (0, 1)]  # type: ignore[index]
+    shapes = [np.stack([entry.teacher[i].blendshapes for entry in labelled]) for i in (0, 1)]  # type: ignore[index]
     angles = [euler_degrees(torch.from_numpy(rotation)).numpy() for rotation in rotations]
     gaps = angle_difference(angles[0], angles[1])
     for axis, label in enumerate(("yaw", "pitch", "roll")):
@@ -128,21 +135,21 @@ def posture_rows(context: EvaluationContext, found: Sequence[Measured]) -> list[
         owners,
         note="centre: these originals",
     )
-    looked = [entry for entry in found if entry.independent is not None]
-    others = np.array([entry.person for entry in looked])
-    away = np.stack([angle_difference(*entry.independent) for entry in looked])  # type: ignore[misc]
+    solved = [entry for entry in measured if entry.independent is not None]
+    others = np.array([entry.person for entry in solved])
+    errors = np.stack([angle_difference(*entry.independent) for entry in solved])  # type: ignore[misc]
     for axis, label in enumerate(("yaw", "pitch", "roll")):
-        mean(f"{label}, degrees (solvePnP on MTCNN's five points)", away[:, axis], others)
-    everyone = np.array([entry.person for entry in found])
+        mean(f"{label}, degrees (solvePnP on MTCNN's five points)", errors[:, axis], others)
+    everyone = np.array([entry.person for entry in measured])
     for axis, label in enumerate(("yaw", "pitch", "roll")):
-        mean(f"{label}, degrees (our geometry network)", np.array([entry.own[axis] for entry in found]), everyone)
+        mean(f"{label}, degrees (our geometry network)", np.array([entry.own[axis] for entry in measured]), everyone)
     shares = {
-        "virtual face detected (MTCNN)": np.array([entry.detected for entry in found]),
-        "virtual face found by the Face Landmarker": np.array([entry.teacher is not None for entry in found]),
-        "judge, FMR 1 %: corrected face is the uncorrected one": np.array([entry.kept for entry in found])
+        "virtual face detected (MTCNN)": np.array([entry.detected for entry in measured]),
+        "virtual face found by the Face Landmarker": np.array([entry.teacher is not None for entry in measured]),
+        "judge, FMR 1 %: corrected face is the uncorrected one": np.array([entry.kept for entry in measured])
         >= context.stages.calibration.judge_fmr_1,
     }
     for label, hits in shares.items():
         rows.append(row(label, rate_interval(hits, everyone, stream(seed, label)), None, ""))
-    mean("judge cosine of uncorrected and corrected face", np.array([entry.kept for entry in found]), everyone)
+    mean("judge cosine of uncorrected and corrected face", np.array([entry.kept for entry in measured]), everyone)
     return rows

@@ -1,5 +1,4 @@
-"""Random faces of the generator: the ceiling of diversity and differentiation, since no projector can spread faces
-further than the generator does (design: protocol)."""
+"""Random faces of the generator: the upper bound of diversity and differentiation (design: protocol)."""
 
 from __future__ import annotations
 
@@ -20,19 +19,19 @@ from kfaar_core.runtime import stream
 from kfaar_core.stages.generate import w_plus
 
 FACES = 400  # for each truncation  [design]
-TRUNCATIONS = (0.7, 1.0)  # how far from the mean style: the usual choice, and all that the generator draws  [design]
+TRUNCATIONS = (0.7, 1.0)  # a usual truncation, and none  [design]
 
 
 @dataclass(frozen=True)
 class RandomFace:
-    """One face of M(z), z drawn at random, pulled towards the mean style."""
+    """Request: embeddings of the face of M(z) for a random z, truncated towards the mean style."""
 
-    number: int
-    truncation: float
+    number: int  # seeds z
+    truncation: float  # factor of w - mean
 
     def depends(self, context: EvaluationContext) -> dict[str, object]:
         preset, digest = context.stages.preset, context.used.get("mobile_stylegan", "")
-        return {**context.lookers(), "generator": [preset.generator, preset.precision, digest]}
+        return {**context.encoder_dependencies(), "generator": [preset.generator, preset.precision, digest]}
 
     @torch.inference_mode()
     def arrays(self, context: EvaluationContext) -> Arrays:
@@ -41,21 +40,21 @@ class RandomFace:
         mean = generator.w_mean
         w = mean + self.truncation * (generator.map(torch.from_numpy(z).float().to(mean.device)) - mean)
         picture = generator.render(w_plus(w[:, None].expand(1, 3, 512)), context.stages.preset.side)
-        return context.plain_look(image.from_array(image.to_uint8(picture)[0]))
+        return context.encoder_features(image.from_array(image.to_uint8(picture)[0]))
 
 
 def ceiling_rows(context: EvaluationContext, thresholds: Mapping[str, float]) -> list[Row]:
-    """The share of pairs of random faces that the judge calls different; each face meets the next one."""
+    """Rows: the share of pairs of consecutive random faces that the judge takes for two people."""
     rows = []
     for truncation in TRUNCATIONS:
         asked = [RandomFace(number, truncation) for number in range(FACES)]
         fill(context, asked)
-        looks = [features(context.ask(request)) for request in asked]
-        judged = [look.judge for look in looks if look is not None]
+        faces = [features(context.ask(request)) for request in asked]
+        judged = [face.judge for face in faces if face is not None]
         cosines = np.array([a @ b for a, b in pairwise(judged)])
         missed = f"{FACES - len(judged)} of {FACES} faces not found" if len(judged) < FACES else ""
         for label, threshold in thresholds.items():
             name = f"ceiling: random faces, truncation {truncation}: called different, {label} ({threshold:.3f})"
-            found = rate_interval(cosines < threshold, np.arange(len(cosines)), stream(context.seed, name))
-            rows.append(row(name, found, None, missed))
+            share = rate_interval(cosines < threshold, np.arange(len(cosines)), stream(context.seed, name))
+            rows.append(row(name, share, None, missed))
     return rows

@@ -1,4 +1,4 @@
-"""Tables about recognition: the two recognisers alone on real photos, and what the judge says of virtual faces."""
+"""Tables by face encoders: E, u and the judge on real photos, and the judge on virtual faces (Tables II and III)."""
 
 from __future__ import annotations
 
@@ -23,37 +23,39 @@ from kfaar_core.scenarios import pairs, populations
 
 
 def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> dict[str, ScorePair]:
-    """Cosines on verification pairs of these people by E's own feature, by u, which KVFA compares photos by, and by the
-    judge; photos without a face are left out."""
+    """Cosines of verification pairs of real photos, by E's embedding (`E`), by `u` and by the `judge`.
+
+    Pairs with a photo without a usable face are left out.
+    """
     chosen = pairs.verification_pairs(tuple(people), seed=context.seed)
     fill(context, photos_of(people))
-    mean = context.stages.identity.mean[:FEATURE]  # of E, whose own feature a features begins with
+    mean = context.stages.identity.mean[:FEATURE]  # of E's embedding, the first part of the features
 
-    def centred(look: FaceFeatures) -> np.ndarray:
-        away = look.features[: len(mean)] - mean
-        return away / np.linalg.norm(away)
+    def centred(face: FaceFeatures) -> np.ndarray:
+        embedding = face.features[: len(mean)] - mean
+        return embedding / np.linalg.norm(embedding)
 
     def scores(feature: Callable[[FaceFeatures], np.ndarray]) -> ScorePair:
         sides = []
-        for couples, owners in (
+        for numbers, owners in (
             (chosen.genuine, chosen.genuine_people),
             (chosen.impostor, chosen.impostor_people),
         ):
-            looks = [(context.real(int(a)), context.real(int(b))) for a, b in couples]
-            kept = [i for i, (a, b) in enumerate(looks) if a is not None and b is not None]
-            cosines = [feature(looks[i][0]) @ feature(looks[i][1]) for i in kept]  # type: ignore[arg-type]
+            faces = [(context.real(int(a)), context.real(int(b))) for a, b in numbers]
+            kept = [i for i, (a, b) in enumerate(faces) if a is not None and b is not None]
+            cosines = [feature(faces[i][0]) @ feature(faces[i][1]) for i in kept]  # type: ignore[arg-type]
             sides += [np.array(cosines, dtype=np.float64), owners[kept]]
         return ScorePair(*sides)
 
     return {
         "E": scores(centred),
-        "u": scores(lambda look: context.stages.identity(look.features)),
-        "judge": scores(lambda look: look.judge),
+        "u": scores(lambda face: context.stages.identity(face.features)),
+        "judge": scores(lambda face: face.judge),
     }
 
 
-def recognisers(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
-    """E, u and the judge on pairs of real photos of test people, no key: AUC, EER, accuracy, TAR at two FARs."""
+def encoders_table(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
+    """E, u and the judge on pairs of real photos, without keys: AUC, EER, accuracy and TAR at two FARs."""
     compared = verification(context, people)
     rows: list[Row] = []
     figures: dict[str, Callable[[Roc], np.ndarray]] = {
@@ -63,10 +65,10 @@ def recognisers(context: EvaluationContext, people: Sequence[pairs.Person], key_
         "TAR at FAR 0.1 %": lambda curve: tar_within(curve, 0.001),
         "accuracy, best threshold": best_accuracy,
     }
-    for name, found in compared.items():
+    for name, pair in compared.items():
         for figure, statistic in figures.items():
             rng = stream(context.seed, f"recognisers, {name}, {figure}")
-            rows.append(row(f"{name}: {figure}", curve_interval(statistic, found, rng), None, ""))
+            rows.append(row(f"{name}: {figure}", curve_interval(statistic, pair, rng), None, ""))
     judge = compared["judge"]
     about = (
         f"{context.data.name}, {len(people)} test people, real photos, {len(judge.genuine)} genuine and "
@@ -76,90 +78,95 @@ def recognisers(context: EvaluationContext, people: Sequence[pairs.Person], key_
 
 
 def best_accuracy(curve: Roc) -> np.ndarray:
-    """The largest mean of the shares of genuine and impostor pairs that are decided right."""
+    """The highest balanced accuracy over all thresholds: the mean of TAR and 1 - FAR."""
     best: np.ndarray = np.max(0.5 * (curve.tar + 1 - curve.far), axis=-1)
     return best
 
 
 def anonymity(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
-    """Tables II and III by the judge, shared keys whatever the key mode, with floor and ceiling."""
+    """Tables II and III by the judge, with lower and upper reference values. Keys are shared, whatever the key mode."""
     bits = context.stages.preset.key_bits
     listed = [
         *trials_of(people, populations.SHARED, trials, bits),
         *trials_of(people, populations.SHARED, 1, bits, photo=1),
     ]
     fill(context, [*photos_of(people), *(trial.face for trial in listed)])
-    looks: dict[tuple[int, int, int], FaceFeatures] = {}  # (person, photo, repetition)
+    faces: dict[tuple[int, int, int], FaceFeatures] = {}  # (person, photo, repetition)
     for trial in sorted(listed, key=lambda trial: (trial.person.number, trial.photo, trial.repetition)):
-        seen = features(context.ask(trial.face))
-        if seen is not None:
-            looks[trial.person.number, trial.photo, trial.repetition] = seen
-    missed, total = len(listed) - len(looks), len(listed)
+        face = features(context.ask(trial.face))
+        if face is not None:
+            faces[trial.person.number, trial.photo, trial.repetition] = face
+    missed, total = len(listed) - len(faces), len(listed)
     real = {person.number: [context.real(index) for index in person.photos] for person in people}
     return Table(
         "II and III",
         "Anonymity, diversity, differentiation and synchronism by the judge",
-        f"{context.data.name}, {len(people)} test people, projector {context.stages.preset.method}, "
+        f"{context.data.name}, {len(people)} test people, method {context.stages.preset.method}, "
         f"{trials} keys shared by everyone in a trial; "
         f"{missed} of {total} virtual faces not found by the detector",
-        tuple(anonymity_rows(context, people, looks, real)),
+        tuple(anonymity_rows(context, people, faces, real)),
     )
 
 
 def anonymity_rows(
     context: EvaluationContext,
     people: Sequence[pairs.Person],
-    looks: dict[tuple[int, int, int], FaceFeatures],
+    faces: dict[tuple[int, int, int], FaceFeatures],
     real: dict[int, list[FaceFeatures | None]],
 ) -> list[Row]:
-    """The rows of Tables II and III."""
+    """The rows of Tables II and III.
+
+    Args:
+        faces: (person, photo, repetition) -> features of the virtual face.
+        real: person -> features of their photos, None without a usable face.
+    """
     calibration = context.stages.calibration
-    couples: dict[str, list[tuple[float, int]]] = {
+    pairs_by_name: dict[str, list[tuple[float, int]]] = {
         "anonymity": [],
         "diversity": [],
         "differentiation": [],
         "floor: two photos of one person": [],
     }
     order = [person.number for person in people]
-    for (number, photo, trial), seen in looks.items():
+    for (number, photo, trial), face in faces.items():
         own, next_person = real[number][0], order[(order.index(number) + 1 + trial) % len(order)]
         if photo:
             continue
         if own is not None:
-            couples["anonymity"].append((float(own.judge @ seen.judge), number))
-        if (number, 0, trial + 1) in looks:
-            couples["diversity"].append((float(seen.judge @ looks[number, 0, trial + 1].judge), number))
-        if next_person != number and (next_person, 0, trial) in looks:
-            couples["differentiation"].append((float(seen.judge @ looks[next_person, 0, trial].judge), number))
+            pairs_by_name["anonymity"].append((float(own.judge @ face.judge), number))
+        if (number, 0, trial + 1) in faces:
+            pairs_by_name["diversity"].append((float(face.judge @ faces[number, 0, trial + 1].judge), number))
+        if next_person != number and (next_person, 0, trial) in faces:
+            pairs_by_name["differentiation"].append((float(face.judge @ faces[next_person, 0, trial].judge), number))
     for number, two in real.items():
         if len(two) > 1 and two[0] is not None and two[1] is not None:
-            couples["floor: two photos of one person"].append((float(two[0].judge @ two[1].judge), number))
+            pairs_by_name["floor: two photos of one person"].append((float(two[0].judge @ two[1].judge), number))
     rows: list[Row] = []
     thresholds = (("FMR 1 %", calibration.judge_fmr_1), ("FMR 0.1 %", calibration.judge_fmr_01))
-    for name, found in couples.items():
-        cosines, owners = (np.array(column) for column in zip(*found, strict=True))
+    for name, entries in pairs_by_name.items():
+        cosines, owners = (np.array(column) for column in zip(*entries, strict=True))
         for label, threshold in thresholds:
             rng = stream(context.seed, f"anonymity, {name}, {label}")
             paper = paper_figure("II", name, context.data.name) if name in ("anonymity", "diversity") else None
             interval = rate_interval(cosines < threshold, owners.astype(int), rng)
             rows.append(row(f"{name}: called different, {label} ({threshold:.3f})", interval, paper, ""))
     rows += ceiling_rows(context, dict(thresholds))
-    rows += reidentified(context, people, looks, real)
-    rows += synchronism(context, people, looks)
+    rows += reidentified(context, people, faces, real)
+    rows += synchronism(context, people, faces)
     return rows
 
 
 def reidentified(
     context: EvaluationContext,
     people: Sequence[pairs.Person],
-    looks: dict[tuple[int, int, int], FaceFeatures],
+    faces: dict[tuple[int, int, int], FaceFeatures],
     real: dict[int, list[FaceFeatures | None]],
 ) -> list[Row]:
-    """Rank-1 and rank-10 search of x with x_v in a gallery of all test people."""
+    """Rows: rank-1 and rank-10 re-identification of x_v in a gallery with x of all test people."""
     gallery = [person.number for person in people if real[person.number][0] is not None]
-    probes = [number for number in gallery if (number, 0, 0) in looks]
+    probes = [number for number in gallery if (number, 0, 0) in faces]
     similarity = (
-        np.stack([looks[number, 0, 0].judge for number in probes])
+        np.stack([faces[number, 0, 0].judge for number in probes])
         @ np.stack(
             [real[number][0].judge for number in gallery]  # type: ignore[union-attr]
         ).T
@@ -168,23 +175,23 @@ def reidentified(
     for rank in (1, 10):
         chances = hit_chances(similarity, np.array(probes), np.array(gallery), rank)
         rng = stream(context.seed, f"rank {rank}")
-        found = mean_interval(chances, np.array(probes), rng)
+        share = mean_interval(chances, np.array(probes), rng)
         note = f"chance {rank / len(gallery):.3f}"
-        rows.append(row(f"re-identified among the first {rank} of {len(gallery)}", found, None, note))
+        rows.append(row(f"re-identified among the first {rank} of {len(gallery)}", share, None, note))
     return rows
 
 
 def synchronism(
-    context: EvaluationContext, people: Sequence[pairs.Person], looks: dict[tuple[int, int, int], FaceFeatures]
+    context: EvaluationContext, people: Sequence[pairs.Person], faces: dict[tuple[int, int, int], FaceFeatures]
 ) -> list[Row]:
-    """AUC and EER of G(x1, k) with G(x2, k) against other people under the same key."""
-    numbers = [p.number for p in people if (p.number, 0, 0) in looks and (p.number, 1, 0) in looks]
-    first = np.stack([looks[number, 0, 0].judge for number in numbers])
-    second = np.stack([looks[number, 1, 0].judge for number in numbers])
+    """Rows: AUC and EER of the virtual faces of x1 and x2 of one person against those of two people, same key."""
+    numbers = [p.number for p in people if (p.number, 0, 0) in faces and (p.number, 1, 0) in faces]
+    first = np.stack([faces[number, 0, 0].judge for number in numbers])
+    second = np.stack([faces[number, 1, 0].judge for number in numbers])
     cosines = (first @ second.T).astype(np.float64)
-    away = ~np.eye(len(numbers), dtype=bool)
+    others = ~np.eye(len(numbers), dtype=bool)
     owners = np.array(numbers)
-    scores = ScorePair(np.diag(cosines), owners, cosines[away], np.repeat(owners, len(owners) - 1))
+    scores = ScorePair(np.diag(cosines), owners, cosines[others], np.repeat(owners, len(owners) - 1))
     rows = []
     for figure, statistic in (("AUC", area), ("EER", equal_error)):
         rng = stream(context.seed, f"synchronism {figure}")

@@ -1,7 +1,7 @@
-"""KVFA after what happens to pictures on their way: saved as a JPEG, made smaller, cropped (design: protocol).
+"""Robustness of KVFA to JPEG compression, downscaling and cropping of virtual faces (design: protocol).
 
-The PNG is the reference. A face that is seen in it and no longer after the damage scores -1, which is refused at every
-threshold: nothing is dropped because the damage was too much.
+The undamaged PNG is the reference. A face that is detected in it but not after the damage scores -1, which every
+threshold rejects. No trial is dropped because of the damage.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from kfaar_core.scenarios import pairs, populations
 
 QUALITY = 75  # of the JPEG  [design, protocol]
 SIDE = 256  # px  [design, protocol]
-CUT = 0.05  # share of each side that the crop takes away on average; the two ends share it at random  [design]
-UNSEEN = -1.0
+CUT = 0.05  # mean share of the side that is cropped at each border  [design]
+NOT_DETECTED = -1.0  # score
 
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def jpeg(pixels: np.ndarray, _: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) uint8 -> the same, saved as a JPEG and opened again."""
+    """Compress (H, W, 3) uint8 as JPEG and decode it."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)
     return image.open_photo(file.getvalue()).pixels
 
 
 def resize(pixels: np.ndarray, _: np.random.Generator) -> np.ndarray:
-    """(S, S, 3) uint8 -> (SIDE, SIDE, 3)."""
+    """Resize (S, S, 3) uint8 to (SIDE, SIDE, 3)."""
     return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def crop(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(S, S, 3) uint8 -> a window of 1 - 2 * CUT of each side, shifted by up to CUT of it in both directions."""
+    """Crop (S, S, 3) uint8 to a random window with sides of (1 - 2 CUT) S."""
     side = round((1 - 2 * CUT) * len(pixels))
     x, y = rng.integers(0, len(pixels) - side + 1, size=2)
     return pixels[y : y + side, x : x + side]
@@ -65,40 +65,41 @@ REFERENCE = next(iter(DAMAGES))
 
 @dataclass(frozen=True)
 class Damaged:
-    """What KVFA sees in one virtual face after each damage; a damage after which no face is found is left out."""
+    """Request: features of a virtual face after each damage, without those after which no face is detected."""
 
-    index: int
-    purpose: str
-    bits: int
+    index: int  # of the photo
+    purpose: str  # of the key
+    bits: int  # length of the key
 
     def depends(self, context: EvaluationContext) -> dict[str, object]:
         numbers = {"quality": QUALITY, "side": SIDE, "cut": CUT, "names": list(DAMAGES)}
-        return {**context.makers(self.bits), **numbers, "data": context.data.sha256}
+        return {**context.virtual_dependencies(self.bits), **numbers, "data": context.data.sha256}
 
     def arrays(self, context: EvaluationContext) -> Arrays:
         picture = context.anonymised(context.photo(self.index), self.purpose, self.bits).pixels
-        found = {}
+        by_damage = {}
         for name, steps in DAMAGES.items():
             rng, pixels = stream(context.seed, f"{name} of photo {self.index}, {self.purpose}"), picture
             for step in steps:
                 pixels = step(pixels, rng)
             try:
-                found[name] = context.stages.features(pixels, context.stages.locator.locate(Photo(pixels)).landmarks)
+                landmarks = context.stages.locator.locate(Photo(pixels)).landmarks
+                by_damage[name] = context.stages.features(pixels, landmarks)
             except NoFaceFound:
                 continue
-        return found
+        return by_damage
 
 
 @dataclass(frozen=True)
 class Cosines:
-    """Scores of the same trials after each damage."""
+    """Scores of the same N trials after each damage."""
 
     values: np.ndarray  # (damages, N)
-    people: np.ndarray  # (N,)
+    people: np.ndarray  # (N,) int, the person of each trial
 
 
 def robustness_table(context: EvaluationContext, people: Sequence[pairs.Person], key_mode: str, trials: int) -> Table:
-    """KVFA's AUC from each picture, other and same photo of the person, and what it loses against the PNG."""
+    """KVFA's AUC after each damage, for another and the same photo of the person, and its loss against the PNG."""
     listed = trials_of(people, key_mode, trials, context.stages.preset.key_bits)
     asked = {trial: Damaged(trial.index, trial.purpose, trial.bits) for trial in listed}
     fill(context, [*photos_of(people), *asked.values()])
@@ -110,7 +111,7 @@ def robustness_table(context: EvaluationContext, people: Sequence[pairs.Person],
     about = (
         f"{context.data.name}, {len(people)} test people, {populations.KEY_MODES[key_mode]}, "
         f"{rounds_of(key_mode, trials)} trials, "
-        f"projector {context.stages.preset.method}; {missed} of {len(asked)} virtual faces not found in the PNG, "
+        f"method {context.stages.preset.method}; {missed} of {len(asked)} virtual faces not found in the PNG, "
         f"of the others not found: {lost}"
     )
     return Table("VI, damaged", "KVFA after damage to the virtual face", about, tuple(rows))
@@ -119,22 +120,27 @@ def robustness_table(context: EvaluationContext, people: Sequence[pairs.Person],
 def collected(
     context: EvaluationContext, people: Sequence[pairs.Person], asked: Mapping[Trial, Damaged]
 ) -> tuple[dict[str, Cosines], dict[str, int], int]:
-    """The populations, how often each damage hid the face, and how often it was not seen in the PNG either."""
-    recogniser = context.stages.identifier
+    """Collect the scores of all trials.
+
+    Returns:
+        Name of the population -> cosines; damage -> number of faces detected only without it; number of faces not
+        detected in the PNG.
+    """
+    identifier = context.stages.identifier
     photos = {index: context.real(index) for person in people for index in person.photos}
     numbered = {person.number: person for person in people}
     values: dict[str, list[list[float]]] = {}
     owners: dict[str, list[int]] = {}
     unseen, missed = dict.fromkeys(DAMAGES, 0), 0
     for trial, request in asked.items():
-        found = context.ask(request)
-        if REFERENCE not in found:
+        by_damage = context.ask(request)
+        if REFERENCE not in by_damage:
             missed += 1
             continue
         for name in DAMAGES:
-            unseen[name] += name not in found
+            unseen[name] += name not in by_damage
         key = context.key(request.purpose, request.bits)
-        read = {name: recogniser.virtual(features, key) for name, features in found.items()}
+        read = {name: identifier.virtual(features, key) for name, features in by_damage.items()}
         ring = pairs.impostors(tuple(people), trial.repetition, seed=context.seed)
         probes = [(populations.IMPOSTOR, int(ring.probes[list(numbered).index(trial.person.number)]))]
         own = trial.person.photos
@@ -145,22 +151,22 @@ def collected(
             real = photos[index]
             if real is None:
                 continue
-            reference = recogniser.original(real.features)
-            cosines = [float(read[damage] @ reference) if damage in read else UNSEEN for damage in DAMAGES]
+            reference = identifier.original(real.features)
+            cosines = [float(read[damage] @ reference) if damage in read else NOT_DETECTED for damage in DAMAGES]
             values.setdefault(name, []).append(cosines)
             owners.setdefault(name, []).append(trial.person.number)
     return {name: Cosines(np.array(values[name]).T, np.array(owners[name])) for name in values}, unseen, missed
 
 
 def damage_rows(context: EvaluationContext, photo: str, genuine: Cosines, impostor: Cosines) -> list[Row]:
-    """AUC after each damage, and its loss against the PNG."""
+    """Rows: AUC after each damage, and its loss against the PNG."""
     rows = []
-    for place, name in enumerate(DAMAGES):
+    for number, name in enumerate(DAMAGES):
         label = f"AUC, {PHOTO_WORDS[photo]}, {name}"
-        scores = ScorePair(genuine.values[place], genuine.people, impostor.values[place], impostor.people)
+        scores = ScorePair(genuine.values[number], genuine.people, impostor.values[number], impostor.people)
         rows.append(row(label, curve_interval(area, scores, stream(context.seed, label)), None, ""))
-        if place:
-            both = [0, place]
+        if number:
+            both = [0, number]
             compared = ScorePair(genuine.values[both], genuine.people, impostor.values[both], impostor.people)
             loss = curve_difference(area, compared, stream(context.seed, f"{label}, loss"))
             rows.append(row(f"{label}: loss against {REFERENCE}", loss, None, ""))

@@ -1,9 +1,9 @@
-"""Run an evaluation: photos of people through the pipeline, to result files that every table is made from.
+"""Run an evaluation: anonymise photos of people and write result files, from which tables are made.
 
 python -m kfaar_core evaluate --table TABLE --data PATH -o DIR
 
-What a face looks like to the networks is cached by content, so a killed run goes on where it stopped and a second table
-of the same people costs little (context.py). Failures are counted, never dropped.
+Features of faces are cached (context.py). An interrupted run is resumed, and another table on the same people is fast.
+Failures are counted, never dropped.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from kfaar_core.report.tables import Table, to_json, to_markdown
 from kfaar_core.results import Result, safe_command, save_result
 from kfaar_core.scenarios import pairs, populations
 
-# The tables that are rows alone; the arguments are the context, the people, the key mode and the number of keys.
+# Tables without score files. The arguments are the context, the people, the key mode and the number of keys.
 ROWS: Mapping[str, Callable[[EvaluationContext, Sequence[pairs.Person], str, int], Table]] = {
-    "recognisers": recognition.recognisers,
+    "recognisers": recognition.encoders_table,
     "anonymity": recognition.anonymity,
     "posture": posture.posture_table,
     "keys": keys.keys_table,
@@ -43,18 +43,18 @@ TABLES = ("VI", "VII", "thresholds", *ROWS)
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What is measured, on whom, and how."""
+    """The settings of one evaluation."""
 
     table: str  # one of TABLES
-    data: str | None = None  # path, name in KFAAR_DATA or Hub id; None = lfw; `synthetic` = people who do not exist
-    preset: Preset = LAB  # method, key length and precision among the rest
-    key_mode: str = populations.SHARED  # or OWN: a key a person
-    repetitions: int = populations.TRIALS  # keys that everyone shares in turn
-    limit: int | None = None  # people at most; None takes all
-    twice: int | None = None  # people at most in scenario 1 of Table VII, which anonymises twice; None takes all
-    seed: int = 0
-    threads: int = 0  # of the CPU runtime
-    jobs: int = 1  # processes that make and read faces
+    data: str | None = None  # path, name in KFAAR_DATA or Hub id; None = lfw; `synthetic` = synthetic people
+    preset: Preset = LAB  # includes method, key length and precision
+    key_mode: str = populations.SHARED  # or OWN: a key for each person
+    repetitions: int = populations.TRIALS  # number of shared keys
+    limit: int | None = None  # most people; None takes all
+    twice: int | None = None  # most people in scenario 1 of Table VII, which anonymises twice; None takes all
+    seed: int = 0  # of people, pairs, keys and bootstrap
+    threads: int = 0  # of the CPU runtime; 0 lets it choose
+    jobs: int = 1  # number of processes
 
     def __post_init__(self) -> None:
         """
@@ -66,7 +66,7 @@ class Evaluation:
 
     @property
     def folder(self) -> str:
-        """Inside the folder of results: keys of another length than the preset's have one of their own."""
+        """Subfolder for the results: `<bits>-bit` for keys of another length than the preset's, otherwise none."""
         usual = PRESETS[self.preset.name].key_bits
         return "" if self.preset.key_bits == usual else f"{self.preset.key_bits}-bit"
 
@@ -74,24 +74,34 @@ class Evaluation:
 def settings(
     preset: Preset, method: str | None = None, key_bits: int | None = None, precision: str | None = None
 ) -> Preset:
-    """The preset with other settings, where they are given.
+    """A copy of the preset with these settings; None keeps the preset's own.
 
     Raises:
-        BadSetting: an unknown method or precision. BadKey: a length that no key has.
+        BadSetting: an unknown method or precision.
+        BadKey: an invalid key length.
     """
     chosen = methods.with_method(preset, method)
     if precision is not None:
         chosen = replace(chosen, precision=one_of("precision", precision, PRECISIONS))
     if key_bits is not None:
-        chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # which refuses a length that no key has
+        chosen = replace(chosen, key_bits=UserKey.generate(key_bits).bits)  # checks the length
     return chosen
 
 
 def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
-    """Run one table and write its files into `out`; answers the file to read first.
+    """Evaluate one table and write its files.
+
+    Args:
+        asked: the settings.
+        out: folder of the files.
+        progress: called with (done, of) faces.
+
+    Returns:
+        The path of the result file.
 
     Raises:
-        BadKey: a length that the method does not know. DataMissing: no data.
+        BadKey: a key length that the method does not support.
+        DataMissing: the data do not exist.
     """
     table, preset, out = asked.table, asked.preset, out / asked.folder
     config = EvaluationConfig(
@@ -103,8 +113,8 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
     command = safe_command(["python", "-m", "kfaar_core", *sys.argv[1:]])
     if table == "thresholds":
         judged = pairs.people(context.data.samples, allowed, seed=asked.seed)
-        found = calibrated(context, people, judged, asked.repetitions, command)
-        return save_calibration(found, preset.name, preset.method, out)
+        calibration = calibrated(context, people, judged, asked.repetitions, command)
+        return save_calibration(calibration, preset.name, preset.method, out)
     stem = out / f"{preset.name}-{preset.method}-{context.data.name}-{table.lower()}-{asked.key_mode}"
     if table in ROWS:
         return write_table(stem, ROWS[table](context, people, asked.key_mode, asked.repetitions))
@@ -115,7 +125,7 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
 
 
 def result(context: EvaluationContext, people: Sequence[pairs.Person], asked: Evaluation, command: str) -> Result:
-    """Everything that Table VI or VII is made from."""
+    """Compute the result of Table VI or VII."""
     table, key_mode, trials, twice = asked.table, asked.key_mode, asked.repetitions, asked.twice
     names = populations.kept_for(table)
     scores, failures = authentication(context, people, key_mode, trials, names, twice)
@@ -141,7 +151,11 @@ def result(context: EvaluationContext, people: Sequence[pairs.Person], asked: Ev
 
 
 def write_table(stem: Path, table: Table) -> Path:
-    """A table without score populations, as JSON and Markdown."""
+    """Write a table to `stem`.json and `stem`.md.
+
+    Returns:
+        The path of the JSON file.
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
     write_whole(stem.with_suffix(".md"), to_markdown(table).encode(), force=True)
     path = stem.with_suffix(".json")

@@ -1,6 +1,6 @@
-"""The methods, found by their files: `kfaar_core/methods/NAME.py`, or NAME.py in a folder named by KFAAR_METHODS.
+"""Registry of methods. Each is one file: `kfaar_core/methods/NAME.py`, or NAME.py in the folder KFAAR_METHODS.
 
-Listing names imports nothing, so that help texts answer at once; `get` and `registered` import the method files.
+`names` imports no method, which keeps help texts fast. `get` and `registered` import the method files.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from kfaar_core.presets import LAB, Preset, one_of
 if TYPE_CHECKING:
     from kfaar_core.methods.base import Method
 
-FOLDER_VARIABLE = "KFAAR_METHODS"  # a folder with method files of one's own
+FOLDER_VARIABLE = "KFAAR_METHODS"  # environment variable: a folder with the user's own method files
 NO_METHODS = ("base",)
 
 __path__ += [folder for folder in [os.environ.get(FOLDER_VARIABLE, "")] if folder]
 
 
 def names() -> tuple[str, ...]:
-    """Every method's name, sorted."""
+    """The names of all methods, sorted."""
     return tuple(sorted(name for _, name, _ in pkgutil.iter_modules(__path__) if name not in NO_METHODS))
 
 
 def get(name: str) -> Method:
-    """A method by its name.
+    """The method with this name.
 
     Raises:
-        BadSetting: there is none of that name.
+        BadSetting: no method has that name.
     """
     return _imported(one_of("method", name, names()))
 
@@ -53,7 +53,7 @@ def registered() -> tuple[Method, ...]:
 
 
 def with_method(preset: Preset, name: str | None) -> Preset:
-    """The preset with another method, where one is given.
+    """A copy of the preset with this method; None keeps the preset's own.
 
     Raises:
         BadSetting: an unknown method.
@@ -62,7 +62,7 @@ def with_method(preset: Preset, name: str | None) -> Preset:
 
 
 def available(preset: Preset = LAB) -> tuple[str, ...]:
-    """The names of the methods whose weights and thresholds are here, the preset's own first."""
+    """The names of the methods whose weights and thresholds are installed, the preset's own method first."""
     from kfaar_core import weights
 
     def present(method: Method) -> bool:
@@ -71,5 +71,5 @@ def available(preset: Preset = LAB) -> tuple[str, ...]:
         here = all(weights.find(name) is not None for name in method.all_weights())
         return here and has_calibration(preset.name, method.name)
 
-    found = [method.name for method in registered() if present(method)]
-    return tuple(sorted(found, key=lambda name: name != preset.method))
+    present_names = [method.name for method in registered() if present(method)]
+    return tuple(sorted(present_names, key=lambda name: name != preset.method))

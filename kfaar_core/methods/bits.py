@@ -1,7 +1,7 @@
-"""`bits`, the paper's own: the bits of the key beside z, an MLP, then M; KVFA is a keyed MLP behind F (Alg. 1 and 2).
+"""`bits`, the paper's method: P is an MLP over z and the key's bits; KVFA is an MLP over F and them (Alg. 1 and 2).
 
-One pair of networks for each key length. Both must learn what a key means, so a key that shares most bits with the
-right one reads nearly what the right one does: wrong keys follow no law here.
+Each key length has its own pair of networks. Both learn the meaning of a key. A wrong key that shares most bits with
+the right one therefore gives nearly the same output as the right one, and no law describes wrong keys.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ KEY_LENGTHS = (8, 128, 256)  # bits  [paper, Table XI]
 
 
 class BitsProjector:
-    """P: one network for each key length."""
+    """P: one MLP for each key length, followed by M and truncation."""
 
     def __init__(self, states: Mapping[int, State], generator: Generator) -> None:
         """
         Args:
-            states: by key bits; each `net.*` of BitsNet, `feature.mean` (D,), `feature.scale` (), `truncation` ().
-            generator: its M and the mean style.
+            states: key bits -> state dict: `net.*` of BitsNet, `feature.mean` (D,), `feature.scale` (),
+                `truncation` ().
+            generator: for M and the mean style.
         """
         self._states, self._generator = states, generator
         self._nets = {bits: bits_net(state, bits) for bits, state in states.items()}
 
     @torch.inference_mode()
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
-        """(D,) raw feature of E and a key of 8, 128 or 256 bits.
+        """Map the embedding (D,) by E and a key of 8, 128 or 256 bits to a latent.
 
         Raises:
-            BadKey: another length.
+            BadKey: another key length.
         """
         bits = checked_bits(key, self._states)  # (b,) of +-1
         state, mean = self._states[len(bits)], self._generator.w_mean.cpu()
@@ -56,7 +57,7 @@ class BitsProjector:
 
 
 def bits_net(state: State, bits: int) -> BitsNet:
-    """The network of P for keys of so many bits from its state, `net.*` of BitsNet, in evaluation mode."""
+    """The network of P for keys of `bits` bits, from its state dict (`net.*` of BitsNet), in evaluation mode."""
     hidden, width = state["net.layers.0.weight"].shape
     net = BitsNet(width - bits, bits, hidden).eval().requires_grad_(False)
     net.load_state_dict(part(state, "net."))
@@ -64,10 +65,14 @@ def bits_net(state: State, bits: int) -> BitsNet:
 
 
 def checked_bits(key: UserKey, lengths: Iterable[int]) -> Tensor:
-    """The bits of a key as +-1, (b,) float32.
+    """The bits of a key as (b,) float32, +1 for a one and -1 for a zero.
+
+    Args:
+        key: its length is checked.
+        lengths: key lengths that have a network, bits.
 
     Raises:
-        BadKey: no network for that length.
+        BadKey: no network for that key length.
     """
     if key.bits not in lengths:
         known = ", ".join(map(str, sorted(lengths)))
@@ -79,12 +84,13 @@ def checked_bits(key: UserKey, lengths: Iterable[int]) -> Tensor:
 
 
 class BitsIdentifier:
-    """I: an MLP takes the features of x_v and the bits of the key (Alg. 2, Condition 2)."""
+    """I: an MLP over the features of x_v and the bits of the key, one for each key length (Alg. 2, Condition 2)."""
 
     def __init__(self, identity: IdentityMap, states: Mapping[int, State]) -> None:
         """
         Args:
-            states: by key bits; of KeyedNet.
+            identity: I(x) for photos.
+            states: key bits -> state dict of KeyedNet.
         """
         self._identity = identity
         self._nets = {}
@@ -105,7 +111,7 @@ class BitsIdentifier:
         return self._answer(features, checked_bits(key, self._nets))
 
     def keyless(self, features: np.ndarray) -> np.ndarray:
-        """As a photo, and through each network with a key of zeros, which is neither of +-1."""
+        """The identity as if x_v were a photo, and the output of each network for zeros in place of the bits (+-1)."""
         blank = [self._answer(features, torch.zeros(bits)) for bits in self._nets]
         return np.stack([self.original(features), *blank])
 
@@ -117,7 +123,7 @@ class BitsIdentifier:
 
 
 def build(shared: SharedStages) -> MethodNetworks:
-    """P, I and F; u is that of E's own embedding."""
+    """Load P, I and F. The identity u is a linear map of E's embedding."""
     identity = IdentityMap(shared.load("projector_hashed"))
     projectors = {length: shared.load(f"projector_bits_{length}") for length in KEY_LENGTHS}
     keyed = {length: shared.load(f"kvfa_bits_{length}") for length in KEY_LENGTHS}
@@ -131,12 +137,12 @@ def build(shared: SharedStages) -> MethodNetworks:
 
 
 def networks(bits: int) -> tuple[str, ...]:
-    """P and KVFA for one key length."""
+    """The names of the weights of P and KVFA for one key length."""
     return f"projector_bits_{bits}", f"kvfa_bits_{bits}"
 
 
 def tiny_weights(name: str) -> State:
-    """Random weights with the names and shapes of the committed ones."""
+    """Random weights for the preset tiny, with the tensor names of the real ones."""
     if name == "kvfa":
         return tiny.reader_state()
     if name == "projector_hashed":
@@ -149,10 +155,10 @@ def tiny_weights(name: str) -> State:
                 "feature.scale": torch.ones(()),
                 "truncation": torch.ones(()),
             }
-            return tiny.drawn_state(partial(BitsNet, tiny.FEATURES, bits, tiny.HIDDEN), bits, prefix="net.") | scaling
+            return tiny.initial_state(partial(BitsNet, tiny.FEATURES, bits, tiny.HIDDEN), bits, prefix="net.") | scaling
         if name == keyed:
             width = tiny.FEATURES + tiny.STYLES_READ + tiny.DIMENSION
-            return tiny.drawn_state(partial(KeyedNet, width, bits, tiny.DIMENSION, tiny.HIDDEN), bits + 1)
+            return tiny.initial_state(partial(KeyedNet, width, bits, tiny.DIMENSION, tiny.HIDDEN), bits + 1)
     raise KeyError(name)
 
 

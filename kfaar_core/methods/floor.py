@@ -1,7 +1,7 @@
-"""`floor`: linear, fitted in closed form, d = 32. The method that everything trained must beat.
+"""`floor`: a linear baseline fitted in closed form, d = 32.
 
-The best-read directions of W carry O_k u, the key draws the rest. Its latent is a w, so that M is the identity for it:
-a deviation from the paper, whose P answers a z (listed in paper.py).
+O_k u is written to the directions of W that the reader decodes best. The other directions get noise seeded by the key.
+P answers a w and skips M. The paper's P answers a z; paper.py lists this deviation.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ from kfaar_core.weights import our_weight
 
 
 class FloorProjector:
-    """P: a linear map of O_k u and of noise that the key draws."""
+    """P: a linear map of O_k u and of noise that the key seeds."""
 
     def __init__(self, state: State, identity: IdentityMap) -> None:
-        """state: `latent.mean` (1536,), `payload` (1536, d), `nuisance` (1536, m); both in units of w."""
+        """
+        Args:
+            state: `latent.mean` (1536,), `payload` (1536, d), `nuisance` (1536, m), all in units of w.
+            identity: gives u.
+        """
         self._identity = identity
         self._mean = state["latent.mean"].double().numpy()
         self._payload = state["payload"].double().numpy()
         self._nuisance = state["nuisance"].double().numpy()
 
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
-        """(D,) raw feature of E and a key of any length."""
+        """Map the embedding (D,) by E and a key of any length to a latent."""
         d = self._payload.shape[1]
         code = rotation(key, d) @ self._identity(feature)  # (d,)
         noise = normals(key, "nuisance", (self._nuisance.shape[1],))
@@ -38,7 +42,7 @@ class FloorProjector:
 
 
 def build(shared: SharedStages) -> MethodNetworks:
-    """P, I and u from one file of matrices."""
+    """Load P, I and u from one file of matrices."""
     state = shared.load("floor")
     identity = IdentityMap(state)
     return MethodNetworks(
@@ -50,7 +54,7 @@ def build(shared: SharedStages) -> MethodNetworks:
 
 
 def tiny_weights(_name: str) -> State:
-    """Random maps with the names of train.floor's."""
+    """Random weights for the preset tiny, with the tensor names of the real ones."""
 
     def random(seed: int, *shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=tiny.seeded(seed))

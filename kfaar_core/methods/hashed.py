@@ -1,8 +1,9 @@
 """`hashed`, the default: trained networks behind a rotation that the key seeds, d = 64.
 
-u = unit(W (E(x) - mu)) is the identity in d dimensions. SHAKE-256 of the key seeds a rotation O_k, and a trained map
-that never sees the key sends O_k u and key-seeded noise to the latent. Everything learned stands on one side of O_k, so
-a key with one wrong bit is as wrong as any other. KVFA reads h(x_v) and rotates it back. The face is refined.
+u = unit(W (E(x) - mu)) is the identity in d dimensions. SHAKE-256 of the key seeds a rotation O_k. The code is O_k u. A
+trained network, which does not get the key itself, maps the code and key-seeded noise to the latent. KVFA decodes
+h(x_v), an estimate of the code, and rotates it back by O_k^T. No learned layer uses the key, so one wrong bit is as bad
+as a wrong key. The face is refined.
 """
 
 from __future__ import annotations
@@ -30,17 +31,22 @@ from kfaar_core.weights import our_weight
 
 
 class HashedProjector:
-    """P: a trained network draws the face of O_k u; the key draws what the network leaves open."""
+    """P: a network maps O_k u to the leading natural coordinates of w; the key seeds the others."""
 
     def __init__(self, state: State, identity: IdentityMap) -> None:
-        """state: `net.*` of HashedNet, `natural.*` of NaturalSpace, `look.size` () sds of what the key draws."""
+        """
+        Args:
+            state: `net.*` of HashedNet, `natural.*` of NaturalSpace, `look.size` (), the standard deviation of the
+                coordinates that the key seeds.
+            identity: gives u.
+        """
         self._identity, self._space = identity, NaturalSpace(state)
         self._net = hashed_net(state, identity.dimension)
         self._size = float(state["look.size"])
 
     @torch.inference_mode()
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
-        """(D,) raw feature of the encoder pair and a key of any length."""
+        """Map the embedding (D,) by the encoder pair and a key of any length to a latent and its payload."""
         d = self._identity.dimension
         u = self._identity(feature)  # (d,)
         code = rotation(key, d) @ u
@@ -52,10 +58,10 @@ class HashedProjector:
 
 
 def hashed_net(state: State, dimension: int) -> HashedNet:
-    """The network of P from its state, `net.*` of HashedNet, in evaluation mode.
+    """The network of P from its state dict (`net.*` of HashedNet), in evaluation mode.
 
     Args:
-        dimension: d, how many of its inputs are the code.
+        dimension: d, the number of its inputs that are the code.
     """
     hidden, width = state["net.bend.0.weight"].shape
     net = HashedNet(dimension, width - dimension, hidden).eval().requires_grad_(False)
@@ -69,7 +75,7 @@ def _row(values: np.ndarray) -> Tensor:
 
 
 class TwoViewReader:
-    """h: the code read from the face alone, plus a small share of what E reads from the whole picture.
+    """h: the code decoded from the masked face, plus a small share of that decoded by E from the whole picture.
 
     The errors of the two are only partly correlated.
     """
@@ -77,8 +83,9 @@ class TwoViewReader:
     def __init__(self, face: LinearReader, whole: LinearReader, share: float) -> None:
         """
         Args:
-            face: weighs what E and F read of the face by how well each tells the code.
-            share: of the whole picture; it must stay small, since the surroundings are no part of the face.
+            face: decodes the code from the features of E and F of the masked face.
+            whole: decodes the code from E's embedding of the whole picture.
+            share: weight of `whole`. It must stay small, because hair and background are not part of the face.
         """
         self._face, self._whole, self._share = face, whole, share
 
@@ -88,9 +95,9 @@ class TwoViewReader:
 
 
 def build(shared: SharedStages) -> MethodNetworks:
-    """P, I, F and the refiner."""
+    """Load P, I, F and the refiner."""
     hashed, kvfa = shared.load("projector_hashed"), shared.load("kvfa")
-    trained_with = IdentityMap(hashed)  # u that P was trained with: of E's own embedding alone
+    trained_with = IdentityMap(hashed)  # u that P was trained with, from E's embedding alone
     identity = IdentityMap(shared.load("identity"))
     h = LinearReader(kvfa, "code", identity.width)
     reader = FaceReader(kvfa, shared.device, shared.encoder)
@@ -110,9 +117,15 @@ def build(shared: SharedStages) -> MethodNetworks:
 def targets(
     shared: SharedStages, identity: IdentityMap, trained_with: IdentityMap, h: LinearReader
 ) -> RefinementTargets:
-    """The read-outs that faces are refined for."""
+    """The read-outs of the refinement loss.
+
+    Args:
+        identity: u from both encoders.
+        trained_with: u from E's embedding alone.
+        h: decodes the code from the masked face.
+    """
     hashed, auxiliary = shared.load("projector_hashed"), shared.load("second")
-    # The auxiliary encoder's embedding is the last part of what u is read from.
+    # The auxiliary encoder's embedding is the last part of the features that u is computed from.
     last = IdentityMap(auxiliary, identity.width - len(auxiliary["identity.mean"]))
     bias = GeneratorBiasPenalty(trained_with.mean, shared.load("kvfa")["virtual.mean"].double().numpy())
     space = NaturalSpace({key: t.to(shared.device) for key, t in hashed.items() if key.startswith("natural.")})
@@ -120,7 +133,7 @@ def targets(
 
 
 def refiner(shared: SharedStages, pair: EncoderPair, reader: FaceReader, aims: RefinementTargets) -> Refiner | None:
-    """What refines faces; None where the preset asks for no steps."""
+    """Build the refiner; None if the preset has no refinement steps."""
     if not shared.preset.descent.steps or shared.low_band is None:
         return None
     halves = shared.preset.precision == "bf16" and has_bfloat16(shared.device)
@@ -137,19 +150,19 @@ def refiner(shared: SharedStages, pair: EncoderPair, reader: FaceReader, aims: R
 
 
 def quick(encoder: FaceEncoder) -> FaceEncoder:
-    """A copy of E with pointwise convolutions in bfloat16 (nets.sface), for the steps of the descent."""
+    """A copy of E with pointwise convolutions in bfloat16 (nets.sface), for the steps of refinement."""
     return FaceEncoder(quickened(encoder.net), encoder.alignment, torch.zeros(1), encoder.device, flip=True)
 
 
 def tiny_weights(name: str) -> State:
-    """Random weights with the names and shapes of the committed ones."""
+    """Random weights for the preset tiny, with the tensor names of the real ones."""
     if name == "posture_rows":
         return {"rows": torch.randn(54, 1536, generator=tiny.seeded(12)) / 100}
     if name in ("identity", "second"):
         return tiny.identity_state()
     if name == "projector_hashed":
         return {
-            **tiny.drawn_state(lambda: HashedNet(tiny.DIMENSION, tiny.NOISE, tiny.HIDDEN), 9, prefix="net."),
+            **tiny.initial_state(lambda: HashedNet(tiny.DIMENSION, tiny.NOISE, tiny.HIDDEN), 9, prefix="net."),
             **tiny.identity_state(),
             "natural.mean": torch.zeros(512),
             "natural.basis": torch.diag(torch.linspace(1.5, 0.5, 512)),
@@ -183,8 +196,8 @@ METHOD = Method(
     weights=lambda _bits: WEIGHTS,
     networks=lambda _bits: ("projector_hashed", "kvfa"),
     random_directions=True,
-    # Whatever dev people would allow, the threshold stays above what random directions exceed this often: half of the
-    # 1e-4 that must hold, so that a sample of keys confirms it. (`floor` has too few dimensions for such a rule: it
-    # would refuse most of its own faces. The keys of `bits` follow no law.) [design]
+    # The threshold accepts at most this share of random directions, whatever the dev people would allow. It is half of
+    # the target of 1e-4, to leave a margin for the sampling error of a test with random keys. (`floor` has too few
+    # dimensions for this rule: it would reject most of its own faces. The keys of `bits` follow no law.) [design]
     random_key_max=5e-5,
 )

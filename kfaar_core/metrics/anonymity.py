@@ -1,4 +1,4 @@
-"""Anonymity: does the judge call two faces different, and can x be found again from x_v? (Table II and beyond.)"""
+"""Anonymity metrics: the share of pairs that the judge takes for two people (Table II), and re-identification."""
 
 from __future__ import annotations
 
@@ -12,32 +12,37 @@ from kfaar_core.metrics.verification import checked
 
 @dataclass(frozen=True)
 class Different:
-    """How many pairs of faces the judge calls different people."""
+    """The share of pairs of faces that the judge takes for different people."""
 
     share: float  # in [0, 1], higher = more anonymous (or more diverse)
-    n: int
+    n: int  # pairs
 
 
 def different(cosines: np.ndarray, threshold: float) -> Different:
     """Anonymity (Eq. 1), diversity (Eq. 3) and differentiation (Eq. 4) as shares of pairs, as in Table II.
 
     Args:
-        cosines: (N,) judge cosines of pairs, for example of x and x_v; a pair is different when its cosine < threshold.
+        cosines: (N,) judge cosines of pairs, for example of x and x_v.
+        threshold: pairs with a cosine below it count as different people.
+
+    Raises:
+        DataMissing: no cosine, or cosines that are not finite.
     """
     cosines = checked("judge", cosines)
     return Different(share=float(np.mean(cosines < threshold)), n=cosines.size)
 
 
 def hit_chances(similarity: np.ndarray, probe_people: np.ndarray, gallery_people: np.ndarray, k: int) -> np.ndarray:
-    """Rank-k re-identification: (N,) the chance that each probe's person is among the first k of the gallery.
-
-    It is 0 or 1 unless the person ties with others at the border; ties come in random order.
+    """Rank-k re-identification: the probability that the right person is among the k most similar of the gallery.
 
     Args:
         similarity: (N, G) of each probe (a virtual face) to each gallery photo, higher = more similar.
-        probe_people: (N,) int, whose original each probe hides. gallery_people: (G,) int, who is in each photo; a
-            person with several photos counts by the most similar one.
-        k: how many candidates the adversary may name.
+        probe_people: (N,) int, the person whom each virtual face anonymises.
+        gallery_people: (G,) int, the person in each photo. A person with several photos counts by the most similar.
+        k: rank.
+
+    Returns:
+        (N,) in [0, 1]; 0 or 1 unless people tie at rank k. Ties are broken at random.
 
     Raises:
         DataMissing: an empty gallery, shapes that do not fit, or a probe whose person is not in the gallery.
@@ -52,12 +57,12 @@ def hit_chances(similarity: np.ndarray, probe_people: np.ndarray, gallery_people
     best = np.full((len(similarity), names.size), -np.inf)  # (N, people)
     for photo, person in enumerate(column):
         np.maximum(best[:, person], similarity[:, photo], out=best[:, person])
-    place = np.searchsorted(names, probe_people).clip(max=names.size - 1)
-    if not np.array_equal(names[place], probe_people):
+    position = np.searchsorted(names, probe_people).clip(max=names.size - 1)
+    if not np.array_equal(names[position], probe_people):
         raise DataMissing(
             got="a probe whose person is not in the gallery",
             mend="put a photo of every probed person into the gallery",
         )
-    own = np.take_along_axis(best, place[:, None], axis=1)  # (N, 1)
+    own = np.take_along_axis(best, position[:, None], axis=1)  # (N, 1)
     ahead, tied = (best > own).sum(axis=1), (best == own).sum(axis=1)  # tied counts the person too
     return np.clip((k - ahead) / tied, 0.0, 1.0)

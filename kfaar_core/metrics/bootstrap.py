@@ -1,8 +1,8 @@
-"""95 % percentile bootstrap over identities: the interval that stands beside every figure (design: protocol).
+"""95 % percentile bootstrap over identities, for the confidence interval of every figure.
 
-Trials of one person are not independent, so people are resampled, not trials: a resample draws as many people as there
-are, with replacement, and takes all trials of each as often as the person was drawn. Genuine and impostor trials share
-one draw.
+Trials of one person are not independent. Therefore people are resampled, not trials: a resample draws as many people as
+there are, with replacement, and counts all trials of a person as often as the person was drawn. Genuine and impostor
+trials use the same resamples.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ CHUNK = 4_000_000  # curve points held at once, about 32 MB an array
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its bootstrap interval."""
+    """A figure with its 95 % bootstrap interval."""
 
-    value: float
+    value: float  # of the original trials
     low: float
     high: float
     n: int  # trials
-    people: int  # identities that they came from
+    people: int  # identities that the trials belong to
 
 
 def draws(people: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
-    """(R, P) how often each of P people is drawn in each resample; every row adds up to P.
+    """How often each of P people is drawn in each of R resamples: (R, P) int, every row sums to P.
 
     Raises:
         BadSetting: fewer than 1,000 resamples.
@@ -46,7 +46,14 @@ def draws(people: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> 
 def mean_interval(
     values: np.ndarray, people: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> Interval:
-    """The mean of (N,) values and its interval; people (N,) int tells whom each trial belongs to."""
+    """The mean of values and its interval.
+
+    Args:
+        values: (N,) float, one for each trial.
+        people: (N,) int, the person of each trial.
+        rng: draws the resamples.
+        resamples: R, at least 1,000.
+    """
     values = checked("averaged", values)
     names, person = np.unique(people, return_inverse=True)
     count = draws(names.size, rng, resamples)  # (R, P)
@@ -58,17 +65,22 @@ def mean_interval(
 def rate_interval(
     hits: np.ndarray, people: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> Interval:
-    """The share of (N,) bool hits and its interval.
+    """The share of hits and its interval.
 
-    Where no trial hits, every resample says 0 as well: the upper end is then upper_of_zero(people). All hits likewise.
+    Without a hit, every resample gives 0, and the bootstrap has no upper bound. The upper bound is then
+    upper_of_zero(people). If all trials are hits, the lower bound is found in the same way.
+
+    Args:
+        hits: (N,) bool, one for each trial.
+        people, rng, resamples: as in mean_interval.
     """
-    found = mean_interval(np.asarray(hits, dtype=np.float64), people, rng, resamples)
-    bound = upper_of_zero(found.people)
-    if found.value == 0:
-        return Interval(0.0, 0.0, bound, found.n, found.people)
-    if found.value == 1:
-        return Interval(1.0, 1 - bound, 1.0, found.n, found.people)
-    return found
+    share = mean_interval(np.asarray(hits, dtype=np.float64), people, rng, resamples)
+    bound = upper_of_zero(share.people)
+    if share.value == 0:
+        return Interval(0.0, 0.0, bound, share.n, share.people)
+    if share.value == 1:
+        return Interval(1.0, 1 - bound, 1.0, share.n, share.people)
+    return share
 
 
 def curve_interval(
@@ -77,11 +89,12 @@ def curve_interval(
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """A figure of the ROC curve (verification.area, equal_error, or tar_within at a FAR) and its interval.
+    """A figure of the ROC curve and its interval.
 
     Args:
-        statistic: (..., T) curves -> (...) figures.
-        scores: (N,) genuine and (M,) impostor.
+        statistic: (..., T) curves -> (...) figures, for example verification.area or equal_error.
+        scores: (N,) genuine and (M,) impostor scores.
+        rng, resamples: as in mean_interval.
     """
     resampled = Resamples.of(scores, rng, resamples)
     figures = resampled.figures(statistic, scores.genuine, scores.impostor)
@@ -95,12 +108,14 @@ def curve_difference(
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """How much larger a figure of the ROC curve is for the first scores of the same trials than for the second.
+    """The paired difference of a figure of the ROC curve between two scorings of the same trials (first - second).
 
-    Both curves share every resample, so that the interval is that of the difference.
+    Both use the same resamples, which makes this the interval of the difference.
 
     Args:
-        scores: (2, N) genuine and (2, M) impostor.
+        statistic: (..., T) curves -> (...) figures.
+        scores: (2, N) genuine and (2, M) impostor scores.
+        rng, resamples: as in mean_interval.
     """
     resampled = Resamples.of(scores, rng, resamples)
     both = list(zip(scores.genuine, scores.impostor, strict=True))
@@ -111,11 +126,11 @@ def curve_difference(
 
 @dataclass(frozen=True)
 class Resamples:
-    """How often each trial of two populations counts in each resample; both share the draw of people."""
+    """Resamples of the people behind genuine and impostor trials."""
 
-    count: np.ndarray  # (R, P)
-    of_genuine: np.ndarray  # (N,) columns of count
-    of_impostor: np.ndarray  # (M,)
+    count: np.ndarray  # (R, P) how often each person is drawn
+    of_genuine: np.ndarray  # (N,) the column of `count` for each genuine trial
+    of_impostor: np.ndarray  # (M,) the column for each impostor trial
 
     @classmethod
     def of(cls, scores: ScorePair, rng: np.random.Generator, resamples: int) -> Resamples:
@@ -133,7 +148,13 @@ class Resamples:
         return self.count.shape[1]
 
     def figures(self, statistic: Callable[[Roc], np.ndarray], genuine: np.ndarray, impostor: np.ndarray) -> np.ndarray:
-        """(R, ...) the figures of each resample, as many at once as memory allows."""
+        """The figures of each resample, (R, ...), computed in chunks that bound the memory.
+
+        Args:
+            statistic: (..., T) curves -> (...) figures.
+            genuine: (N,) scores.
+            impostor: (M,) scores.
+        """
         at_once = max(1, CHUNK // self.trials)
         parts = [
             statistic(roc(genuine, impostor, some[:, self.of_genuine], some[:, self.of_impostor]))
@@ -143,7 +164,10 @@ class Resamples:
 
 
 def interval(value: float, resampled: np.ndarray, trials: int, people: int) -> Interval:
-    """Percentiles of (R,) resampled figures; a resample that drew nobody of one population is NaN and says nothing."""
+    """The percentile interval of a figure from its resampled figures (R,).
+
+    NaN figures are ignored; they come from resamples without any genuine or any impostor trial.
+    """
     usable = resampled[np.isfinite(resampled)]
     if usable.size == 0:
         return Interval(value, float("nan"), float("nan"), trials, people)
@@ -153,10 +177,10 @@ def interval(value: float, resampled: np.ndarray, trials: int, people: int) -> I
 
 
 def upper_of_zero(n: int) -> float:
-    """The 95 % upper bound of a rate that showed no error in n independent trials: the rule of three, 3 / n."""
+    """The 95 % upper bound of a rate with no event in n independent trials: 3 / n, the rule of three."""
     return min(1.0, 3 / n) if n > 0 else 1.0
 
 
 def zero_words(n: int) -> str:
-    """How such a rate is printed: `<= 3/n`."""
+    """The text of upper_of_zero(n) in tables: `<= 3/n`."""
     return f"<= 3/{n}"

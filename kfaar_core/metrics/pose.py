@@ -1,4 +1,4 @@
-"""Head pose and facial expression kept from x to x_v (Table IV)."""
+"""Preservation of head pose and facial expression from x to x_v (Table IV)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import numpy as np
 
 from kfaar_core.errors import DataMissing
 
-NEUTRAL = 0  # index of the blendshape `_neutral`, which says nothing about expression
+NEUTRAL = 0  # index of the blendshape `_neutral`, which is no expression
 
 
 def angle_difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """|first - second| in degrees the short way round, in [0, 180]; any shapes that broadcast."""
+    """Absolute difference of angles modulo 360 degrees, in [0, 180]. The arguments, in degrees, are broadcast."""
     return np.abs((np.asarray(first, dtype=np.float64) - second + 180) % 360 - 180)
 
 
 def expression_cosines(original: np.ndarray, virtual: np.ndarray, centre: np.ndarray | None = None) -> np.ndarray:
-    """(N,) cosine of each pair of (N, 52) blendshapes without `_neutral`, minus a centre (52,) when one is given.
+    """Cosine similarity of the expressions of N pairs of faces, without the blendshape `_neutral`.
 
-    A pair with an expression of length 0 has no direction to compare; it scores 0.
+    Args:
+        original, virtual: (N, 52) blendshapes in [0, 1].
+        centre: (52,) subtracted from both first; None subtracts nothing.
+
+    Returns:
+        (N,); 0 for a pair with an expression of length 0.
+
+    Raises:
+        DataMissing: other shapes, or no pair.
     """
     same_shape("blendshapes", original, virtual, 52)
     shift = 0.0 if centre is None else np.asarray(centre, dtype=np.float64)
@@ -27,7 +35,14 @@ def expression_cosines(original: np.ndarray, virtual: np.ndarray, centre: np.nda
 
 
 def same_shape(name: str, original: np.ndarray, virtual: np.ndarray, width: int) -> None:
-    """Both must be (N, width) with N >= 1."""
+    """Check that both arrays are (N, width) with N >= 1.
+
+    Args:
+        name: of the values, for the error.
+
+    Raises:
+        DataMissing: they are not.
+    """
     if np.shape(original) != np.shape(virtual) or np.ndim(original) != 2 or np.shape(original)[1] != width:
         raise DataMissing(
             got=f"{name} of shapes {np.shape(original)} and {np.shape(virtual)}",

@@ -1,7 +1,7 @@
-"""The law of the cosine between a fixed direction and a random one in d dimensions: what a wrong key must look like.
+"""The distribution of the cosine between a fixed and a random direction in d dimensions, expected of wrong keys.
 
-With t the cosine, (1 + t) / 2 follows a Beta distribution with both parameters (d - 1) / 2. Its tail is the chance that
-a random key passes a threshold.
+For a cosine t, (1 + t) / 2 has a Beta distribution with both parameters (d - 1) / 2. Its tail is the probability that a
+random key is accepted at a threshold.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from kfaar_core.metrics.verification import checked
 
 @dataclass(frozen=True)
 class LawTest:
-    """Kolmogorov-Smirnov test of cosines against the law."""
+    """Kolmogorov-Smirnov test of cosines against the distribution of a random direction."""
 
     statistic: float  # largest distance of the two distribution functions, in [0, 1]
-    p_value: float  # small: the cosines do not follow the law
-    mean: float  # expected 0
-    sd: float  # expected expected_sd
-    expected_sd: float
-    n: int
+    p_value: float  # small: the cosines have another distribution
+    mean: float  # of the cosines; 0 is expected
+    sd: float  # of the cosines; expected_sd is expected
+    expected_sd: float  # 1 / sqrt(d)
+    n: int  # cosines
 
 
 def sd(dimension: int) -> float:
@@ -34,19 +34,19 @@ def sd(dimension: int) -> float:
 
 
 def tail(cosine: float | np.ndarray, dimension: int) -> np.ndarray:
-    """P(cosine of a random direction >= the given one), exact far into the tail; any shape."""
+    """P(cosine of a random direction >= cosine), elementwise. Accurate far into the tail."""
     half = (checked_dimension(dimension) - 1) / 2
     return special.betainc(half, half, (1 - np.clip(cosine, -1.0, 1.0)) / 2)
 
 
 def reached(probability: float, dimension: int) -> float:
-    """The cosine that a random direction reaches with that probability: the inverse of `tail`."""
+    """The cosine that a random direction reaches with this probability: the inverse of `tail`."""
     half = (checked_dimension(dimension) - 1) / 2
     return 1 - 2 * float(special.betaincinv(half, half, probability))
 
 
 def below(cosine: float | np.ndarray, dimension: int) -> np.ndarray:
-    """P(cosine of a random direction <= the given one): the distribution function; the law is symmetric."""
+    """P(cosine of a random direction <= cosine), elementwise: the distribution function."""
     return tail(-np.asarray(cosine, dtype=np.float64), dimension)
 
 

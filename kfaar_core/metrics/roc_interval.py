@@ -13,7 +13,7 @@ from kfaar_core.metrics.verification import Roc, tar_within
 
 @dataclass(frozen=True)
 class ConfidenceBand:
-    """Limits of TAR at each FAR."""
+    """Lower and upper bounds of TAR at each FAR."""
 
     far: np.ndarray  # (G,) rising
     low: np.ndarray  # (G,)
@@ -23,7 +23,14 @@ class ConfidenceBand:
 def roc_interval(
     scores: ScorePair, far: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> ConfidenceBand:
-    """The interval of TAR at every FAR of (G,); (N,) genuine and (M,) impostor scores."""
+    """The 95 % bootstrap band of a ROC curve: an interval of TAR at each FAR.
+
+    Args:
+        scores: (N,) genuine and (M,) impostor scores.
+        far: (G,) rising, in [0, 1].
+        rng: draws the resamples.
+        resamples: R, at least 1,000.
+    """
 
     def tar(curves: Roc) -> np.ndarray:
         return np.stack([tar_within(curves, float(limit)) for limit in far], axis=1)  # (r, G)

@@ -1,4 +1,4 @@
-"""Scores of genuine and of impostor trials, each with the person that it belongs to (for bootstrap over people)."""
+"""Scores of genuine and impostor trials with their people, the input of the bootstrap over identities."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from kfaar_core.records import Scores
 
 @dataclass(frozen=True)
 class ScorePair:
-    """Two populations of scores, higher meaning the same person; people are numbered alike in both."""
+    """Genuine and impostor scores (higher = same person), each with its person, numbered alike in both."""
 
     genuine: np.ndarray  # (..., N) float64
-    genuine_people: np.ndarray  # (N,) int
+    genuine_people: np.ndarray  # (N,) int, the person of each trial
     impostor: np.ndarray  # (..., M) float64
-    impostor_people: np.ndarray  # (M,) int
+    impostor_people: np.ndarray  # (M,) int, the person of each trial
 
     @classmethod
     def of(cls, genuine: Scores, impostor: Scores) -> ScorePair:
-        """Of two recorded populations."""
+        """Make a pair from two recorded populations."""
         return cls(genuine.values, genuine.people, impostor.values, impostor.people)

@@ -1,7 +1,7 @@
-"""One-to-one verification: FAR, FRR, CRR, ROC, AUC, EER, TAR at FAR, thresholds (Tables III, VI, VIII, X; Fig. 9a).
+"""Verification metrics: FAR, FRR, CRR, ROC, AUC, EER, TAR at FAR, thresholds (Tables III, VI, VIII, X; Fig. 9a).
 
-Conventions: a score is a cosine, higher means the same person; a pair is accepted when its score >= threshold; FAR is
-the share of impostor pairs accepted, FRR the share of genuine pairs refused.
+Conventions: a score is a cosine; higher means the same person. A pair is accepted when its score >= threshold. FAR is
+the share of impostor pairs accepted, FRR the share of genuine pairs rejected, TAR = 1 - FRR.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from kfaar_core.errors import DataMissing
 
-ROUNDING = 1e-12  # shares are compared with this slack, so that 1 of 100 is within 1 %
+ROUNDING = 1e-12  # tolerance in comparing shares: 1 of 100 is within 1 %
 
 
 @dataclass(frozen=True)
@@ -20,42 +20,45 @@ class ErrorRates:
     """Both kinds of error at one threshold."""
 
     far: float  # share of impostor pairs accepted, in [0, 1]
-    frr: float  # share of genuine pairs refused, in [0, 1]
+    frr: float  # share of genuine pairs rejected, in [0, 1]
 
 
 @dataclass(frozen=True)
 class Roc:
-    """The operating points of a verifier, from "accepts nothing" to "accepts everything".
+    """A ROC curve: the operating points from "accepts nothing" to "accepts everything".
 
-    `far` and `tar` may carry leading axes, one curve for each bootstrap resample, over the same thresholds.
+    `far` and `tar` may have leading axes, for example one curve for each bootstrap resample, with common thresholds.
     """
 
-    thresholds: np.ndarray  # (T,) falling: +inf, then every distinct score
-    far: np.ndarray  # (..., T) rising from 0 to 1
-    tar: np.ndarray  # (..., T) rising from 0 to 1
+    thresholds: np.ndarray  # (T,) decreasing: +inf, then every distinct score
+    far: np.ndarray  # (..., T) increasing from 0 to 1
+    tar: np.ndarray  # (..., T) increasing from 0 to 1
 
 
 @dataclass(frozen=True)
 class EqualError:
-    """Where FAR equals FRR."""
+    """The equal error rate, at which FAR equals FRR."""
 
-    rate: float  # in [0, 0.5] for a verifier that is better than chance
+    rate: float  # in [0, 1]; 0.5 is chance
     threshold: float  # the score at which the curve reaches that point
 
 
 @dataclass(frozen=True)
 class BestThreshold:
-    """The threshold with the highest share of right decisions."""
+    """The threshold with the highest CRR, the share of right decisions."""
 
     threshold: float
-    crr: float
+    crr: float  # in [0, 1]
 
 
 def checked(name: str, values: np.ndarray) -> np.ndarray:
-    """(N,) float64, N >= 1, all finite.
+    """Check scores and convert them to float64: (N,), N >= 1, all finite.
+
+    Args:
+        name: of the scores, for the error.
 
     Raises:
-        DataMissing: no score, another shape, or a score that is not a number.
+        DataMissing: no score, another shape, or a score that is not finite.
     """
     scores = np.asarray(values, dtype=np.float64)
     if scores.ndim != 1 or scores.size == 0:
@@ -72,16 +75,21 @@ def checked(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def error_rates(genuine: np.ndarray, impostor: np.ndarray, threshold: float) -> ErrorRates:
-    """Both error rates at a threshold; (N,) and (M,) scores."""
+    """FAR and FRR at a threshold, from (N,) genuine and (M,) impostor scores."""
     genuine, impostor = checked("genuine", genuine), checked("impostor", impostor)
     return ErrorRates(far=float(np.mean(impostor >= threshold)), frr=float(np.mean(genuine < threshold)))
 
 
 def crr(genuine: np.ndarray, impostor: np.ndarray, threshold: float) -> float:
-    """Correct recognition rate (Table VI): the share of all decisions, genuine and impostor pooled, that are right.
+    """Correct recognition rate (Table VI): the share of right decisions over all genuine and impostor pairs.
 
-    The paper does not define CRR; its Fig. 9a has an inner maximum, so it is an accuracy. With as many impostors as
-    genuine pairs, which scenarios.pairs makes, it is the mean of TAR and 1 - FAR.
+    The paper does not define CRR. Its curve in Fig. 9a has an inner maximum, so it is an accuracy. With as many
+    impostor as genuine pairs (scenarios.pairs makes them so), it is the mean of TAR and 1 - FAR.
+
+    Args:
+        genuine: (N,) scores.
+        impostor: (M,) scores.
+        threshold: pairs with at least this score are accepted.
     """
     genuine, impostor = checked("genuine", genuine), checked("impostor", impostor)
     right = np.count_nonzero(genuine >= threshold) + np.count_nonzero(impostor < threshold)
@@ -94,11 +102,12 @@ def roc(
     genuine_weights: np.ndarray | None = None,
     impostor_weights: np.ndarray | None = None,
 ) -> Roc:
-    """Every operating point that the scores allow.
+    """The ROC curve of genuine and impostor scores, optionally weighted.
 
     Args:
-        genuine: (N,) scores. impostor: (M,) scores.
-        genuine_weights: (..., N) how often each trial counts, as a bootstrap resample draws it; None = once each.
+        genuine: (N,) scores.
+        impostor: (M,) scores.
+        genuine_weights: (..., N) weight of each trial, for example its count in a bootstrap resample; None = 1 each.
         impostor_weights: (..., M) likewise.
     """
     genuine, impostor = checked("genuine", genuine), checked("impostor", impostor)
@@ -112,7 +121,16 @@ def roc(
 
 
 def accepted_share(scores: np.ndarray, thresholds: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """(..., T) the weighted share of (N,) scores at or above each of (T,) thresholds; NaN where all weights are 0."""
+    """The weighted share of scores at or above each threshold.
+
+    Args:
+        scores: (N,).
+        thresholds: (T,).
+        weights: (..., N); None = 1 each.
+
+    Returns:
+        (..., T) in [0, 1]; NaN if all weights are 0.
+    """
     order = np.argsort(scores)
     accepted = scores.size - np.searchsorted(scores[order], thresholds, side="left")  # (T,) how many
     if weights is None:
@@ -125,17 +143,17 @@ def accepted_share(scores: np.ndarray, thresholds: np.ndarray, weights: np.ndarr
 
 
 def area(curve: Roc) -> np.ndarray:
-    """(...) area under each curve: P(genuine > impostor) + P(equal) / 2."""
+    """Area under each curve, (...): P(genuine > impostor) + P(equal) / 2."""
     return np.trapezoid(curve.tar, curve.far, axis=-1)
 
 
 def equal_error(curve: Roc) -> np.ndarray:
-    """(...) the FAR at which FAR = FRR, on straight lines between neighbouring operating points."""
+    """Equal error rate of each curve, (...), with linear interpolation between operating points."""
     return crossing(curve)[0]
 
 
 def crossing(curve: Roc) -> tuple[np.ndarray, np.ndarray]:
-    """(...) the equal error rate, and (...) the index of the operating point that ends its segment."""
+    """The equal error rate of each curve, (...), and the index of the first operating point at or after it, (...)."""
     excess = curve.far + curve.tar - 1  # FAR - FRR, rising from -1 to 1
     after = np.maximum(np.argmax(excess >= 0, axis=-1), 1)[..., None]
     excess_after, excess_before = take(excess, after), take(excess, after - 1)
@@ -145,23 +163,26 @@ def crossing(curve: Roc) -> tuple[np.ndarray, np.ndarray]:
 
 
 def take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """(...) the entries of (..., T) at (..., 1)."""
+    """The entries of values (..., T) at index (..., 1): (...)."""
     return np.take_along_axis(values, index, axis=-1)[..., 0]
 
 
 def tar_within(curve: Roc, far: float) -> np.ndarray:
-    """(...) the highest TAR among the operating points whose FAR is at most `far`; nothing is interpolated."""
+    """The highest TAR of each curve, (...), with a FAR of at most `far`; without interpolation."""
     last = np.maximum(np.count_nonzero(curve.far <= far + ROUNDING, axis=-1) - 1, 0)[..., None]
     return np.where(np.isnan(curve.far[..., -1]), np.nan, take(curve.tar, last))  # NaN: a resample without impostors
 
 
 def auc(genuine: np.ndarray, impostor: np.ndarray) -> float:
-    """Area under the ROC curve; a tie counts half. Of virtual faces it is their synchronism (Eq. 2, Table III)."""
+    """Area under the ROC curve of (N,) genuine and (M,) impostor scores; ties count half.
+
+    For virtual faces it measures their synchronism (Eq. 2, Table III).
+    """
     return float(area(roc(genuine, impostor)))
 
 
 def eer(genuine: np.ndarray, impostor: np.ndarray) -> EqualError:
-    """Equal error rate."""
+    """Equal error rate of (N,) genuine and (M,) impostor scores."""
     curve = roc(genuine, impostor)
     rate, index = crossing(curve)
     return EqualError(rate=float(rate), threshold=float(curve.thresholds[index]))
@@ -170,33 +191,34 @@ def eer(genuine: np.ndarray, impostor: np.ndarray) -> EqualError:
 def threshold_at_fmr(impostor: np.ndarray, fmr: float) -> float:
     """The lowest threshold that accepts at most the share `fmr` of (M,) impostor scores.
 
-    Below 1 / M no impostor may be accepted, and the threshold lies just above the highest of them.
+    For `fmr` below 1 / M it is just above the highest score, and no impostor is accepted.
     """
     falling = np.sort(checked("impostor", impostor))[::-1]
     allowed = int(np.floor((fmr + ROUNDING) * falling.size))
     if allowed >= falling.size:
         return float(falling[-1])
-    return float(np.nextafter(falling[allowed], np.inf))  # above the first that must be refused, and above its ties
+    return float(np.nextafter(falling[allowed], np.inf))  # just above the highest score to be rejected
 
 
 def best_crr_threshold(
     genuine: np.ndarray, impostor: np.ndarray, far_max: float = 1.0, even: bool = False
 ) -> BestThreshold:
-    """The threshold with the highest CRR (Fig. 9a), to be set on dev and then frozen.
+    """The threshold with the highest CRR (Fig. 9a). It is set on dev people, never on test people.
+
+    All thresholds between two neighbouring scores give the same decisions; the middle is returned. Of several intervals
+    with the same CRR, the highest is taken, which accepts the fewest impostors.
 
     Args:
-        genuine: (N,) scores. impostor: (M,) scores.
-        far_max: only thresholds that accept at most this share of the impostors count; 1 lets all of them count.
-        even: both sides count alike, however many scores each has, as if there were as many impostors as genuine pairs.
-
-    All thresholds between two neighbouring scores decide alike; the middle is taken. Of several equally good places
-    the highest is taken, which accepts the fewest impostors.
+        genuine: (N,) scores.
+        impostor: (M,) scores.
+        far_max: considers only thresholds with at most this FAR.
+        even: weight genuine and impostor pairs equally, whatever their numbers.
     """
     curve = roc(genuine, impostor)
     sizes = (1, 1) if even else (np.size(genuine), np.size(impostor))
     right = (curve.tar * sizes[0] + (1 - curve.far) * sizes[1]) / sum(sizes)
     right = np.where(curve.far <= far_max + ROUNDING, right, -np.inf)
-    best = int(np.argmax(right >= right.max() - ROUNDING))  # the first of the best: thresholds fall
+    best = int(np.argmax(right >= right.max() - ROUNDING))  # the first is the highest: thresholds decrease
     if best == 0:
         threshold = np.nextafter(curve.thresholds[1], np.inf)
     elif best == curve.thresholds.size - 1:

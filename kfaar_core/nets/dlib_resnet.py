@@ -1,7 +1,7 @@
-"""The second recogniser, beside E in `hashed`: dlib's 29-layer network (D. E. King, 2017; CC0), in torch.
+"""The auxiliary encoder of `hashed`: dlib's 29-layer face recognition network (D. E. King, 2017; CC0), in torch.
 
-RGB picture (N, 3, 150, 150) in [-1, 1] -> feature (N, 128). dlib compares features by Euclidean distance; here they are
-centred and normalised by stages.encode.
+RGB crop (N, 3, 150, 150) in [-1, 1] -> embedding (N, 128). dlib compares embeddings by Euclidean distance. Here
+they are centred and compared by cosine (stages.encode).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WIDTHS = ((32, 3, False), (64, 3, True), (128, 2, True), (256, 2, True), (256, 0
 
 
 class Affine(nn.Module):
-    """A frozen batch normalisation: one factor and one shift for each channel."""
+    """A frozen batch normalisation: a factor and an offset for each channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Affine(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; with `down` half the side, the shortcut averaged and zero-padded."""
+    """Residual block of two 3x3 convolutions. `down` halves the side, with an average-pooled, padded shortcut."""
 
     def __init__(self, channels_in: int, channels: int, down: bool) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class DlibResnet(nn.Module):
         return self.fc(x.mean(dim=(2, 3)))  # (N, 128)
 
     def named_parameters_in_stream_order(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """(module name, its parameters) from the input to the output, as dlib writes them."""
+        """(module name, its parameters) in the order of dlib's file."""
         yield "stem", dict(self.stem.named_parameters())
         yield "stem_affine", dict(self.stem_affine.named_parameters())
         for i, block in enumerate(self.blocks):

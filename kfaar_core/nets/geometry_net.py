@@ -1,6 +1,6 @@
-"""Geometry network: an upright face crop -> landmarks, head rotation and blendshapes; differentiable.
+"""Geometry network: an upright face crop -> landmarks, head rotation and blendshapes.
 
-Ours, trained on the labels of MediaPipe's Face Landmarker, so that the product needs no download at run time.
+It is trained on labels by MediaPipe's Face Landmarker, and is needed because that model cannot be committed here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LANDMARKS, BLENDSHAPES = 478, 52
 
 @dataclass(frozen=True)
 class Geometry:
-    """What the network says about N crops."""
+    """Output of the network for N crops."""
 
     landmarks: Tensor  # (N, 478, 3): x, y in [-1, 1] of the crop (its edges are at +-1), z on the same scale
     rotation: Tensor  # (N, 3, 3): canonical face -> camera (x right, y up, z towards the camera)
@@ -40,7 +40,7 @@ class GeometryNet(nn.Module):
         return self.heads(self.trunk(x))
 
     def heads(self, features: Tensor) -> Geometry:
-        """(N, 256) from the trunk -> Geometry; apart, so that training can run the trunk in half precision."""
+        """Output heads: (N, 256) from the trunk -> Geometry. Separate, because training runs the trunk in bfloat16."""
         features = functional.relu(features)
         return Geometry(
             landmarks=self.landmarks(features).unflatten(1, (LANDMARKS, 3)),
@@ -50,7 +50,7 @@ class GeometryNet(nn.Module):
 
 
 def orthonormal(columns: Tensor) -> Tensor:
-    """(N, 6), the first two columns of a matrix -> (N, 3, 3) rotation (Gram-Schmidt; Zhou et al., arXiv 1812.07035)."""
+    """Rotations (N, 3, 3) from their first two columns (N, 6), by Gram-Schmidt (Zhou et al., arXiv 1812.07035)."""
     first, second = columns[:, :3], columns[:, 3:]
     x = functional.normalize(first, dim=1)
     y = functional.normalize(second - (x * second).sum(dim=1, keepdim=True) * x, dim=1)

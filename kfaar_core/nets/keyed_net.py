@@ -1,4 +1,4 @@
-"""The projector of KVFA in the paper's form (Section IV-C-2): an MLP over a sight of x_v and the bits of the key."""
+"""The paper's projector of KVFA (Section IV-C-2): an MLP over the features of x_v and the bits of the key."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from torch import Tensor, nn
 
 
 class KeyedNet(nn.Module, PyTorchModelHubMixin):
-    """(reading (N, S), bits (N, b) of +-1, zeros for no key) -> (N, d), not normalised."""
+    """MLP: features (N, S) and key bits (N, b) of +-1 (zeros without a key) -> identity (N, d), not normalised."""
 
     mean: Tensor
     scale: Tensor
 
     def __init__(self, reading: int, bits: int, dimension: int, hidden: int = 256) -> None:
+        """
+        Args:
+            reading: S, number of features.
+            bits: length of the keys.
+            dimension: d.
+            hidden: width of the hidden layers.
+        """
         super().__init__()
-        self.register_buffer("mean", torch.zeros(reading))  # of readings over training faces
+        self.register_buffer("mean", torch.zeros(reading))  # of the features over training faces
         self.register_buffer("scale", torch.ones(reading))
         self.layers = nn.Sequential(
             nn.Linear(reading + bits, hidden),

@@ -1,14 +1,14 @@
-"""Mapping network M and generator G: the bodies of MobileStyleGAN-FFHQ (Belousov, arXiv 2104.04767).
+"""Mapping network M and generator G: MobileStyleGAN for FFHQ (Belousov, arXiv 2104.04767).
 
 M: z (N, 512) -> w (N, 512).  G: w+ (N, 23, 512) -> RGB (N, 3, side, side), about [-1, 1].
 The paper's G is StyleGAN2 with 18 styles; this distilled student has 23, one for each modulation (Section IV-B-2).
 
-Every block doubles the side by an inverse Haar transform (4C channels become C) and then convolves twice, depthwise
-3x3 and pointwise 1x1. A style scales the channels before each convolution; nothing is demodulated.
+Every block doubles the side by an inverse Haar transform (4C channels become C), followed by two separable convolutions
+(depthwise 3x3, pointwise 1x1). A style scales the channels before each convolution; there is no demodulation.
 
-A smaller picture comes from the low band: blocks above its side do not double it, but pass on what the four pixels of
-each would have in common, a quarter of the channels. At 128 px that is within 30 dB of the large picture made small,
-for a fraction of the work and of its gradient's.
+Small pictures (64 to 256 px) use the low band of the Haar transform only: blocks above their side do not double it and
+keep a quarter of the channels. At 128 px the result has a PSNR of about 30 dB to the downscaled large picture, at a
+fraction of the cost of the render and of its gradient.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 STYLES = 23  # modulations: 1 start + 7 blocks x (up, conv1, conv2) + 1 to_rgb
 BLOCK_CHANNELS = (512, 512, 512, 512, 512, 256, 128)  # 4C channels that enter blocks 0..6
-OUT_CHANNELS = (512, 512, 512, 512, 256, 128, 64)  # channels that leave them
+OUT_CHANNELS = (512, 512, 512, 512, 256, 128, 64)  # output channels of blocks 0..6
 SLOPE = 0.2  # leaky ReLU
 
 
@@ -38,8 +38,8 @@ class Mapping(nn.Module):
 
 
 def inverse_haar(x: Tensor) -> Tensor:
-    """(N, 4C, H, W), blocks low | vertical | horizontal | diagonal detail -> (N, C, 2H, 2W)."""
-    low, vertical, horizontal, diagonal = x.permute(0, 2, 3, 1).chunk(4, dim=3)  # (N, H, W, C), so that C stays last
+    """Inverse Haar transform: bands low | vertical | horizontal | diagonal (N, 4C, H, W) -> (N, C, 2H, 2W)."""
+    low, vertical, horizontal, diagonal = x.permute(0, 2, 3, 1).chunk(4, dim=3)  # (N, H, W, C): channels stay last
     a, b = low + vertical, low - vertical
     c, d = horizontal + diagonal, horizontal - diagonal
     top = torch.stack((a + c, a - c), dim=3).flatten(2, 3)  # (N, H, 2W, C)
@@ -48,7 +48,7 @@ def inverse_haar(x: Tensor) -> Tensor:
 
 
 class Style(nn.Module):
-    """w (N, 512) -> the factors (N, C, 1, 1) by which x has its channels scaled; the first of them if x has fewer."""
+    """Channel factors (N, C, 1, 1) of x from w (N, 512). If x has fewer channels, only the first factors are used."""
 
     def __init__(self, channels: int, width: int = 512) -> None:
         super().__init__()
@@ -72,15 +72,17 @@ class SeparableConv(nn.Module):
     def forward(self, x: Tensor, w: Tensor, low: bool = False, channels: int | None = None) -> Tensor:
         """
         Args:
-            low: x is the low band, which varies so slowly that a depthwise kernel is its sum, and noise its mean.
-            channels: answer the first of them alone.
+            x: (N, C, H, W).
+            w: (N, 512).
+            low: x is the low band. It varies slowly: depthwise kernels are replaced by their sums, noise is averaged.
+            channels: number of output channels that are computed; None for all.
         """
         noise: Tensor = self.noise
         factors, kernels = self.style(x, w), self.depthwise.weight
         if low:
             x = x * (factors * kernels.sum(dim=(2, 3))[:, 0, None, None])
             noise = functional.avg_pool2d(noise, noise.shape[-1] // x.shape[-1])
-        elif len(x) == 1:  # its kernels take the factors, for half the time of a product with x
+        elif len(x) == 1:  # scaling the kernels takes half the time of scaling x
             x = functional.conv2d(x, kernels * factors.reshape(-1, 1, 1, 1), padding=1, groups=len(kernels))
         else:
             x = self.depthwise(x * factors)
@@ -102,8 +104,10 @@ class Block(nn.Module):
     ) -> Tensor:
         """
         Args:
-            low: x is the low band alone, a quarter of the channels, and keeps its side.
-            channels: answer the first of them alone.
+            x: (N, 4C, H, W), or the low band (N, C, H, W).
+            up, w1, w2: (N, 512) each.
+            low: x is the low band; its side is kept.
+            channels: number of output channels that are computed; None for all.
         """
         factors = self.up(x, up)
         x = x * (0.5 * factors) if low else inverse_haar(x * factors)
@@ -130,8 +134,8 @@ class Synthesis(nn.Module):
         x = functional.leaky_relu(x, SLOPE)  # (N, 512, 4, 4)
         low = [*(8 << i > side for i in range(len(self.blocks))), False]
         for i, block in enumerate(self.blocks):
-            channels = OUT_CHANNELS[i] // 4 if low[i + 1] else None  # all that the next block would look at
+            channels = OUT_CHANNELS[i] // 4 if low[i + 1] else None  # the low band, all that the next block uses
             x = block(x, *w[1 + 3 * i : 4 + 3 * i], low[i], channels)
         x = self.to_rgb(x * self.to_rgb_style(x, w[-1]))  # (N, 12, 512, 512) or smaller
-        # The low band, halved, is the 512 px picture: the last Haar step only adds the finest detail.
+        # Half the low band is the 512 px picture; the last Haar step only adds the finest detail.
         return inverse_haar(x) if side == 1024 else 0.5 * x[:, :3]

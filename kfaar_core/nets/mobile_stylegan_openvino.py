@@ -1,7 +1,7 @@
-"""Generator G again, as an OpenVINO graph: the same tensors as nets.mobile_stylegan, five times faster on a CPU.
+"""Generator G as an OpenVINO graph with the weights of nets.mobile_stylegan; five times faster than torch on a CPU.
 
-Built from the state dict rather than traced, so that no exporter stands between the weights and the picture. The
-inverse Haar step is written as sums and one depth-to-space, which OpenVINO runs as one pass over memory.
+The graph is built from the state dict, without an exporter. The inverse Haar transform is written as sums and a
+depth-to-space, which OpenVINO fuses to one pass over memory.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Node: TypeAlias = openvino.Node
 
 
 def synthesis_graph(state: Mapping[str, np.ndarray], side: int) -> openvino.Model:
-    """A graph w+ (1, 23, 512) and strength of the noise (1,), both float32 -> RGB (1, 3, side, side) float32.
+    """Build the graph: w+ (1, 23, 512) and noise strength (1,), float32 -> RGB (1, 3, side, side) float32.
 
-    The strength is 1. It is asked for because OpenVINO would join two constants that are added, noise and bias, to one
-    as large as what flows between layers: 480 MB in all, and slower.
+    The strength is always 1. It is an input because OpenVINO would otherwise fold noise and bias to constants as large
+    as the activations: 480 MB in all, and slower.
 
     Args:
         state: names as in Synthesis.state_dict(), float32 arrays.
@@ -67,7 +67,7 @@ def synthesis_graph(state: Mapping[str, np.ndarray], side: int) -> openvino.Mode
     x = conv(x, state["start_conv.weight"], pad=1)
     x = activate(x, state["start_conv.bias"], state["start_noise"])
     for i, channels in enumerate(BLOCK_CHANNELS):
-        # The Haar factor 1/2 is folded into the style, one multiplication less over the largest arrays.
+        # The Haar factor 1/2 is folded into the style to save a multiplication over the largest arrays.
         halved = {f"up.affine.{part}": 0.5 * state[f"blocks.{i}.up.affine.{part}"] for part in ("weight", "bias")}
         state = {**state, **{f"blocks.{i}.{name}": values for name, values in halved.items()}}
         x = inverse_haar(modulate(x, f"blocks.{i}.up"), channels)

@@ -1,8 +1,8 @@
 """F: the feature extractor of KVFA (Section IV-C-2): "input layer, hidden layer, and output layer", four hidden layers.
 
-F is given nothing but the face: its texture and its shape apart (stages.face_view). The first hidden layer is their
-appearance model (Cootes, Edwards and Taylor, 2001): principal axes, fitted in closed form (train.appearance). On as few
-faces as a CPU can render, convolutions learned by heart what these layers generalise.
+The input of F is the texture and the shape of the face (stages.face_view). Its first layer projects them to principal
+axes, an appearance model (Cootes, Edwards and Taylor, 2001) that is fitted in closed form (train.appearance). On the
+few faces that a CPU can render, convolutional networks overfitted.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 TEXTURE = (96, 80)  # px, height x width
-COARSE = 2  # px a side that are averaged before the axes
+COARSE = 2  # px, side of the squares that are averaged before the projection
 LANDMARKS = 478
 TEXTURE_SIZE = 3 * TEXTURE[0] * TEXTURE[1] // COARSE**2
 
 
 def coarse(texture: Tensor) -> Tensor:
-    """(N, 3, 96, 80) -> (N, 5760): what the axes of texture are axes of."""
+    """Downscaled textures as vectors: (N, 3, 96, 80) -> (N, 5760), the input of the projection to axes."""
     return functional.avg_pool2d(texture, COARSE).flatten(1)
 
 
 class ReaderNet(nn.Module, PyTorchModelHubMixin):
     """F: texture (N, 3, 96, 80) in [-1, 1] and shape (N, 478, 2) in px -> (N, outputs), not normalised.
 
-    The outputs are the styles of the picture, then the code. `mean_shape` is what stages.face_view takes textures in.
+    The outputs are predicted styles, then the code. `mean_shape` (478, 2) defines the texture, see stages.face_view.
     """
 
     mean_shape: Tensor
@@ -37,6 +37,13 @@ class ReaderNet(nn.Module, PyTorchModelHubMixin):
     def __init__(
         self, outputs: int, textures: int = 300, shapes: int = 100, hidden: int = 768, dropout: float = 0.2
     ) -> None:
+        """
+        Args:
+            outputs: number of outputs.
+            textures, shapes: number of principal axes of texture and shape.
+            hidden: width of the hidden layers.
+            dropout: probability, in training.
+        """
         super().__init__()
         self.register_buffer("mean_shape", torch.zeros(LANDMARKS, 2))
         self.register_buffer("mean_texture", torch.zeros(TEXTURE_SIZE))
@@ -52,14 +59,14 @@ class ReaderNet(nn.Module, PyTorchModelHubMixin):
         self.straight = nn.Linear(textures + shapes, outputs)
 
     def appearance(self, texture: Tensor, shape: Tensor) -> Tensor:
-        """(N, 400): where the face lies along the principal axes of texture and of shape."""
+        """Projection to the principal axes of texture and shape: (N, textures + shapes)."""
         levels = coarse(texture) - self.mean_texture
-        away = (shape - self.mean_shape).flatten(1)
-        return torch.cat((levels @ self.texture_axes, away @ self.shape_axes), dim=1)
+        offsets = (shape - self.mean_shape).flatten(1)
+        return torch.cat((levels @ self.texture_axes, offsets @ self.shape_axes), dim=1)
 
     def forward(self, texture: Tensor, shape: Tensor) -> Tensor:
         return self.of_appearance(self.appearance(texture, shape))
 
     def of_appearance(self, x: Tensor) -> Tensor:
-        """What follows the first hidden layer: (N, 400) -> (N, outputs)."""
+        """The layers after the projection: (N, textures + shapes) -> (N, outputs)."""
         return self.straight(x) + self.last(self.hidden(x))

@@ -1,6 +1,6 @@
-"""A small residual network for aligned face crops: the trunk of the judge and of the geometry network.
+"""A small residual network for face crops: the trunk of the judge and of the geometry network.
 
-Dense 3x3 convolutions rather than depthwise ones: on a CPU they cost no more time and train better.
+It has dense 3x3 convolutions. On a CPU they are as fast as depthwise ones and train better.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; the first may halve the side and change the channels."""
+    """Residual block of two 3x3 convolutions; the first may have a stride and change the channels."""
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -34,15 +34,15 @@ class Residual(nn.Module):
 
 
 class ResidualTrunk(nn.Module):
-    """(N, 3, H, W) in [-1, 1] -> (N, features): a strided stem, a stage a width, a layer that sees every place."""
+    """Residual network with a fully connected last layer: (N, 3, H, W) in [-1, 1] -> (N, features)."""
 
     def __init__(self, widths: tuple[int, ...], depth: int, size: tuple[int, int], features: int) -> None:
         """
         Args:
             widths: channels of the stem and of each stage; each halves the side.
-            depth: residual blocks a stage.
-            size: (H, W) of the input; it fixes the last layer.
-            features: length of the answer.
+            depth: residual blocks of each stage.
+            size: (H, W) of the input, px.
+            features: length of the output.
         """
         super().__init__()
         self.stem = nn.Conv2d(3, widths[0], 3, stride=2, padding=1, bias=False)

@@ -1,7 +1,7 @@
 """Encoder E of the `lab` preset: SFace (Zhong et al., arXiv 2205.12010, 2021; weights of the OpenCV Zoo), in torch.
 
-RGB picture (N, 3, 112, 112) in [-1, 1] -> feature (N, 128), not normalised. The body is MobileNet (Howard et al., arXiv
-1704.04861) at full width with a PReLU behind every convolution; batch normalisations are folded into their neighbours.
+RGB crop (N, 3, 112, 112) in [-1, 1] -> embedding (N, 128), not normalised. The body is MobileNet (Howard et al., arXiv
+1704.04861) at full width with a PReLU after every convolution. Batch normalisation is folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 STEM = 32  # channels
-WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)  # behind each pair of convolutions
-DOWN = (1, 3, 5, 11)  # pairs that halve the side: 112 -> 7 px
+WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)  # channels of each pair of convolutions
+DOWN = (1, 3, 5, 11)  # pairs with stride 2: 112 -> 7 px
 FEATURE = 128
-WIDE = FEATURE + 1024  # with what the last layer is fed (WideSFace)
+WIDE = FEATURE + 1024  # with the penultimate activations (WideSFace)
 
 
-class Bend(nn.Module):
-    """A PReLU whose slopes do not learn: the gradient of torch's own costs as much as all convolutions together."""
+class FrozenPReLU(nn.Module):
+    """PReLU with constant slopes. The backward pass of torch's PReLU takes as long as all convolutions together."""
 
     weight: Tensor
 
@@ -37,27 +37,27 @@ class Bend(nn.Module):
         return x * slope
 
 
-class Unit(nn.Module):
-    """A convolution and a PReLU."""
+class ConvPReLU(nn.Module):
+    """A convolution followed by a PReLU."""
 
     def __init__(self, channels_in: int, channels: int, size: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels, size, stride, size // 2, groups=groups)
-        self.bend = Bend(channels)
+        self.bend = FrozenPReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bend(self.conv(x.to(self.conv.weight.dtype)).to(x.dtype))
 
 
 class SFace(nn.Module):
-    """E: (N, 3, 112, 112) in [-1, 1] -> (N, 128)."""
+    """E: aligned crops (N, 3, 112, 112) in [-1, 1] -> embeddings (N, 128), not normalised."""
 
     def __init__(self) -> None:
         super().__init__()
-        units, channels = [Unit(3, STEM, 3)], STEM
+        units, channels = [ConvPReLU(3, STEM, 3)], STEM
         for i, width in enumerate(WIDTHS):
-            units.append(Unit(channels, channels, 3, stride=2 if i in DOWN else 1, groups=channels))
-            units.append(Unit(channels, width, 1))
+            units.append(ConvPReLU(channels, channels, 3, stride=2 if i in DOWN else 1, groups=channels))
+            units.append(ConvPReLU(channels, width, 1))
             channels = width
         self.units = nn.Sequential(*units)
         self.scale = nn.Parameter(torch.ones(channels, 1, 1))  # of the normalisation before the last layer
@@ -67,14 +67,15 @@ class SFace(nn.Module):
         return self.last(self.body(x).flatten(1))  # (N, 128)
 
     def body(self, x: Tensor) -> Tensor:
-        """(N, 1024, 7, 7): what the last layer is fed."""
+        """Penultimate activations, the input of the last layer: (N, 1024, 7, 7)."""
         return self.scale * self.units(x)
 
 
 class WideSFace(nn.Module):
-    """E's feature and, behind it, what its last layer is fed, averaged over the crop: (N, 128 + 1024).
+    """E's embedding concatenated with its penultimate activations, averaged over the crop: (N, 128 + 1024).
 
-    The last layer was made to tell strangers apart; in what u makes of both, two photos of a person agree better.
+    The last layer is trained to separate people. With the penultimate activations, u of two photos of one person is
+    more similar.
     """
 
     def __init__(self, narrow: SFace) -> None:
@@ -87,7 +88,7 @@ class WideSFace(nn.Module):
 
 
 def quickened(net: nn.Module) -> nn.Module:
-    """A copy whose pointwise convolutions, nearly all of the work, are in bfloat16: half the time of a gradient."""
+    """A copy with pointwise convolutions in bfloat16. They are most of the work; a gradient takes half the time."""
     copy = deepcopy(net)
     for part in copy.modules():
         if isinstance(part, nn.Conv2d) and part.kernel_size == (1, 1):

@@ -1,1 +1,1 @@
-"""What is printed and drawn of results: tables, plots, the paper's figures, our targets."""
+"""Reports of results: tables, plots, the paper's figures, and targets."""

@@ -1,14 +1,14 @@
-"""The figures that the paper prints, to stand beside ours. Read only: nothing is computed from them."""
+"""The figures of the paper's tables, for comparison. Nothing is computed from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 DATASETS = ("lfw", "celeba", "ffhq")
-OURS = "paper"  # the paper's own method; the others are the methods that it compares with
+OURS = "paper"  # the method of the paper; the others are the methods that it compares
 
-# table -> figure -> method -> one value for each data set in the order of DATASETS; None = not printed.
-# Tables without a comparison have the method "paper" alone; a figure of Tables IX to XII names its variant.
+# table -> figure -> method -> one value for each data set in the order of DATASETS; None = not in the paper.
+# Tables that compare no methods have only the method "paper". Figures of Tables IX to XII include the variant.
 FIGURES: Mapping[str, Mapping[str, Mapping[str, tuple[float | None, ...]]]] = {
     "II": {
         "anonymity": {"ciagan": (0.674, 0.0628), "vfgm": (0.524, 0.561), "ivfg": (0.988, 0.889), OURS: (0.962, 0.922)},
@@ -68,7 +68,7 @@ FIGURES: Mapping[str, Mapping[str, Mapping[str, tuple[float | None, ...]]]] = {
         "fid, 128 bits": {OURS: (6.95,)},
         "fid, 256 bits": {OURS: (7.02,)},
     },
-    "XII": {  # similarity when so many bits of the key are wrong
+    "XII": {  # similarity by number of wrong bits
         "8 bits, 0 wrong": {OURS: (0.811,)},
         "8 bits, 1 wrong": {OURS: (0.708,)},
         "8 bits, 3 wrong": {OURS: (0.622,)},
@@ -88,9 +88,16 @@ FIGURES: Mapping[str, Mapping[str, Mapping[str, tuple[float | None, ...]]]] = {
 
 
 def paper_figure(table: str, figure: str, dataset: str = "lfw", method: str = OURS) -> float | None:
-    """What the paper prints there, or None where it prints nothing (another data set, another figure)."""
+    """The paper's value of a figure; None if the paper has none.
+
+    Args:
+        table: Roman number.
+        figure: as in FIGURES.
+        dataset: one of DATASETS; any other gives None.
+        method: as in FIGURES.
+    """
     values = FIGURES.get(table, {}).get(figure, {}).get(method, ())
     if dataset not in DATASETS:
         return None
-    place = DATASETS.index(dataset)
-    return values[place] if place < len(values) else None
+    position = DATASETS.index(dataset)
+    return values[position] if position < len(values) else None

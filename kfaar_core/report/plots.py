@@ -1,6 +1,6 @@
-"""One function per figure: numbers in, a plotly Figure out. The only file that imports plotly.
+"""Plotly figures, one function for each.
 
-All figures are transparent and take their text colour from the page, so that they read in light and dark.
+All figures are transparent, and their colours are readable on light and dark pages.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kfaar_core.metrics import random_direction
 from kfaar_core.metrics.roc_interval import ConfidenceBand
 from kfaar_core.metrics.verification import Roc
 
-# Distinguishable to most colour-blind eyes, and at least 3:1 against white and against near-black.
+# Distinguishable with most colour blindness; contrast at least 3:1 to white and to near-black.
 INK, RUST, MOSS, PLUM, GREY = "#3d7ea6", "#c0682c", "#4d8f5c", "#9468ad", "#858d96"
 FONT = "ui-sans-serif, system-ui, sans-serif"
 SCALE = ((0.0, "#f3efe6"), (0.5, "#7fb0c4"), (1.0, "#1f4e68"))
@@ -50,10 +50,12 @@ def _threshold_line(figure: go.Figure, threshold: float, words: str, *, vertical
 
 
 def similarity_heatmap(cosines: np.ndarray, labels: Sequence[str], threshold: float) -> go.Figure:
-    """Judge cosines of every pair of pictures (Figs. 5 and 6 as numbers).
+    """Heat map of the judge's cosines between all pairs of pictures (Figs. 5 and 6 as numbers).
 
     Args:
-        cosines: (N, N). labels: N names. threshold: of the judge; cells at or above it carry an equals sign.
+        cosines: (N, N).
+        labels: N names.
+        threshold: of the judge; cells at or above it are marked with an equals sign.
     """
     values = np.asarray(cosines, dtype=np.float64)
     marks = [[f"{value:z.2f}{' =' if value >= threshold else ''}" for value in row] for row in values]
@@ -92,10 +94,13 @@ def scenario_bars(
     thresholds: Sequence[float],
     marks: Sequence[Mapping[str, float]],
 ) -> go.Figure:
-    """Table VII for one visitor: a bar a scenario, its own threshold and reference marks on it.
+    """Bar chart of the scenarios of Table VII for one face, with thresholds and reference cosines.
 
     Args:
-        names: one line each. cosines, thresholds: in the same order. marks: name -> cosine of each bar's recogniser.
+        names: of the scenarios.
+        cosines: one for each scenario.
+        thresholds: one for each scenario.
+        marks: for each scenario, name -> reference cosine of the network that decides it.
     """
     accepted = [cosine >= limit for cosine, limit in zip(cosines, thresholds, strict=True)]
     bars = [
@@ -114,9 +119,9 @@ def scenario_bars(
     )
     figure.add_trace(_marks("threshold", thresholds, bars, RUST, "line-ns-open", 26))
     for name, symbol in zip(dict.fromkeys(name for mark in marks for name in mark), SYMBOLS, strict=False):
-        places = [(mark[name], bar) for mark, bar in zip(marks, bars, strict=True) if name in mark]
-        if places:
-            figure.add_trace(_marks(name, [at for at, _ in places], [bar for _, bar in places], GREY, symbol, 11))
+        points = [(mark[name], bar) for mark, bar in zip(marks, bars, strict=True) if name in mark]
+        if points:
+            figure.add_trace(_marks(name, [x for x, _ in points], [bar for _, bar in points], GREY, symbol, 11))
     figure = _house(figure, "cosine with the photo", "", height=170 + 62 * len(names))
     figure.update_xaxes(range=[min(-0.25, *cosines) - 0.05, 1.05], tickvals=[0, 0.5, 1])
     figure.update_yaxes(autorange="reversed")
@@ -143,17 +148,20 @@ def flipped_bits(
     chosen: tuple[int, float] | None = None,
     paper: Mapping[int, float] | None = None,
 ) -> go.Figure:
-    """Table XII as a curve: the cosine when so many bits of the key are wrong.
+    """Line plot of the cosine against the number of wrong bits of the key (Table XII).
 
     Args:
-        bits: how many are flipped. mean, low, high: over the draws at each. chosen: the visitor's own (bits, cosine).
-        paper: wrong bits -> what the paper prints.
+        bits: numbers of wrong bits.
+        mean, low, high: of the cosines for each number of wrong bits.
+        threshold: of KVFA.
+        chosen: (wrong bits, cosine) of the user's flipped key.
+        paper: wrong bits -> the paper's cosine.
     """
-    places = [str(count) for count in bits]  # evenly spaced: 0, 1, 3, 5, 16 tell more than 17 to 128
+    ticks = [str(count) for count in bits]  # categories, evenly spaced: small numbers of bits matter most
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(
-            x=[*places, *reversed(places)],
+            x=[*ticks, *reversed(ticks)],
             y=[*high, *reversed(list(low))],
             fill="toself",
             mode="none",
@@ -164,7 +172,7 @@ def flipped_bits(
     )
     figure.add_trace(
         go.Scatter(
-            x=places,
+            x=ticks,
             y=list(mean),
             mode="lines+markers",
             name="mean of the draws",
@@ -172,7 +180,7 @@ def flipped_bits(
             hovertemplate="%{x} wrong bits: %{y:.3f}<extra></extra>",
         )
     )
-    known = {str(count): value for count, value in (paper or {}).items() if str(count) in places}
+    known = {str(count): value for count, value in (paper or {}).items() if str(count) in ticks}
     if known:
         figure.add_trace(
             go.Scatter(
@@ -184,7 +192,7 @@ def flipped_bits(
                 hovertemplate="the paper, %{x} wrong bits: %{y:.3f}<extra></extra>",
             )
         )
-    if chosen is not None and str(chosen[0]) in places:
+    if chosen is not None and str(chosen[0]) in ticks:
         figure.add_trace(
             go.Scatter(
                 x=[str(chosen[0])],
@@ -203,10 +211,13 @@ def flipped_bits(
 
 
 def random_keys(cosines: np.ndarray, dimension: int, threshold: float, right: float | None = None) -> go.Figure:
-    """Brute force: cosines of random keys, beside the law of a random direction in `dimension` dimensions.
+    """Histogram of the cosines of random keys, with the distribution of a random direction.
 
     Args:
-        cosines: (N,). right: the cosine of the right key.
+        cosines: (N,).
+        dimension: d of the random direction.
+        threshold: of KVFA.
+        right: cosine of the right key.
     """
     edges = np.linspace(-1, 1, 81)
     counts, _ = np.histogram(cosines, edges)
@@ -247,7 +258,13 @@ def random_keys(cosines: np.ndarray, dimension: int, threshold: float, right: fl
 
 
 def roc_curve(curve: Roc, band: ConfidenceBand | None, chosen: tuple[float, float] | None = None) -> go.Figure:
-    """ROC with a logarithmic FAR axis; `chosen` is the (FAR, TAR) of the movable threshold."""
+    """ROC curve with a logarithmic FAR axis.
+
+    Args:
+        curve: one curve, far and tar (T,).
+        band: its confidence band.
+        chosen: (FAR, TAR) of the user's threshold.
+    """
     figure = go.Figure()
     if band is not None:
         _band(figure, band.far, band.low, band.high)
@@ -261,7 +278,12 @@ def roc_curve(curve: Roc, band: ConfidenceBand | None, chosen: tuple[float, floa
 
 
 def det_curve(curve: Roc, chosen: tuple[float, float] | None = None) -> go.Figure:
-    """DET: both errors, both axes logarithmic; `chosen` is the (FAR, FRR) of the movable threshold."""
+    """DET curve: FRR against FAR, both axes logarithmic.
+
+    Args:
+        curve: one curve, far and tar (T,).
+        chosen: (FAR, FRR) of the user's threshold.
+    """
     figure = go.Figure()
     far, frr = np.maximum(curve.far, LEAST_FAR), np.maximum(1 - curve.tar, LEAST_FAR)
     figure.add_trace(_curve(far, frr, "DET", "FAR %{x:.2%}, FRR %{y:.2%}"))
@@ -283,7 +305,12 @@ def det_curve(curve: Roc, chosen: tuple[float, float] | None = None) -> go.Figur
 
 
 def score_histograms(populations: Mapping[str, np.ndarray], threshold: float) -> go.Figure:
-    """Shares of the scores of several populations, for example the four scenarios of Table VII."""
+    """Histograms of the scores of several populations, for example the four scenarios of Table VII.
+
+    Args:
+        populations: name -> (N,) cosines.
+        threshold: of KVFA.
+    """
     edges = np.linspace(-1, 1, 61)
     middle = (edges[:-1] + edges[1:]) / 2
     figure = go.Figure()
@@ -311,7 +338,13 @@ def score_histograms(populations: Mapping[str, np.ndarray], threshold: float) ->
 def rates_by_threshold(
     thresholds: np.ndarray, crr: np.ndarray, far: np.ndarray, frr: np.ndarray, best: float, threshold: float
 ) -> go.Figure:
-    """Fig. 9a: CRR, FAR and FRR against the threshold, the best CRR marked."""
+    """Line plot of CRR, FAR and FRR against the threshold (Fig. 9a).
+
+    Args:
+        thresholds, crr, far, frr: (T,) each.
+        best: threshold with the highest CRR, marked.
+        threshold: of KVFA, marked.
+    """
     figure = go.Figure()
     for name, values, colour, dash in (
         ("CRR", crr, MOSS, "solid"),
@@ -366,9 +399,9 @@ def _band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray) -
     )
 
 
-def _chosen(figure: go.Figure, place: tuple[float, float] | None) -> None:
-    if place is not None:
-        x, y = max(place[0], LEAST_FAR), max(place[1], LEAST_FAR)
+def _chosen(figure: go.Figure, point: tuple[float, float] | None) -> None:
+    if point is not None:
+        x, y = max(point[0], LEAST_FAR), max(point[1], LEAST_FAR)
         figure.add_trace(
             go.Scatter(
                 x=[x],

@@ -1,4 +1,4 @@
-"""The printed tables, from scores to rows to text. A row is one figure with its interval, n and the paper's figure."""
+"""Tables: from scores to rows, and from rows to Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ PHOTO_WORDS = {populations.OTHER: "another photo", populations.SAME: "same photo
 
 @dataclass(frozen=True)
 class Table:
-    """One printed table."""
+    """A table of figures."""
 
     number: str  # the paper's, for example "VI"
     title: str
-    about: str  # what was run: data, people, keys, preset
+    about: str  # how it was computed: data, people, keys, preset
     rows: tuple[Row, ...]
 
 
@@ -55,14 +55,18 @@ def table_vi(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> tuple[Row, ...]:
-    """Table VI, recognition accuracy of KVFA: CRR and FAR at both thresholds, AUC and, beyond the paper, EER and FRR.
+    """Table VI, recognition accuracy of KVFA: CRR and FAR at two thresholds, and AUC. EER and FRR are not in the paper.
 
     Args:
-        scores: by name, all of populations.names_for("VI").
-        dimension, random_directions: unused here: every table takes the same arguments.
+        scores: population name -> scores; all of populations.names_for("VI").
+        thresholds: of KVFA.
+        dataset: for the paper's figures.
+        dimension, random_directions: unused; all table functions have the same arguments.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
 
     Raises:
-        DataMissing: a population is not there or has no score.
+        DataMissing: a population is missing or has no score.
     """
     impostor = scored(scores, populations.IMPOSTOR)
     rows: list[Row] = []
@@ -73,9 +77,9 @@ def table_vi(
             rows += decisions(genuine, impostor, threshold, f"{words}, {label}", dataset, rng, resamples)
         for figure, statistic in (("AUC", area), ("EER", equal_error)):
             rng = stream(seed, f"table VI, {photo}, {figure}")
-            found = curve_interval(statistic, ScorePair.of(genuine, impostor), rng, resamples)
+            interval = curve_interval(statistic, ScorePair.of(genuine, impostor), rng, resamples)
             paper = paper_figure("VI", figure.lower(), dataset)
-            rows.append(row(f"{figure}, {words}", found, paper, failed_words(genuine, impostor)))
+            rows.append(row(f"{figure}, {words}", interval, paper, failed_words(genuine, impostor)))
     return tuple(rows)
 
 
@@ -88,7 +92,7 @@ def decisions(
     rng: np.random.Generator,
     resamples: int,
 ) -> list[Row]:
-    """CRR, FAR and FRR at one threshold."""
+    """Rows: CRR, FAR and FRR at one threshold."""
     accepted, refused = genuine.values >= threshold, impostor.values < threshold
     right, owners = np.concatenate([accepted, refused]), np.concatenate([genuine.people, impostor.people])
     failed = genuine.failed + impostor.failed
@@ -96,14 +100,14 @@ def decisions(
     if failed:
         strict = crr(genuine.values, impostor.values, threshold) * right.size / (right.size + failed)
         crr_note += f"; CRR {strict:.3f} when they count as wrong"
-    found = {
+    rates = {
         "CRR": (rate_interval(right, owners, rng, resamples), crr_note),
         "FAR": (rate_interval(~refused, impostor.people, rng, resamples), failed_words(impostor)),
         "FRR": (rate_interval(~accepted, genuine.people, rng, resamples), failed_words(genuine)),
     }
     return [
         row(f"{figure}, {words}", interval, paper_figure("VI", figure.lower(), dataset), note)
-        for figure, (interval, note) in found.items()
+        for figure, (interval, note) in rates.items()
     ]
 
 
@@ -117,25 +121,28 @@ def table_vii(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> tuple[Row, ...]:
-    """Table VII, similarity of original and virtual face in four scenarios, with the share accepted at each threshold.
+    """Table VII, similarity of original and virtual face in four scenarios, with the accepted share at each threshold.
 
-    An AUC against strangers says how well the cosine tells the person from anybody else; 0.5 is not at all.
+    The AUC against strangers measures how well the cosine separates the person from other people; 0.5 is chance.
 
     Args:
-        scores: by name, all of populations.names_for("VII"), and those of strangers where they were kept.
-        dimension: d of the features that KVFA compares.
-        random_directions: whether the method promises that a wrong key leaves a random direction in d dimensions;
-            then wrong keys are held against that law.
+        scores: population name -> scores; all of populations.names_for("VII"), optionally those of strangers.
+        thresholds: of KVFA and the judge.
+        dataset: for the paper's figures.
+        dimension: d, length of the vectors that KVFA compares.
+        random_directions: test the cosines of wrong keys against the distribution of random directions.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
 
     Raises:
-        DataMissing: a population is not there or has no score.
+        DataMissing: a population is missing or has no score.
     """
     rows: list[Row] = []
     for entry in populations.SCENARIOS:
-        strangers = None  # those of scenario 4 are KVFA's impostors, whose AUC Table VI has
+        strangers = None  # in scenario 4 they are KVFA's impostors, whose AUC is in Table VI
         if entry.number in populations.ATTACKS:
             strangers = scores.get(populations.scenario(entry.number, populations.STRANGER))
-        places = tuple(thresholds.recogniser.items()) if entry.by_recogniser else kvfa_thresholds(thresholds)
+        limits = tuple(thresholds.recogniser.items()) if entry.by_recogniser else kvfa_thresholds(thresholds)
         for photo, words in PHOTO_WORDS.items():
             population = scored(scores, populations.scenario(entry.number, photo))
             name = f"Scenario {entry.number} ({entry.title}), {words}"
@@ -147,9 +154,10 @@ def table_vii(
             rows.append(row(f"{name}: cosine", mean, paper_figure("VII", f"scenario {entry.number}", dataset), note))
             if strangers is not None and len(strangers.values):
                 rng = stream(seed, f"table VII, {entry.number}, {photo}, strangers")
-                found = curve_interval(area, ScorePair.of(population, strangers), rng, resamples)
-                rows.append(row(f"{name}: AUC against strangers", found, None, failed_words(population, strangers)))
-            for label, threshold in places:
+                separation = curve_interval(area, ScorePair.of(population, strangers), rng, resamples)
+                note = failed_words(population, strangers)
+                rows.append(row(f"{name}: AUC against strangers", separation, None, note))
+            for label, threshold in limits:
                 label = f"{label} ({threshold:.3f})" if entry.by_recogniser else label
                 rng = stream(seed, f"table VII, {entry.number}, {photo}, {label}")
                 accepted = rate_interval(population.values >= threshold, population.people, rng, resamples)
@@ -164,10 +172,11 @@ TABLES: Mapping[str, tuple[str, Callable[..., tuple[Row, ...]]]] = {
 
 
 def table_of(result: Result, *, resamples: int = RESAMPLES) -> Table:
-    """The table that a result was run for.
+    """Make the table of a result.
 
     Raises:
-        BadSetting: a result for an unknown table. DataMissing: a population is missing or empty.
+        BadSetting: a result for an unknown table.
+        DataMissing: a population is missing or empty.
     """
     if result.table not in TABLES:
         raise BadSetting(got=f"the table {result.table!r}", mend=f"choose one of {', '.join(TABLES)}")
@@ -184,7 +193,7 @@ def table_of(result: Result, *, resamples: int = RESAMPLES) -> Table:
 
 
 def about(result: Result) -> str:
-    """One sentence a table cannot be read without."""
+    """Text above a table: data, people, keys, preset and failures."""
     failed = ", ".join(f"{count} x {what}" for what, count in result.failures.items()) or "none"
     return (
         f"{result.dataset}, {result.people} people, {populations.KEY_MODES[result.key_mode]}, {result.trials} trials, "
@@ -194,7 +203,11 @@ def about(result: Result) -> str:
 
 
 def scored(scores: Mapping[str, Scores], name: str) -> Scores:
-    """A population that has at least one score."""
+    """The population with this name.
+
+    Raises:
+        DataMissing: it is missing or has no score.
+    """
     if name not in scores:
         raise DataMissing(got=f"the scores of {name!r} are missing", mend="run the evaluation of this table again")
     if len(scores[name].values) == 0:
@@ -206,7 +219,7 @@ def scored(scores: Mapping[str, Scores], name: str) -> Scores:
 
 
 def kvfa_thresholds(thresholds: Thresholds) -> tuple[tuple[str, float], ...]:
-    """Both thresholds, each with the words that a row shows; the one in force is marked."""
+    """The two thresholds of KVFA as (label, threshold); the label marks the one in force."""
     marks = {name: ", in force" if name == thresholds.in_force else "" for name in ("paper", "dev")}
     return (
         (f"threshold {thresholds.paper:.3f} (paper{marks['paper']})", thresholds.paper),
@@ -214,37 +227,43 @@ def kvfa_thresholds(thresholds: Thresholds) -> tuple[tuple[str, float], ...]:
     )
 
 
-def row(name: str, found: Interval, paper: float | None, note: str) -> Row:
-    """An interval as a printed row; a rate without a single hit, or without a miss, says so as 3/n."""
-    remarks = [f"{found.people} people"]
-    if found.value == 0 and found.high > 0:
-        remarks.append(f"0 of {found.n}: {zero_words(found.people)}")
-    elif found.value == 1 and found.low < 1:
-        remarks.append(f"{found.n} of {found.n}: misses {zero_words(found.people)}")
+def row(name: str, interval: Interval, paper: float | None, note: str) -> Row:
+    """Make a row of an interval. For a rate of 0 or 1, the note has the bound 3/n.
+
+    Args:
+        name: of the figure.
+        paper: the paper's figure.
+        note: appended to the number of people.
+    """
+    remarks = [f"{interval.people} people"]
+    if interval.value == 0 and interval.high > 0:
+        remarks.append(f"0 of {interval.n}: {zero_words(interval.people)}")
+    elif interval.value == 1 and interval.low < 1:
+        remarks.append(f"{interval.n} of {interval.n}: misses {zero_words(interval.people)}")
     remarks += [note] if note else []
-    return Row(name, found.value, found.low, found.high, found.n, paper, "; ".join(remarks))
+    return Row(name, interval.value, interval.low, interval.high, interval.n, paper, "; ".join(remarks))
 
 
 def failed_words(*populations_: Scores) -> str:
-    """How many trials have no score, or nothing when all have one."""
+    """A note on the number of failed trials; empty if there is none."""
     failed = sum(scores.failed for scores in populations_)
     total = failed + sum(len(scores.values) for scores in populations_)
     return f"{failed} of {total} trials failed" if failed else ""
 
 
 def law_words(population: Scores, dimension: int) -> str:
-    """Wrong-key cosines beside the law of a random direction."""
+    """A note on the test of wrong keys against the distribution of random directions."""
     if dimension < 2:
         return ""
-    found = law_test(population.values, dimension)
+    test = law_test(population.values, dimension)
     return (
-        f"sd {found.sd:.3f}, a random direction in {dimension} dimensions has {found.expected_sd:.3f} "
-        f"(KS {found.statistic:.3f}, p {found.p_value:.2g})"
+        f"sd {test.sd:.3f}, a random direction in {dimension} dimensions has {test.expected_sd:.3f} "
+        f"(KS {test.statistic:.3f}, p {test.p_value:.2g})"
     )
 
 
 def to_markdown(table: Table) -> str:
-    """The table as Markdown, ready for a README or a terminal."""
+    """The table as Markdown."""
     lines = [
         f"### Table {table.number}: {table.title}",
         "",
@@ -261,35 +280,36 @@ def to_markdown(table: Table) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three decimals, or a dash where there is no figure."""
+    """A number with three decimals; a dash for None and NaN."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def to_json(table: Table) -> str:
-    """The table for machines; a figure that does not exist is null."""
+    """The table as JSON; NaN becomes null."""
     rows = [{name: none_for_nan(value) for name, value in asdict(entry).items()} for entry in table.rows]
     record = {"schema": SCHEMA, "version": VERSION, **asdict(table), "rows": rows}
     return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def none_for_nan(value: object) -> object:
+    """None for NaN, other values unchanged."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def read_table(path: Path) -> Table:
-    """The table of a result, or one that evaluate wrote as a table.
+    """Read a table from a result file (save_result) or a table file (to_json).
 
     Raises:
-        DataMissing: neither of them.
+        DataMissing: the file is neither.
     """
     return from_json(path) or table_of(load_result(path))
 
 
 def from_json(path: Path) -> Table | None:
-    """The table of a file that to_json wrote; None where it holds something else, such as a result.
+    """Read a table file that to_json wrote; None for any other file.
 
     Raises:
-        DataMissing: a table that lacks a part.
+        DataMissing: a part of the table is missing.
     """
     try:
         written: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -316,4 +336,5 @@ def from_json(path: Path) -> Table | None:
 
 
 def nan_for_none(value: float | None) -> float:
+    """NaN for None, other values unchanged."""
     return math.nan if value is None else float(value)

@@ -1,7 +1,7 @@
-"""Who is compared with whom. Every choice follows from names and a seed, never from the order of a file.
+"""Test protocol: which photos are compared with which. It depends on names and a seed, not on the order of files.
 
-Numbers of photos are indices into the data set; numbers of people count from 0 in the order of people(), which is
-what Scores.people holds: no name leaves this module.
+Photos are numbered by their index in the data set. People are numbered from 0 in the order of people(); Scores.people
+holds these numbers, so results contain no names.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from kfaar_core.errors import DataMissing
 from kfaar_core.runtime import stream
 
-PHOTOS_EACH = 2  # photos of one person in a test, at most  [design, protocol]
-IMPOSTORS_EACH = 50  # impostor pairs of a recogniser test that start at one person, at most  [design]
+PHOTOS_EACH = 2  # most photos of one person in a test  [design, protocol]
+IMPOSTORS_EACH = 50  # most impostor pairs that start at one person in a test of a face encoder  [design]
 
 
 class Sample(Protocol):
-    """What a data set knows about a photo without opening it."""
+    """Metadata of one photo: who is on it, and its file name."""
 
     @property
     def identity(self) -> str: ...
@@ -32,7 +32,7 @@ class Sample(Protocol):
 
 @dataclass(frozen=True)
 class Person:
-    """One person of a test."""
+    """One test person."""
 
     number: int  # from 0, in the order of people()
     photos: tuple[int, ...]  # indices of at most two photos; the first is x, the second x2
@@ -40,12 +40,12 @@ class Person:
 
 @dataclass(frozen=True)
 class Trials:
-    """Comparisons of a probe photo with the virtual face of a source photo; T of them, read-only arrays."""
+    """T comparisons of the virtual face of a source photo with a probe photo; read-only arrays."""
 
-    people: np.ndarray  # (T,) int: the person whose virtual face it is
+    people: np.ndarray  # (T,) int: the person in the source photo
     sources: np.ndarray  # (T,) int: the photo x that is anonymised
-    probe_people: np.ndarray  # (T,) int: the person in the probe
-    probes: np.ndarray  # (T,) int: the photo x, x2 or y that is compared
+    probe_people: np.ndarray  # (T,) int: the person in the probe photo
+    probes: np.ndarray  # (T,) int: the probe photo: x, x2 (same person) or y (another person)
 
     def __len__(self) -> int:
         return len(self.people)
@@ -53,7 +53,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class VerificationPairs:
-    """Pairs of real photos that test a recogniser alone; read-only arrays."""
+    """Pairs of real photos for the test of a face encoder; read-only arrays."""
 
     genuine: np.ndarray  # (N, 2) int: two photos of one person
     genuine_people: np.ndarray  # (N,) int
@@ -69,12 +69,14 @@ def people(
     at_least: int = PHOTOS_EACH,
     seed: int = 0,
 ) -> tuple[Person, ...]:
-    """The people of a test, in a random order that depends on their names and the seed only.
+    """Choose the test people, in a random order that depends only on their names and the seed.
 
     Args:
-        allowed: identities that may take part (a part of the split); None = all.
-        limit: the first so many people of that order: 50 people are among the first 100.
-        at_least: leave out people with fewer photos than this.
+        samples: of the data set.
+        allowed: identities to choose from, for example one part of the split; None = all.
+        limit: number of people, the first of the order: the first 50 are among the first 100. None = all.
+        at_least: leaves out people with fewer photos.
+        seed: of the order.
 
     Raises:
         DataMissing: nobody is left.
@@ -94,27 +96,27 @@ def people(
 
 
 def two_photos(name: str, files: list[tuple[str, int]], seed: int) -> tuple[int, ...]:
-    """At most two of a person's (file, index), drawn by a stream of the person's own."""
+    """Choose at most two of a person's photos, given as (file, index), at random by name and seed."""
     chosen = stream(seed, f"two photos of {name}").permutation(len(files))[:PHOTOS_EACH]
     files = sorted(files)
     return tuple(files[i][1] for i in chosen)
 
 
 def same_photo(people: tuple[Person, ...]) -> Trials:
-    """Genuine (Eq. 14): the virtual face of x with x itself; one trial a person."""
+    """Genuine trials (Eq. 14): the virtual face of x and x itself, one trial for each person."""
     return trials([(person, 0, person, 0) for person in people])
 
 
 def other_photo(people: tuple[Person, ...]) -> Trials:
-    """Genuine: the virtual face of x with x2; one trial for each person who has a second photo."""
+    """Genuine trials: the virtual face of x and another photo x2, one for each person with a second photo."""
     return trials([(person, 0, person, 1) for person in people if len(person.photos) > 1])
 
 
 def impostors(people: tuple[Person, ...], trial: int, *, seed: int = 0) -> Trials:
-    """Impostor (Eq. 13): the virtual face of x with the first photo of another person y; one trial a person.
+    """Impostor trials (Eq. 13): the virtual face of x and the first photo of another person y, one for each person.
 
-    The people sit in a ring, shuffled anew for each trial, and y is the neighbour: everybody is y exactly once, nobody
-    meets himself, and there are as many impostors as genuine trials.
+    The people are shuffled into a ring for each `trial`, and y is the next person of the ring. Everybody is y exactly
+    once, and there are as many impostor as genuine trials.
 
     Raises:
         DataMissing: fewer than two people.
@@ -127,9 +129,10 @@ def impostors(people: tuple[Person, ...], trial: int, *, seed: int = 0) -> Trial
 def verification_pairs(
     people: tuple[Person, ...], *, impostors_each: int = IMPOSTORS_EACH, seed: int = 0
 ) -> VerificationPairs:
-    """Pairs for a recogniser: each person's two photos, and each person with the next ones in a shuffled ring.
+    """Pairs for the test of a face encoder: the two photos of each person, and pairs of different people.
 
-    Every person starts the same number of impostor pairs, no two people meet twice; a small ring has fewer pairs.
+    The people are shuffled into a ring. Each person is paired with the next `impostors_each` people (fewer if the ring
+    is small); no two people are paired twice.
 
     Raises:
         DataMissing: fewer than two people, or nobody with two photos.
@@ -139,7 +142,7 @@ def verification_pairs(
     if not genuine:
         raise DataMissing(got="nobody with two photos", mend="give data with at least two photos of some people")
     reach = max(1, min(impostors_each, (len(ring) - 1) // 2))
-    # Two people are a ring in which both neighbours are the same person: one pair, started by the first.
+    # In a ring of two people both neighbours are the same person: one pair only.
     starts = ring if len(ring) > 2 else ring[:1]
     pairs = [(first, ring[(i + step) % len(ring)]) for i, first in enumerate(starts) for step in range(1, reach + 1)]
     return VerificationPairs(
@@ -151,19 +154,23 @@ def verification_pairs(
 
 
 def ring_of(people: tuple[Person, ...], purpose: str, seed: int) -> tuple[Person, ...]:
-    """The people in a random order of that purpose's own stream."""
+    """The people in a random order that depends on purpose and seed.
+
+    Raises:
+        DataMissing: fewer than two people.
+    """
     if len(people) < 2:
         raise DataMissing(got=f"{len(people)} people, so nobody can be an impostor", mend="use at least two people")
     return tuple(people[i] for i in stream(seed, purpose).permutation(len(people)))
 
 
 def trials(entries: list[tuple[Person, int, Person, int]]) -> Trials:
-    """(person, place of x, probed person, place of the probe) -> Trials."""
+    """Make Trials of entries (person, which of their photos, probed person, which of their photos)."""
     return Trials(
         people=fixed([person.number for person, _, _, _ in entries]),
-        sources=fixed([person.photos[place] for person, place, _, _ in entries]),
+        sources=fixed([person.photos[which] for person, which, _, _ in entries]),
         probe_people=fixed([probed.number for _, _, probed, _ in entries]),
-        probes=fixed([probed.photos[place] for _, _, probed, place in entries]),
+        probes=fixed([probed.photos[which] for _, _, probed, which in entries]),
     )
 
 

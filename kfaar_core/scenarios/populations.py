@@ -1,4 +1,4 @@
-"""The populations of trials behind Tables VI and VII: their names, and what is compared with what.
+"""Names and definitions of the populations of trials in Tables VI and VII.
 
 x is a person's photo, x2 another photo of the same person, y a photo of another person, k the right key, x_v the
 virtual face of x under k. "same photo" compares with x, "other photo" with x2, "stranger" with y.
@@ -12,14 +12,14 @@ from kfaar_core.errors import BadSetting
 
 SAME, OTHER = "same", "other"
 STRANGER = "stranger"
-PHOTOS = (OTHER, SAME)  # the order of tables: scores on another photo lead (design: protocol)
+PHOTOS = (OTHER, SAME)  # the order in tables: another photo first (design: protocol)
 
 SHARED, OWN = "shared", "own"
 KEY_MODES = {
     SHARED: "one key shared by everyone in a trial",
     OWN: "a key a person",
 }
-TRIALS = 8  # keys that everyone shares in turn  [design, protocol]
+TRIALS = 8  # repetitions with other keys  [design, protocol]
 
 IMPOSTOR = "impostor"
 
@@ -31,7 +31,7 @@ class Scenario:
     number: int
     title: str
     compared: str
-    by_recogniser: bool = False  # judged by FR at FR's own threshold, not by KVFA
+    by_recogniser: bool = False  # decided by the face encoder FR at its own threshold, not by KVFA
 
 
 SCENARIOS = (
@@ -40,19 +40,20 @@ SCENARIOS = (
     Scenario(3, "KVFA, wrong key", "I(x) with I(x_v, another key)"),
     Scenario(4, "KVFA, right key", "I(x) with I(x_v, k): the genuine population"),
 )
-ATTACKS = (1, 2, 3)  # the scenarios in which an adversary asks
+ATTACKS = (1, 2, 3)  # the scenarios with an attacker
 
 
 def genuine(photo: str) -> str:
-    """Name of the population I(x or x2) with I(x_v, k)."""
+    """The name of the genuine population: I(x) (SAME) or I(x2) (OTHER) compared with I(x_v, k)."""
     return f"genuine {checked(photo)} photo"
 
 
 def scenario(number: int, photo: str) -> str:
-    """Name of the population of a scenario of Table VII; scenario 4 is the genuine population itself.
+    """The name of the population of a scenario of Table VII. Scenario 4 is the genuine population.
 
     Args:
-        photo: of x: SAME or OTHER; or STRANGER: y stands for x, which tells what nobody's photo would score.
+        number: of the scenario, 1 to 4.
+        photo: which photo is compared with x_v: SAME (x), OTHER (x2), or STRANGER (y, as a reference).
 
     Raises:
         BadSetting: a scenario other than 1 to 4, or another photo.
@@ -65,13 +66,13 @@ def scenario(number: int, photo: str) -> str:
 
 
 def kept_for(table: str) -> tuple[str, ...]:
-    """The populations that a run of the table keeps: those it needs, and strangers in each scenario of `VII`."""
+    """The populations that an evaluation stores: those of the table, and for `VII` strangers in each scenario."""
     strangers = (scenario(number, STRANGER) for number in ATTACKS)  # those of scenario 4 are in Table VI
     return (*names_for(table), *(strangers if table == "VII" else ()))
 
 
 def names_for(table: str) -> tuple[str, ...]:
-    """The populations that a table needs, `VI` or `VII`.
+    """The populations that table `VI` or `VII` is made from.
 
     Raises:
         BadSetting: another table.
@@ -84,6 +85,11 @@ def names_for(table: str) -> tuple[str, ...]:
 
 
 def checked(photo: str) -> str:
+    """Return `photo` if it is SAME or OTHER.
+
+    Raises:
+        BadSetting: another value.
+    """
     if photo not in PHOTOS:
         raise BadSetting(got=f"the photo {photo!r}", mend="choose same or other")
     return photo

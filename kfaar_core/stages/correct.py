@@ -1,9 +1,10 @@
 """Posture correction G_f: x_v = G_f(x', x). Last box of HPVFG (Alg. 1, step 8).
 
-The paper animates x' with FaceVid2Vid. The `lab` preset moves the latent instead: pose and expression are nearly linear
-in w, so the gap between the two postures, times a gain fitted once, is the move that closes it and leaves the identity
-alone. The moved face is rendered, measured, and moved again. Refinement (stages.refine) follows, then `turn` corrects
-the head angles once more. Rotation, size and position follow as a similarity of the picture (stages.place).
+The paper animates x' with FaceVid2Vid. The `lab` preset edits the latent instead. Pose and expression are nearly linear
+in w: the difference of the two postures, times a fitted gain matrix, is a step in w that closes the gap. The gain is
+fitted to keep the identity. The edited face is rendered and measured, and the step is repeated. Refinement
+(stages.refine) comes next, then `turn` corrects the head angles again. Rotation, size and position are corrected in the
+picture (stages.place).
 """
 
 from __future__ import annotations
@@ -19,23 +20,31 @@ from kfaar_core.records import Posture
 from kfaar_core.stages.generate import GeneratedFace, Generator, render_face
 from kfaar_core.stages.geometry import GeometryReader
 
-ANGLE_UNIT = 10.0  # degrees that weigh as much as a whole blendshape in a posture vector
+ANGLE_UNIT = 10.0  # degrees; an angle of this size weighs as much in a posture vector as a blendshape of 1
 ANGLES, ALL = slice(3), slice(None)  # of a posture vector
-ANGLES_MET = 0.1  # distance of two heads, in units of 10 degrees, that no further render is worth
+ANGLES_MET = 0.1  # distance of two head poses, in units of 10 degrees, at which `turn` stops
 
 
 def posture_vector(angles: np.ndarray, blendshapes: np.ndarray) -> np.ndarray:
-    """(..., 3) yaw, pitch, roll, degrees, and (..., 52) blendshapes -> (..., 54): angles / 10, no `_neutral`."""
+    """Concatenate head pose and expression to one vector.
+
+    Args:
+        angles: (..., 3) yaw, pitch, roll, degrees.
+        blendshapes: (..., 52) in [0, 1].
+
+    Returns:
+        (..., 54) float64: angles / 10, then the blendshapes without the first, `_neutral`.
+    """
     return np.concatenate([np.asarray(angles, np.float64) / ANGLE_UNIT, np.asarray(blendshapes)[..., 1:]], axis=-1)
 
 
 def vector_of(posture: Posture) -> np.ndarray:
-    """(54,) of one Posture."""
+    """The posture vector (54,) of one Posture."""
     return posture_vector(np.array([posture.yaw, posture.pitch, posture.roll]), posture.blendshapes)
 
 
 class Corrector(Protocol):
-    """G_f: what LatentCorrector is, and what a network that animates pictures will be."""
+    """Interface of the posture correction G_f; LatentCorrector implements it."""
 
     def correct(self, face: GeneratedFace, original: Posture, side: int) -> GeneratedFace:
         """Give a generated face the original's head pose and expression.
@@ -43,15 +52,15 @@ class Corrector(Protocol):
         Args:
             face: x'.
             original: posture of x, measured in x's portrait frame.
-            side: px of the answer, where it had to be rendered again.
+            side: px of a new render. A face that needs no correction keeps its size.
         """
 
     def turn(self, face: GeneratedFace, original: Posture, side: int) -> GeneratedFace:
-        """The same for the three head angles alone, and the picture at `side` px whatever happened before."""
+        """Correct the three head angles alone. The answer is always `side` px."""
 
 
 class LatentCorrector:
-    """Moves of w, priced so that identity stays."""
+    """Posture correction by steps in w that change the identity as little as possible."""
 
     def __init__(
         self, state: Mapping[str, Tensor], generator: Generator, geometry: GeometryReader, steps: int, turns: int = 0
@@ -59,9 +68,11 @@ class LatentCorrector:
         """
         Args:
             state: `gain` (1536, 54), from train.posture.
-            steps: renders of `correct` at most; each closes the gap that the last one measured.
-            turns: renders of `turn` at most. Head angles are nearly free, where each further step towards an
-                expression costs identity.
+            generator: renders the corrected latent.
+            geometry: measures the posture of each render.
+            steps: most renders of `correct`; each closes the gap that was measured on the render before.
+            turns: most renders of `turn`. Correcting angles hardly changes the identity; correcting the expression
+                does.
         """
         self._gain = state["gain"].double().numpy()
         self._generator, self._geometry = generator, geometry
@@ -77,8 +88,8 @@ class LatentCorrector:
     def _closed(
         self, face: GeneratedFace, target: np.ndarray, side: int, steps: int, entries: slice = ALL, enough: float = 0.0
     ) -> GeneratedFace:
-        """Close the gap to the target (54,) in some entries, by so many renders at most."""
-        share = 1.0  # of the move; far from the mean face some moves turn a head twice as far as elsewhere
+        """Close the gap to the target (54,) in some entries, with `steps` renders at most."""
+        share = 1.0  # of the step; far from the mean face some steps rotate a head twice as far as predicted
         for _ in range(steps):
             gap = target - vector_of(face.posture)
             if np.linalg.norm(gap[entries]) <= enough:

@@ -1,7 +1,7 @@
 """The geometry of refinement: crops and features of a picture as differentiable functions of its tensor.
 
-They agree with image.warp, MeanFace.view and FaceEncoder.align up to rounding to grey levels. Gradients also go
-through the landmarks: when the face moves, its frame moves with it.
+They agree with image.warp, MeanFace.view and FaceEncoder.align up to rounding to grey levels. Gradients also flow
+through the landmarks, because the crop depends on them.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from kfaar_core.stages.face_view import FRAME, UPRIGHT, MeanFace
 from kfaar_core.stages.locate import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP
 
 LEVEL = GREY / 127.5 - 1
-FINE = 128  # px: what is no larger has no detail that a crop of a face is too coarse for, and is not shrunk first
+FINE = 128  # px; a picture up to this size is not downscaled before warping, since its crops cannot alias
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Affine jitter and mirroring of the aligned crop (input diversity; Xie et al., arXiv 1803.06978).
 
-    What an encoder is shown under many small changes, other networks see as well. KVFA's own crops (the masked face,
-    and F's) are never augmented.
+    A face optimised under many augmentations transfers better to other networks. The crops that only KVFA reads (the
+    masked face, and those of F) are never augmented.
     """
 
-    turn: float = 0.0  # radians
-    growth: float = 0.0  # share by which the face is larger
+    turn: float = 0.0  # rotation, radians
+    growth: float = 0.0  # relative change of the face's size
     shift: tuple[float, float] = (0.0, 0.0)  # shares of the crop's width and height
     mirrored: bool = False
 
     def template(self, alignment: Alignment) -> np.ndarray:
-        """(5, 2) px, where the five points lie in the augmented crop."""
+        """(5, 2) px, positions of the five points in the augmented crop."""
         side, cos, sin = np.array(alignment.size), np.cos(self.turn), np.sin(self.turn)
         about_middle = (alignment.template - side / 2) @ np.array([[cos, sin], [-sin, cos]])
         return (1 + self.growth) * about_middle + side / 2 + self.shift * side
 
     def mirror(self, crops: Tensor) -> Tensor:
-        """(N, 3, h, w) as they are or mirrored."""
+        """(N, 3, h, w) crops, mirrored if this augmentation mirrors."""
         return crops.flip(-1) if self.mirrored else crops
 
 
@@ -51,7 +51,15 @@ IDENTITY = Augmentation()
 
 
 def similarity(source: np.ndarray, target: Tensor) -> Tensor:
-    """image.similarity of (P, 2) points with N times as many: (N, P, 2) -> (N, 3, 3), the last row 0 0 1."""
+    """Batched image.similarity: least-squares similarity from one set of points to each of N sets.
+
+    Args:
+        source: (P, 2).
+        target: (N, P, 2).
+
+    Returns:
+        (N, 3, 3) homogeneous matrices, last row 0 0 1.
+    """
     start = torch.from_numpy(source).to(target)
     start_mean, goal_mean = start.mean(dim=0), target.mean(dim=1)
     x, y = start - start_mean, target - goal_mean[:, None]
@@ -63,17 +71,17 @@ def similarity(source: np.ndarray, target: Tensor) -> Tensor:
 
 
 def five_points(landmarks: Tensor) -> Tensor:
-    """detect.five_points of N faces: (N, 478, 2) -> (N, 5, 2)."""
+    """Batched stages.locate.five_points: (N, 478, 2) -> (N, 5, 2)."""
     eyes = [landmarks[:, corners].mean(dim=1) for corners in EYE_CORNERS]
     return torch.stack([*eyes, landmarks[:, NOSE_TIP], *(landmarks[:, corner] for corner in MOUTH_CORNERS)], dim=1)
 
 
 def warp(pictures: Tensor, to_source: Tensor, size: tuple[int, int]) -> Tensor:
-    """image.warp for tensors, without its rounding to levels: differentiable, on any device.
+    """image.warp for tensors, without rounding to grey levels; differentiable, on any device.
 
     Args:
         pictures: (N, 3, H, W).
-        to_source: (N, 3, 3), output px -> px of the picture.
+        to_source: (N, 3, 3), px of the output -> px of the picture.
         size: (width, height) of the output.
 
     Returns:
@@ -93,7 +101,7 @@ def warp(pictures: Tensor, to_source: Tensor, size: tuple[int, int]) -> Tensor:
         return turned(pictures, theta)
     whole = []
     for picture, matrix, way in zip(pictures.split(1), to_source, theta.split(1), strict=True):
-        shrink = torch.linalg.det(matrix.detach()[:2, :2]).abs().sqrt()  # first, so that nothing aliases
+        shrink = torch.linalg.det(matrix.detach()[:2, :2]).abs().sqrt()  # downscale first, against aliasing
         scale = max(1.0, float(shrink))
         small = (round(height / scale), round(width / scale))
         picture = functional.interpolate(picture, size=small, mode="bicubic", align_corners=False, antialias=True)
@@ -102,15 +110,27 @@ def warp(pictures: Tensor, to_source: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def crops(pictures: Tensor, landmarks: Tensor, encoder: FaceEncoder, augmentation: Augmentation = IDENTITY) -> Tensor:
-    """Portraits aligned for a face encoder: (N, 3, h, w) in about [-1, 1]."""
+    """Align portraits for a face encoder.
+
+    Args:
+        pictures: (N, 3, S, S) in [-1, 1].
+        landmarks: (N, 478, 2) px.
+
+    Returns:
+        (N, 3, h, w) in about [-1, 1], differentiable.
+    """
     alignment = encoder.alignment
     to_source = similarity(augmentation.template(alignment), five_points(landmarks))
     return augmentation.mirror(warp(pictures, to_source, alignment.size))
 
 
 def face_alone(aligned: Tensor, landmarks: Tensor, encoder: FaceEncoder) -> Tensor:
-    """What `crops` gave for these landmarks, grey outside the face (FaceEncoder.align); no gradient goes
-    through the mask."""
+    """Fill aligned crops with grey outside the face, as FaceEncoder.align does. The mask has no gradient.
+
+    Args:
+        aligned: (N, 3, h, w) from `crops`, without augmentation.
+        landmarks: (N, 478, 2) px of the pictures.
+    """
     alignment = encoder.alignment
     with torch.no_grad():
         points = in_frame(landmarks, similarity(alignment.template, five_points(landmarks))).cpu().numpy()
@@ -119,13 +139,13 @@ def face_alone(aligned: Tensor, landmarks: Tensor, encoder: FaceEncoder) -> Tens
 
 
 def in_frame(landmarks: Tensor, to_picture: Tensor) -> Tensor:
-    """(N, 478, 2) px of pictures -> px of frames, whose similarities (N, 3, 3) lead to the pictures."""
+    """Map landmarks (N, 478, 2) from pictures to frames, by the inverse of the maps (N, 3, 3) frame -> picture."""
     to_frame = torch.linalg.inv(to_picture)
     return landmarks @ to_frame[:, :2, :2].mT + to_frame[:, None, :2, 2]
 
 
 def view(face: MeanFace, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
-    """MeanFace.view for tensors, without its rounding.
+    """MeanFace.view for tensors, without rounding to grey levels.
 
     Returns:
         Textures (N, 3, 96, 80) in about [-1, 1] and shapes (N, 478, 2) px in the upright frame.
@@ -134,14 +154,14 @@ def view(face: MeanFace, pictures: Tensor, landmarks: Tensor) -> tuple[Tensor, T
     shapes = in_frame(landmarks, to_picture)
     frames = warp(pictures, to_picture, FRAME)
     grid = face.grid(shapes).to(frames.dtype)  # (N, n, 2)
-    seen = functional.grid_sample(frames, grid[:, None], padding_mode="border", align_corners=False)[:, :, 0]
+    sampled = functional.grid_sample(frames, grid[:, None], padding_mode="border", align_corners=False)[:, :, 0]
     texture = frames.new_full((len(frames), 3, TEXTURE[0] * TEXTURE[1]), LEVEL)
     inside = torch.from_numpy(face.inside).to(frames.device)
-    return texture.masked_scatter(inside, seen).unflatten(2, TEXTURE), shapes
+    return texture.masked_scatter(inside, sampled).unflatten(2, TEXTURE), shapes
 
 
 class FeatureExtractor:
-    """What KVFA reads of portraits, in the order of stages.identify.features_of, as a differentiable function."""
+    """Differentiable form of stages.identify.features_of: the features that KVFA compares, in the same order."""
 
     def __init__(
         self,
@@ -153,19 +173,27 @@ class FeatureExtractor:
     ) -> None:
         """
         Args:
-            reader: F; None leaves it out.
-            masked: E reads the face alone as well, as in FaceReader; of that only its embedding counts.
-            auxiliary: the second encoder of an EncoderPair.
+            encoder: E.
+            reader: F; None leaves its outputs out.
+            device: F is moved there.
+            masked: add E's embedding of the masked face, as FaceReader does.
+            auxiliary: the auxiliary encoder of an EncoderPair; None leaves its embedding out.
         """
         self._encoder, self._masked, self._auxiliary = encoder, masked, auxiliary
         self._reader = None if reader is None else reader.to(device).eval().requires_grad_(False)
         self._face = None if reader is None else MeanFace(reader.mean_shape.cpu().numpy())
 
     def __call__(self, pictures: Tensor, landmarks: Tensor, augmentation: Augmentation | None = None) -> Tensor:
-        """(N, 3, S, S) in [-1, 1] and (N, 478, 2) px -> (N, D) features.
+        """Compute the features of portraits.
 
         Args:
-            augmentation: None averages the crop and its mirror, as at run time; otherwise the crop alone, augmented.
+            pictures: (N, 3, S, S) in [-1, 1].
+            landmarks: (N, 478, 2) px.
+            augmentation: None embeds the crop and its mirror, as outside refinement. Otherwise the augmented crop alone
+                is embedded.
+
+        Returns:
+            (N, D) features.
         """
         skip_flip, change = augmentation is not None, augmentation or IDENTITY
         aligned = crops(pictures, landmarks, self._encoder, change)

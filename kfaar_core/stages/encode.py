@@ -1,7 +1,8 @@
-"""Encoder E and judge R: portrait + landmarks -> face features. First box of HPVFG: z = E(x) (Alg. 1, step 4).
+"""Face encoders, E and the judge R: picture + landmarks -> embedding. First box of HPVFG: z = E(x) (Alg. 1, step 4).
 
-A face encoder sees an upright crop: five landmarks are aligned to a fixed template. Cosines are always of centred
-features (the mean is fitted on training people), because raw cosines between strangers are high for some networks.
+The input of a face encoder is an aligned crop: five landmarks are mapped to a fixed template. Embeddings are centred
+(by the mean over training people) before cosines are taken, because raw cosines between strangers are high for some
+networks.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from kfaar_core.nets.sface import SFace, WideSFace
 from kfaar_core.stages.generate import part
 from kfaar_core.stages.locate import five_points
 
-# Five points in a crop of 112 x 96 px (h x w), as SphereFace placed them and most recognisers since; the judge's frame.
+# Five points in a crop of 112 x 96 px (h x w), the template of SphereFace and of most face encoders since.
 TEMPLATE = np.array(
     [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]]
 )
-GREY = 128  # level beyond a masked face
+GREY = 128  # grey level of masked pixels
 
 
 @dataclass(frozen=True)
@@ -33,34 +34,36 @@ class Alignment:
     """The crop that a face encoder expects."""
 
     size: tuple[int, int]  # px, width x height
-    template: np.ndarray  # (5, 2) px, where the five points of stages.detect shall lie
+    template: np.ndarray  # (5, 2) px, positions of the five points (stages.locate.five_points) in the crop
 
     def to_source(self, landmarks: np.ndarray) -> np.ndarray:
-        """(2, 3) map from the aligned crop to the picture in which `landmarks` (478, 2+) are measured, in px."""
+        """The (2, 3) similarity from px of the aligned crop to px of the picture, from its landmarks (478, 2+)."""
         return image.similarity(self.template, five_points(landmarks))
 
     def outside(self, landmarks: np.ndarray) -> np.ndarray:
-        """(h, w) bool, true beyond the hull of landmarks (478, 2) in px of the aligned crop."""
+        """(h, w) bool, true outside the convex hull of landmarks (478, 2) in px of the aligned crop."""
         return image.hull_mask(landmarks, self.size) == 0
 
 
 SFACE = Alignment(size=(112, 112), template=TEMPLATE + np.array([8, 0]))  # E's: 8 px more on either side
 JUDGE = Alignment(size=(96, 112), template=TEMPLATE)
-# The auxiliary encoder's: where the five points lie on average in dlib's own frame, which other landmarks define.
+# The auxiliary encoder's. dlib aligns by other landmarks; this is the mean position of the five points in its crops.
 DLIB = Alignment(
     size=(150, 150), template=np.array([[47.7, 47.4], [100.4, 47.3], [73.8, 81.3], [50.7, 105.3], [97.8, 105.3]])
 )
 
 
 class FaceEncoder:
-    """A face recognition network with its alignment and its training mean: E, the auxiliary encoder, or the judge."""
+    """A face recognition network with its alignment and mean embedding: E, the auxiliary encoder, or the judge."""
 
     def __init__(self, net: nn.Module, alignment: Alignment, mean: Tensor, device: torch.device, flip: bool) -> None:
         """
         Args:
             net: (N, 3, h, w) in [-1, 1] -> (N, D).
-            mean: (D,) mean feature over training people; subtracted before normalising.
-            flip: add the feature of the mirrored crop.
+            alignment: of the crops that `net` expects.
+            mean: (D,) mean embedding over training people, subtracted before normalising.
+            device: the network is moved there.
+            flip: add the embedding of the mirrored crop.
         """
         self.alignment, self.device, self._flip = alignment, device, flip
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -68,10 +71,15 @@ class FaceEncoder:
         self._mean = mean.to(device)
 
     def align(self, picture: np.ndarray, landmarks: np.ndarray, masked: bool = False) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> the aligned crop (h, w, 3) uint8.
+        """Crop a picture to the encoder's alignment.
 
         Args:
-            masked: grey outside the face, so that hair, clothes and background have no influence.
+            picture: (H, W, 3) uint8.
+            landmarks: (478, 2+) px of the picture.
+            masked: fill everything outside the face with grey, to remove hair, clothes and background.
+
+        Returns:
+            (h, w, 3) uint8.
         """
         to_source = self.alignment.to_source(landmarks)
         crop = image.warp(picture, to_source, self.alignment.size)
@@ -80,10 +88,10 @@ class FaceEncoder:
         return crop
 
     def embed_crops(self, crops: Tensor, skip_flip: bool = False) -> Tensor:
-        """(N, 3, h, w) aligned crops in [-1, 1] -> (N, D) features as the network gives them.
+        """Embed aligned crops: (N, 3, h, w) in [-1, 1] -> (N, D), neither centred nor normalised.
 
         Args:
-            skip_flip: take the mirrored crop's feature to be that of the crop, for half the work.
+            skip_flip: double the embedding of the crop in place of embedding the mirrored crop too; halves the cost.
         """
         features = self.net(crops)
         if not self._flip:
@@ -91,46 +99,46 @@ class FaceEncoder:
         return 2 * features if skip_flip else features + self.net(crops.flip(-1))
 
     def embed_crops_normalised(self, crops: Tensor) -> Tensor:
-        """(N, 3, h, w) aligned crops in [-1, 1] -> (N, D) centred features of unit length."""
+        """Embed aligned crops: (N, 3, h, w) in [-1, 1] -> (N, D), centred, unit length."""
         return functional.normalize(self.embed_crops(crops) - self._mean, dim=1)
 
     @torch.inference_mode()
     def embed(self, picture: np.ndarray, landmarks: np.ndarray, masked: bool = False) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks in px -> (D,) float32 as the network gives it; `masked` as in align."""
+        """Embed one picture: (D,) float32, neither centred nor normalised. Arguments as in `align`."""
         crop = image.to_float(self.align(picture, landmarks, masked))
         return self.embed_crops(crop.to(self.device))[0].cpu().numpy()
 
     @torch.inference_mode()
     def embed_normalised(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks in px -> (D,) float32, centred, unit length."""
+        """Embed one picture: (D,) float32, centred, unit length. Arguments as in `align`."""
         crop = image.to_float(self.align(picture, landmarks))
         return self.embed_crops_normalised(crop.to(self.device))[0].cpu().numpy()
 
 
 class Encoder(Protocol):
-    """E: what FaceEncoder and EncoderPair are."""
+    """Interface of E, implemented by FaceEncoder and EncoderPair."""
 
     def embed(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks in px -> (D,) float32 as the networks give it."""
+        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (D,) float32, neither centred nor normalised."""
 
 
 @dataclass(frozen=True)
 class EncoderPair:
-    """E and an auxiliary encoder, concatenated: their errors are only partly correlated."""
+    """Two face encoders whose embeddings are concatenated. Their errors are only partly correlated."""
 
     main: FaceEncoder
     auxiliary: FaceEncoder
 
     def embed(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks in px -> (D1 + D2,) float32, both as the networks give them."""
+        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (D1 + D2,) float32, neither centred nor normalised."""
         return np.concatenate([each.embed(picture, landmarks) for each in (self.main, self.auxiliary)])
 
 
 def load_encoder(device: torch.device, mean: Tensor | None = None) -> FaceEncoder:
-    """E of the preset `lab`: SFace; the mirrored face counts as well.
+    """E of the preset `lab`: SFace, with the embedding of the mirrored crop added.
 
     Args:
-        mean: (128,) to centre by; None leaves features as they are, since linear readers centre them.
+        mean: (128,) mean embedding. None subtracts nothing; linear readers centre the embedding themselves.
     """
     net = SFace()
     net.load_state_dict(weights.load("sface"))
@@ -138,14 +146,14 @@ def load_encoder(device: torch.device, mean: Tensor | None = None) -> FaceEncode
 
 
 def load_auxiliary_encoder(device: torch.device) -> FaceEncoder:
-    """The encoder beside E: dlib's; the mirrored face counts as well."""
+    """The auxiliary encoder: dlib's ResNet, with the embedding of the mirrored crop added."""
     net = DlibResnet()
     net.load_state_dict(weights.load("dlib_resnet"))
     return FaceEncoder(net, DLIB, torch.zeros(1), device, flip=True)
 
 
 def widened(encoder: FaceEncoder) -> FaceEncoder:
-    """E's embedding concatenated with its penultimate activations (nets.sface); the network is shared."""
+    """E with its penultimate activations concatenated to the embedding (nets.sface). Shares E's network."""
     assert isinstance(encoder.net, SFace)
     return FaceEncoder(WideSFace(encoder.net), encoder.alignment, torch.zeros(1), encoder.device, flip=True)
 
@@ -153,7 +161,11 @@ def widened(encoder: FaceEncoder) -> FaceEncoder:
 def encoder_of(
     net: nn.Module, alignment: Alignment, state: Mapping[str, Tensor], device: torch.device, flip: bool
 ) -> FaceEncoder:
-    """A face encoder from its state: the network, under `net.` where a training mean stands beside it."""
+    """Build a face encoder from a state dict.
+
+    Args:
+        state: the tensors of `net`; or these under `net.` and `mean` (D,), the mean embedding.
+    """
     inner = part(state, "net.") or {name: tensor.float() for name, tensor in state.items()}
     net.load_state_dict(inner)
     mean = state["mean"].float() if "mean" in state else torch.zeros(1)

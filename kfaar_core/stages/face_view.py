@@ -1,8 +1,8 @@
-"""What F sees of a picture (Section IV-C-2): the face's shape, and its texture free of shape.
+"""The input of F (Section IV-C-2): the face's shape, and its shape-free texture.
 
-Both are those of active appearance models (Cootes, Edwards and Taylor, 2001): every triangle between the landmarks is
-carried to its place in the mean face. Head pose and expression then move no part of the texture, and what stands beside
-the face (hair, clothes, background) can neither help nor harm: identity must show in the face.
+Both are those of active appearance models (Cootes, Edwards and Taylor, 2001). Shape: the landmarks. Texture: every
+triangle between landmarks is warped to its position in the mean face. Head pose and expression then move no part of the
+texture. Hair, clothes and background are not in it, so F reads the identity from the face alone.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from kfaar_core.nets.reader_net import TEXTURE
 from kfaar_core.stages.encode import GREY, TEMPLATE
 from kfaar_core.stages.locate import five_points
 
-FRAME = (160, 180)  # px, width x height of the upright face that texture is taken from
-UPRIGHT = (TEMPLATE + 16) * 1.25  # px, its five points
+FRAME = (160, 180)  # px, width x height of the upright crop that the texture is sampled from
+UPRIGHT = (TEMPLATE + 16) * 1.25  # (5, 2) px, positions of the five points in that crop
 
 
 @dataclass(frozen=True)
 class FaceView:
-    """One face as F sees it, or N of them."""
+    """The input of F for one face or N faces."""
 
     texture: np.ndarray  # (..., 96, 80, 3) uint8, grey outside the mean face
     shape: np.ndarray  # (..., 478, 2) float32 or float16, landmarks in the upright frame, px
@@ -36,41 +36,52 @@ class FaceView:
 
 
 def upright(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(478, 2+) landmarks in px -> the (2, 3) similarity from the upright frame to the picture, and (478, 2) in it."""
+    """Align landmarks (478, 2+) px to the upright frame.
+
+    Returns:
+        The (2, 3) similarity from the frame to the picture, and the landmarks (478, 2) in px of the frame.
+    """
     to_picture = image.similarity(UPRIGHT, five_points(landmarks))
     return to_picture, image.apply(image.invert(to_picture), landmarks[:, :2])
 
 
 class MeanFace:
-    """The triangles of the mean face, and where in them each pixel of the texture lies."""
+    """Delaunay triangles of the mean face, and the barycentric coordinates of each texture pixel in them."""
 
     def __init__(self, shape: np.ndarray) -> None:
-        """shape: (478, 2) px, the mean of upright landmarks."""
+        """
+        Args:
+            shape: (478, 2) px, the mean of landmarks in the upright frame.
+        """
         triangles = scipy.spatial.Delaunay(shape.astype(np.float64))
         low, high = shape.min(axis=0), shape.max(axis=0)
         height, width = TEXTURE
         steps = [(np.arange(count) + 0.5) / count for count in (width, height)]
-        places = low + np.stack(np.meshgrid(*steps), axis=-1).reshape(-1, 2) * (high - low)
-        found = triangles.find_simplex(places)
-        self.inside = found >= 0  # (96 x 80,)
-        found, places = found[self.inside], places[self.inside]
-        affine = triangles.transform[found]  # scipy's: two rows of the map to barycentric coordinates, then the origin
-        two = np.einsum("nij,nj->ni", affine[:, :2], places - affine[:, 2])
+        pixels = low + np.stack(np.meshgrid(*steps), axis=-1).reshape(-1, 2) * (high - low)
+        simplex = triangles.find_simplex(pixels)
+        self.inside = simplex >= 0  # (96 x 80,)
+        simplex, pixels = simplex[self.inside], pixels[self.inside]
+        affine = triangles.transform[simplex]  # scipy's: a map to barycentric coordinates, then its origin
+        two = np.einsum("nij,nj->ni", affine[:, :2], pixels - affine[:, 2])
         weights = np.concatenate([two, 1 - two.sum(axis=1, keepdims=True)], axis=1)  # (n, 3)
         self._weights = torch.from_numpy(weights)[:, :, None]
-        self._corners = torch.from_numpy(triangles.simplices[found]).long()  # (n, 3) landmarks
+        self._corners = torch.from_numpy(triangles.simplices[simplex]).long()  # (n, 3) landmarks
 
     def grid(self, shapes: Tensor) -> Tensor:
-        """Where the pixels inside the mean face lie in N faces: (N, n, 2) in [-1, 1] of the upright frame.
+        """Sampling positions of the n texture pixels inside the mean face, for grid_sample.
 
         Args:
-            shapes: (N, 478, 2) px in that frame.
+            shapes: (N, 478, 2) px in the upright frame.
+
+        Returns:
+            (N, n, 2) in [-1, 1] of that frame.
         """
-        places = (self._weights.to(shapes) * shapes[:, self._corners]).sum(dim=2)  # px in the frame
-        return places / shapes.new_tensor(FRAME) * 2 - 1
+        positions = (self._weights.to(shapes) * shapes[:, self._corners]).sum(dim=2)  # px in the frame
+        return positions / shapes.new_tensor(FRAME) * 2 - 1
 
     def view(self, picture: np.ndarray, landmarks: np.ndarray) -> FaceView:
-        """
+        """Sample shape and texture of one face.
+
         Args:
             picture: (H, W, 3) uint8.
             landmarks: (478, 2+) px.
@@ -78,7 +89,7 @@ class MeanFace:
         to_picture, shape = upright(landmarks)
         frame = torch.from_numpy(image.warp(picture, to_picture, FRAME)).permute(2, 0, 1)[None].float()
         grid = self.grid(torch.from_numpy(shape)[None]).float()[:, None]
-        seen = functional.grid_sample(frame, grid, padding_mode="border", align_corners=False)[0, :, 0].T
+        sampled = functional.grid_sample(frame, grid, padding_mode="border", align_corners=False)[0, :, 0].T
         texture = np.full((TEXTURE[0] * TEXTURE[1], 3), GREY, dtype=np.uint8)
-        texture[self.inside] = seen.round().numpy().astype(np.uint8)
+        texture[self.inside] = sampled.round().numpy().astype(np.uint8)
         return FaceView(texture.reshape(*TEXTURE, 3), shape.astype(np.float32))

@@ -1,7 +1,7 @@
-"""M and G: z -> w -> z+ -> x'. Fourth and fifth box of HPVFG (Alg. 1, steps 6 and 7).
+"""Mapping network M and generator G: z -> w -> z+ -> x'. Fourth and fifth box of HPVFG (Alg. 1, steps 6 and 7).
 
-Two runtimes stand behind one interface: torch (differentiable, CPU or CUDA) and OpenVINO (fast on a CPU). Both run the
-tensors of nets.mobile_stylegan.
+One interface has two runtimes: torch (differentiable, CPU or CUDA) and OpenVINO (faster on a CPU). Both use the weights
+of nets.mobile_stylegan.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ GROUPS = (7, 6, 10)
 
 
 def w_plus(w: Tensor) -> Tensor:
-    """(N, 3, 512), one w for each layer group -> (N, 23, 512)."""
+    """w+ of the 23 layers, (N, 23, 512), from one w for each of the three layer groups, (N, 3, 512)."""
     return torch.repeat_interleave(w, torch.tensor(GROUPS, device=w.device), dim=1)
 
 
 class Generator(Protocol):
-    """What the pipeline needs from M and G."""
+    """Interface of M and G for the pipeline."""
 
-    w_mean: Tensor  # (512,) the mean of w over random z: the average face
+    w_mean: Tensor  # (512,) mean of w over random z
 
     def map(self, z: Tensor) -> Tensor:
         """M: z (N, 512) -> w (N, 512)."""
@@ -43,7 +43,7 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class GeneratedFace:
-    """A rendered face and the latent that it was rendered from."""
+    """A rendered face, its latent and its posture."""
 
     picture: Tensor  # (3, S, S) in [-1, 1], portrait frame
     latent: Tensor  # (3, 512) w of the coarse, middle and fine layers
@@ -51,13 +51,13 @@ class GeneratedFace:
 
 
 def render_face(generator: Generator, geometry: GeometryReader, latent: Tensor, side: int) -> GeneratedFace:
-    """Render a latent (3, 512) at `side` px and measure its posture."""
+    """Render a latent (3, 512) at `side` px, 512 or 1024, and measure its posture."""
     picture = generator.render(w_plus(latent[None]), side)
     return GeneratedFace(picture[0], latent, geometry.postures(picture)[0])
 
 
 class TorchGenerator:
-    """M and G in torch; gradients flow where the caller asks for them."""
+    """M and G in torch, differentiable with respect to z and w+. The weights are frozen."""
 
     def __init__(self, state: StateDict[str, Tensor], device: torch.device) -> None:
         self.mapping, self.synthesis = mapping_of(state, device), synthesis_of(state, device)
@@ -71,7 +71,7 @@ class TorchGenerator:
 
 
 class OpenVinoGenerator:
-    """M in torch, G compiled by OpenVINO for this CPU; faces are rendered one by one."""
+    """M in torch, G compiled by OpenVINO for this CPU. Faces are rendered one at a time; safe to share by threads."""
 
     def __init__(self, state: StateDict[str, Tensor], precision: str = "f32", threads: int = 0) -> None:
         self.mapping = mapping_of(state, torch.device("cpu"))
@@ -79,10 +79,10 @@ class OpenVinoGenerator:
         self._state = {name: tensor.float().numpy() for name, tensor in part(state, "synthesis.").items()}
         self._precision, self._threads = precision, threads
         self._compiling, self._compiled = threading.Lock(), dict[int, Any]()
-        self._requests = threading.local()  # a request answers one caller at a time, so each thread has its own
+        self._requests = threading.local()  # an inference request is not thread-safe: one for each thread
 
     def _request(self, side: int) -> Any:
-        """What infers one face of that side in this thread; the graph is compiled once for all threads."""
+        """This thread's inference request for faces of `side` px. All threads share the compiled graph."""
         with self._compiling:
             if side not in self._compiled:
                 self._compiled[side] = self._compile(side)
@@ -111,20 +111,20 @@ class OpenVinoGenerator:
 
     def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
         request, strength = self._request(side), np.ones(1, dtype=np.float32)
-        # The next call writes over what a request answered.
+        # The next call overwrites the output buffer of a request.
         pictures = [request.infer([styles[None].numpy(), strength])[0].copy() for styles in w_plus.float()]
         return torch.from_numpy(np.concatenate(pictures))
 
 
 def mapping_of(state: StateDict[str, Tensor], device: torch.device) -> Mapping:
-    """M of the generator's state, frozen."""
+    """M from the generator's state dict, frozen, in evaluation mode."""
     net = Mapping()
     net.load_state_dict(part(state, "mapping."))
     return net.to(device).eval().requires_grad_(False)
 
 
 def synthesis_of(state: StateDict[str, Tensor], device: torch.device, dtype: torch.dtype = torch.float32) -> Synthesis:
-    """G of the generator's state, frozen; channels lie innermost, where convolutions are quickest."""
+    """G from the generator's state dict, frozen, in evaluation mode, channels last (fastest convolutions)."""
     net = Synthesis()
     net.load_state_dict(part(state, "synthesis."))
     net.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -132,12 +132,12 @@ def synthesis_of(state: StateDict[str, Tensor], device: torch.device, dtype: tor
 
 
 def part(state: StateDict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The float32 tensors under a prefix, without it."""
+    """The tensors whose names start with `prefix`, as float32, with the prefix removed."""
     return {name.removeprefix(prefix): t.float() for name, t in state.items() if name.startswith(prefix)}
 
 
 @torch.no_grad()
 def mean_style(mapping: Mapping, device: torch.device, count: int = 4096) -> Tensor:
-    """The mean w (512,) over `count` fixed random z: the centre that truncation pulls towards."""
+    """The mean w (512,) over `count` random z of a fixed seed: the centre of truncation."""
     z = torch.randn(count, 512, generator=torch.Generator().manual_seed(0))
     return mapping(z.to(device)).mean(dim=0).clone()

@@ -1,4 +1,4 @@
-"""Geometry: portrait crop -> Posture (pose in degrees, blendshapes, landmarks). It serves the posture correction."""
+"""Geometry network: portrait crop -> Posture (head pose in degrees, blendshapes, landmarks)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch.nn import functional
 from kfaar_core.nets.geometry_net import INPUT, Geometry, GeometryNet
 from kfaar_core.records import Posture
 
-# The part of the portrait frame that the network looks at: forehead to chin, with room for turned heads.
-VIEW_CENTRE, VIEW_SIDE = (0.5, 0.60), 0.80  # in portrait sides
+# The part of the portrait frame that is the network's input: forehead to chin, with room for turned heads.
+VIEW_CENTRE, VIEW_SIDE = (0.5, 0.60), 0.80  # shares of the portrait's side
 
 BLENDSHAPE_NAMES = """
     _neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
@@ -35,12 +35,14 @@ def euler_degrees(rotation: Tensor) -> Tensor:
 
 
 def view(portraits: Tensor, moves: Tensor | None = None) -> Tensor:
-    """(N, 3, S, S) portraits -> (N, 3, 128, 128): the network's view of each.
+    """Crop portraits to the network's input.
 
     Args:
-        portraits: RGB in [-1, 1].
-        moves: (N, 2, 3) affine maps of the view, in units of half its side, to look elsewhere (augmentation);
-            None looks straight.
+        portraits: (N, 3, S, S) RGB in [-1, 1].
+        moves: (N, 2, 3) affine maps of the crop, in units of half its side, for augmentation; None for none.
+
+    Returns:
+        (N, 3, 128, 128).
     """
     count, side = portraits.shape[0], portraits.shape[-1]
     base = torch.tensor([[VIEW_SIDE, 0.0, 2 * VIEW_CENTRE[0] - 1], [0.0, VIEW_SIDE, 2 * VIEW_CENTRE[1] - 1]])
@@ -49,7 +51,7 @@ def view(portraits: Tensor, moves: Tensor | None = None) -> Tensor:
         shift = theta[:, :, :2] @ moves[:, :, 2:] + theta[:, :, 2:]
         theta = torch.cat((theta[:, :, :2] @ moves[:, :, :2], shift), dim=2)
     shrink = max(1, int(side * VIEW_SIDE / INPUT))  # average first, so that a large portrait does not alias
-    while side % shrink:  # a rest would be cut off, and everything would seem to lie further out
+    while side % shrink:  # pooling would cut off a remainder and shift every landmark
         shrink -= 1
     if shrink > 1:
         portraits = functional.avg_pool2d(portraits, shrink)
@@ -58,18 +60,18 @@ def view(portraits: Tensor, moves: Tensor | None = None) -> Tensor:
 
 
 def to_portrait(landmarks: Tensor) -> Tensor:
-    """Landmarks in the view's [-1, 1] -> x, y, z in portrait sides, x and y from the top left."""
+    """Landmarks (..., 3) in [-1, 1] of the network's input -> x, y, z as shares of the portrait's side."""
     centre = landmarks.new_tensor([*VIEW_CENTRE, 0.0])
     return landmarks * (VIEW_SIDE / 2) + centre
 
 
 def to_pixels(landmarks: Tensor, side: int) -> Tensor:
-    """(N, 478, 3) landmarks in the view's [-1, 1] -> (N, 478, 2) px of a portrait of that side."""
+    """(N, 478, 3) landmarks in [-1, 1] of the network's input -> (N, 478, 2) px of a portrait of `side` px."""
     return to_portrait(landmarks)[..., :2] * side
 
 
 class GeometryReader:
-    """Portraits -> Posture, by the committed network."""
+    """Measure head pose, blendshapes and landmarks of portraits with the geometry network."""
 
     def __init__(self, state: Mapping[str, Tensor], device: torch.device) -> None:
         self._net = GeometryNet()
@@ -77,12 +79,12 @@ class GeometryReader:
         self._net.to(device).eval().requires_grad_(False)
 
     def measure(self, portraits: Tensor) -> Geometry:
-        """(N, 3, S, S) in [-1, 1] -> Geometry in the network's view; differentiable."""
+        """(N, 3, S, S) in [-1, 1] -> Geometry in coordinates of the network's input, differentiable."""
         return self._net(view(portraits))
 
     @torch.inference_mode()
     def postures(self, portraits: Tensor) -> list[Posture]:
-        """(N, 3, S, S) in [-1, 1] -> one Posture each."""
+        """(N, 3, S, S) portraits in [-1, 1] -> N Postures."""
         geometry = self.measure(portraits)
         angles = euler_degrees(geometry.rotation).cpu().numpy()
         landmarks = to_portrait(geometry.landmarks).cpu().numpy().astype(np.float32)

@@ -1,7 +1,7 @@
-"""KVFA's parts that methods share: F, I(x), and the comparison of Alg. 2 (Section IV-C-2).
+"""The parts of KVFA that methods share: F, I(x), and the comparison of Alg. 2 (Section IV-C-2).
 
-A method's Identifier turns features of pictures into identities that can be compared by cosine. What is true of one
-method alone stands in its file in kfaar_core/methods.
+A method's Identifier maps features of pictures to identity vectors that are compared by cosine. The identifiers of
+single methods are in kfaar_core/methods.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from kfaar_core.stages.linear import LinearReader
 
 
 class IdentityMap(LinearReader):
-    """u = unit(W (E(x) - mu)): the identity of a photo in d dimensions, and I(x) of every method here.
+    """u = unit(W (E(x) - mu)): the identity vector of a photo, (d,). It is I(x) of every method here.
 
-    mu is the mean feature over training people; d bounds the security of methods whose key is a rotation.
+    mu is the mean embedding over training people. d bounds the security of methods whose key is a rotation.
     """
 
     def __init__(self, state: Mapping[str, Tensor], first: int = 0) -> None:
         """
         Args:
-            state: `identity.mean` (D,), `identity.map` (d, D), D numbers of an encoder's raw feature.
-            first: where in a feature vector they begin.
+            state: `identity.mean` (D,) and `identity.map` (d, D), where D is the length of the embedding.
+            first: index of the embedding's first entry in a feature vector.
         """
         super().__init__(state, "identity", first)
 
 
 def reader_net(state: Mapping[str, Tensor]) -> ReaderNet:
-    """F of its state, float16 or float32, in evaluation mode."""
+    """F from its state dict (float16 or float32), in evaluation mode."""
     hidden, axes = state["hidden.0.weight"].shape
     textures = state["texture_axes"].shape[1]
     net = ReaderNet(len(state["last.bias"]), textures, axes - textures, hidden)
@@ -49,13 +49,14 @@ def reader_net(state: Mapping[str, Tensor]) -> ReaderNet:
 
 
 class FaceReader:
-    """F: reads a face's styles and code; where E looks as well, E's embedding of the face alone comes first."""
+    """F: predicts the styles and the code of a virtual face. E's embedding of the masked face may precede them."""
 
     def __init__(self, state: Mapping[str, Tensor], device: torch.device, encoder: FaceEncoder | None = None) -> None:
         """
         Args:
             state: `net.*` of ReaderNet.
-            encoder: E, if it embeds the face alone as well (grey outside), so that identity must show in the face.
+            device: F is moved there.
+            encoder: E, to embed the masked face as well (grey outside the face); None leaves that out.
         """
         self.net, self._device = reader_net(part(state, "net.")).to(device), device
         self._encoder = encoder
@@ -63,7 +64,15 @@ class FaceReader:
 
     @torch.inference_mode()
     def __call__(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (96 + d,) float32, or (D + 96 + d,) where E looks."""
+        """Read one face.
+
+        Args:
+            picture: (H, W, 3) uint8.
+            landmarks: (478, 2+) px.
+
+        Returns:
+            float32: 96 styles and the code (d,); before them E's embedding (D,) if an encoder was given.
+        """
         view = self._face.view(picture, landmarks)
         texture, shape = image.to_float(view.texture), torch.from_numpy(view.shape)[None]
         read = self.net(texture.to(self._device), shape.to(self._device))[0].float().cpu().numpy()
@@ -73,40 +82,51 @@ class FaceReader:
 
 
 def features_of(encoder: Encoder, reader: FaceReader | None, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """What KVFA reads from a face: (S,) float32 from (H, W, 3) uint8 and landmarks (478, 2+) in its px.
+    """The features that KVFA compares: the embedding by E, then the outputs of FaceReader.
 
-    E's raw feature, which says who a photo shows, then what FaceReader reads of a virtual face.
+    Args:
+        encoder: E; its embedding identifies the person of a photo.
+        reader: F, which decodes virtual faces; None leaves its outputs out.
+        picture: (H, W, 3) uint8.
+        landmarks: (478, 2+) px.
+
+    Returns:
+        (S,) float32.
     """
     embedding = encoder.embed(picture, landmarks)
     return embedding if reader is None else np.concatenate([embedding, reader(picture, landmarks)])
 
 
 class Identifier(Protocol):
-    """I: features of pictures (features_of) -> identities that can be compared by cosine."""
+    """Interface of I: maps features (features_of) to identity vectors of unit length, compared by cosine."""
 
     @property
     def dimension(self) -> int:
-        """d."""
+        """d: the length of an identity vector."""
 
     def original(self, features: np.ndarray) -> np.ndarray:
-        """I(x): (..., S) -> (..., d), no key."""
+        """I(x): features of photos (..., S) -> (..., d); no key."""
 
     def virtual(self, features: np.ndarray, key: UserKey) -> np.ndarray:
-        """I(x_v, k): (..., S) -> (..., d)."""
+        """I(x_v, k): features of virtual faces (..., S) and a key -> (..., d)."""
 
     def keyless(self, features: np.ndarray) -> np.ndarray:
-        """I(x_v): (R, d), every read-out open to someone without a key (Eq. 11)."""
+        """I(x_v): features of one virtual face (S,) -> (R, d), every read-out that needs no key (Eq. 11)."""
 
 
 class RotationIdentifier:
     """I(x) = u, and I(x_v, k) = O_k^T h(x_v): the code of x_v, rotated back by the key.
 
-    Only normalisation follows O_k^T, so that a wrong key leaves a random direction: its cosine with I(x) follows the
-    law of a random direction in d dimensions, whatever h has learned.
+    No learned layer follows O_k^T. A wrong key therefore gives a random direction: its cosine with I(x) is distributed
+    as that of a random direction in d dimensions, whatever h has learned.
     """
 
     def __init__(self, identity: IdentityMap, reader: Callable[[np.ndarray], np.ndarray]) -> None:
-        """reader: h, (..., S) -> (..., d) of unit length."""
+        """
+        Args:
+            identity: I(x) for photos.
+            reader: h, features (..., S) -> the code (..., d) of unit length.
+        """
         self._identity, self._reader = identity, reader
 
     @property
@@ -120,7 +140,7 @@ class RotationIdentifier:
         return self._reader(features) @ rotation(key, self.dimension)  # rows times O_k: O_k^T applied to each
 
     def keyless(self, features: np.ndarray) -> np.ndarray:
-        """As a photo, and the code itself."""
+        """(2, d): the identity as if x_v were a photo, and the code without rotation."""
         return np.stack([self.original(features), self._reader(features)])
 
 
@@ -131,11 +151,13 @@ def compare(
     key: UserKey | None,
     threshold: float,
 ) -> Verdict:
-    """Compare a virtual face with an original one; Condition 1 without a key, Condition 2 with one (Alg. 2).
+    """Compare a virtual face with an original one: Condition 1 without a key, Condition 2 with one (Alg. 2).
 
     Args:
-        virtual, original: (S,) features.
-        key: None compares the most similar of the key-less read-outs.
+        identifier: I of the method.
+        virtual, original: (S,) features of x_v and x.
+        key: None uses the key-less read-out that is most similar to the original.
+        threshold: cosine from which the faces count as the same person.
     """
     reference = identifier.original(original)
     if key is None:

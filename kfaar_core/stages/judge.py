@@ -1,4 +1,4 @@
-"""Judge: what an independent recogniser and the eye make of a virtual face beside its photo (Section VI-C-2)."""
+"""Judge: how similar a virtual face is to its photo, by an independent face encoder and by SSIM (Section VI-C-2)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from kfaar_core.stages.locate import FaceLocator
 def judge_features(
     judge: FaceEncoder, locator: FaceLocator, photos: Sequence[Photo], faces: Sequence[Face | str] = ()
 ) -> np.ndarray:
-    """(N, D) centred features of unit length of one face of each picture.
+    """Embed one face of each photo with the judge: (N, D) float32, centred, unit length.
 
     Args:
-        faces: which face of each, as in FaceLocator.locate; empty takes the largest.
+        faces: which face of each photo, as in FaceLocator.locate; empty takes the largest of each.
 
     Raises:
-        NoFaceFound: a picture without a usable face.
+        NoFaceFound: a photo without a usable face.
     """
     chosen = faces or ["largest"] * len(photos)
     located = [locator.locate(photo, face) for photo, face in zip(photos, chosen, strict=True)]
@@ -30,12 +30,15 @@ def judge_features(
 
 
 def look_distance(original: np.ndarray, virtual: np.ndarray) -> float:
-    """1 - SSIM (Wang et al., 2004) of the inner faces at 64 px, grey: 0 for the same picture, about 1 for strangers.
+    """Visual difference: 1 - SSIM (Wang et al., 2004) of the inner faces, grey, at 64 px.
 
-    The look in the picture that Section VI-C-2 asks for beside the distance of the features.
+    Section VI-C-2 asks that virtual faces differ visually from the photo as well as in their embeddings.
 
     Args:
         original, virtual: (S, S, 3) uint8 in the same level portrait frame.
+
+    Returns:
+        0 for equal pictures, about 1 for two strangers.
     """
     small = [
         np.asarray(Image.fromarray(picture).convert("L").resize((64, 64), Image.Resampling.BOX, _inner(picture)))

@@ -1,4 +1,4 @@
-"""Linear read-outs of what the networks see: u of a photo (stages.project), h of a virtual face (stages.recognise)."""
+"""Linear read-outs of features: u of a photo (the identity), h of a virtual face (the code)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from torch import Tensor
 
 
 def unit(x: np.ndarray) -> np.ndarray:
-    """x / |x| along the last axis."""
+    """x / |x| along the last axis: vectors of unit length."""
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 class LinearReader:
-    """unit(W (s - mu)), s D numbers in a row of what it is given."""
+    """A linear map with normalisation: unit(W (s - mu)), where s is a slice of D entries of a feature vector."""
 
     def __init__(self, state: Mapping[str, Tensor], name: str, first: int = 0) -> None:
         """
         Args:
             state: `<name>.mean` (D,), `<name>.map` (d, D).
-            first: where in a sight those D numbers begin.
+            name: prefix of the two tensors.
+            first: index of the slice's first entry in the feature vector.
         """
         self._counts = slice(first, first + len(state[f"{name}.mean"]))
         self._mean = state[f"{name}.mean"].double().numpy()
@@ -39,19 +40,19 @@ class LinearReader:
 
     @property
     def width(self) -> int:
-        """D: how many numbers of a sight count."""
+        """D: the number of feature entries that are read."""
         return len(self._mean)
 
     @property
     def dimension(self) -> int:
-        """d."""
+        """d: the length of the output."""
         return self._map.shape[0]
 
-    def __call__(self, sight: np.ndarray) -> np.ndarray:
-        """(..., S) -> (..., d) float64 of unit length."""
-        return unit((sight[..., self._counts] - self._mean) @ self._map.T)
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """(..., S) features -> (..., d) float64, unit length."""
+        return unit((features[..., self._counts] - self._mean) @ self._map.T)
 
-    def tensor(self, sight: Tensor) -> Tensor:
-        """(N, S) -> (N, d) float32, not normalised; differentiable."""
-        mean, rows = (torch.from_numpy(values).to(sight) for values in (self._mean, self._map))
-        return (sight[:, self._counts] - mean) @ rows.T
+    def tensor(self, features: Tensor) -> Tensor:
+        """(N, S) features -> (N, d) float32, not normalised, differentiable."""
+        mean, rows = (torch.from_numpy(values).to(features) for values in (self._mean, self._map))
+        return (features[:, self._counts] - mean) @ rows.T

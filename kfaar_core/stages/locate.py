@@ -1,8 +1,8 @@
-"""Locate: photo -> the face, in the portrait frame in which every later stage works. First step of HPVFG (Alg. 1).
+"""Face detection and alignment: photo -> one face in the portrait frame. First step of HPVFG (Alg. 1).
 
-MTCNN (facenet-pytorch, weights inside the package) finds boxes and five points. The geometry network then measures 478
-landmarks and the posture. The portrait frame is FFHQ's alignment: a photo's face and a generated face have the same
-place and size in it.
+MTCNN (facenet-pytorch, weights inside the package) detects boxes and five points. The geometry network then measures
+478 landmarks and the posture. The portrait frame is FFHQ's alignment, so faces of photos and generated faces have the
+same position and size in it.
 """
 
 from __future__ import annotations
@@ -24,48 +24,51 @@ from kfaar_core.torchvision_shim import prepare
 # Five points out of the 478 landmarks: eye corners (both eyes' means), nose tip, mouth corners.
 EYE_CORNERS = ((33, 133), (362, 263))
 NOSE_TIP, MOUTH_CORNERS = 1, (61, 291)
-BORDER = 0.25  # share of the longer side that is laid around a picture in which no face was found [dev]
-# Share of the box inside the picture below which the face counts as cut: the box of a near face reaches too far. [dev]
+BORDER = 0.25  # share of the longer side that is padded around a picture in which no face was detected [dev]
+# Share of the box inside the picture below which a face counts as cut; MTCNN's box of a close face is too large  [dev]
 COVERED = 0.7
-SMALLEST = 20  # px, the smallest face that MTCNN finds
-SURE = 0.999  # confidence from which a face is taken to stand as it was found  [dev]
-MARGIN = 0.003  # by which a turned reading must be surer than the upright one  [dev]
-AROUND = 256  # px, side of the surroundings in which a face of another rotation is looked for
+SMALLEST = 20  # px, the smallest face that MTCNN detects
+CONFIDENT = 0.999  # confidence from which other rotations of a face are not tried  [dev]
+MARGIN = 0.003  # by which the confidence of a rotated detection must exceed that of the upright one  [dev]
+CONTEXT = 256  # px, side of the crop around a face in which other rotations are tried
 
 
 class Detector(ABC):
-    """Photo -> faces; the base of MTCNN and of the tiny detector, which differ in how they find faces."""
+    """Base class of face detectors: a photo gives a list of faces. Subclasses implement `faces`."""
 
     def __init__(self, preset: Preset) -> None:
         self._preset = preset
 
     @abstractmethod
     def faces(self, photo: Photo) -> list[Face]:
-        """Every face above the preset's confidence, largest box first; empty when there is none."""
+        """Every face with at least the preset's confidence, largest box first; an empty list without a face."""
 
     def usable(self, photo: Photo) -> list[Face]:
-        """The faces that are large enough and whole.
+        """The faces that are large enough and not cut by the border, largest box first.
 
         Raises:
-            NoFaceFound: there is none; what is wrong with the largest, when the photo has any.
+            NoFaceFound: no face is usable. When faces were detected, the error says what is wrong with the largest.
         """
         faces = self.faces(photo)
-        answers = self._without_fault(faces, photo)
-        if not answers:
+        usable = self._only_usable(faces, photo)
+        if not usable:
             self._refuse_empty(faces, photo)
             check_usable(faces[0], photo, self._preset)
-        return answers
+        return usable
 
-    def _without_fault(self, faces: list[Face], photo: Photo) -> list[Face]:
-        return [face for face in faces if fault(face, photo, self._preset) is None]
+    def _only_usable(self, faces: list[Face], photo: Photo) -> list[Face]:
+        return [face for face in faces if usability_error(face, photo, self._preset) is None]
 
     def pick(self, photo: Photo, which: str | int = "largest") -> Face:
-        """One usable face: the largest of them, the one nearest to the middle of the photo, or number `which` of all
-        faces (0 is the largest).
+        """Choose one usable face.
+
+        Args:
+            which: `largest`; `central`, the usable face nearest to the middle of the photo; or the index of a face in
+                `faces` (0 is the largest).
 
         Raises:
-            NoFaceFound: no usable face, no face of that number, a face too small or cut by the border.
-            BadSetting: `which` is neither `largest` nor `central` nor a number.
+            NoFaceFound: no usable face, no face with that index, or a face that is too small or cut by the border.
+            BadSetting: `which` is neither `largest` nor `central` nor an index.
         """
         if which == "largest":
             return self.usable(photo)[0]
@@ -106,33 +109,33 @@ class MtcnnDetector(Detector):
         self._net = MTCNN(keep_all=True, post_process=False, min_face_size=SMALLEST, device=device)
 
     def faces(self, photo: Photo) -> list[Face]:
-        found = [self._righted(face, photo) for face in self._upright(photo)]
-        if not self._without_fault(found, photo):  # the picture may lie on its side or stand on its head
-            readings = [found]
+        detected = [self._corrected_rotation(face, photo) for face in self._upright(photo)]
+        if not self._only_usable(detected, photo):  # the photo may be rotated by quarter turns
+            by_rotation = [detected]
             for turns in (1, 2, 3):
-                turned = self._upright(Photo(np.ascontiguousarray(np.rot90(photo.pixels, turns))))
-                readings.append([_turned_back(face, turns, photo.pixels.shape) for face in turned])
-            found = max(readings, key=lambda faces: self._sureness(faces, photo))
-        return sorted(found, key=lambda face: -float(np.prod(face.box[2:] - face.box[:2])))
+                rotated = self._upright(Photo(np.ascontiguousarray(np.rot90(photo.pixels, turns))))
+                by_rotation.append([_rotated_back(face, turns, photo.pixels.shape) for face in rotated])
+            detected = max(by_rotation, key=lambda faces: self._best_confidence(faces, photo))
+        return sorted(detected, key=lambda face: -float(np.prod(face.box[2:] - face.box[:2])))
 
-    def _sureness(self, faces: list[Face], photo: Photo) -> float:
-        """Of the surest face; a reading with a usable face counts for more than any without."""
-        usable = self._without_fault(faces, photo)
+    def _best_confidence(self, faces: list[Face], photo: Photo) -> float:
+        """The highest confidence, plus 1 if any face is usable: usable faces win over unusable ones."""
+        usable = self._only_usable(faces, photo)
         return max((face.confidence for face in usable or faces), default=0.0) + bool(usable)
 
     def _upright(self, photo: Photo) -> list[Face]:
-        """The faces of a picture as it stands, in the whole of it and, where that is made far smaller, in tiles."""
+        """Detect without rotating the photo: in the whole photo, and in tiles of it where it is much downscaled."""
         height, width = photo.pixels.shape[:2]
         shrink = max(1.0, max(height, width) / self._preset.detect_side)
         faces = self._in_window(photo, (0, 0, width, height))
-        if shrink * SMALLEST > self._preset.face_min:  # a face of face_min px would be too small to be found
+        if shrink * SMALLEST > self._preset.face_min:  # downscaled, a face of face_min px is too small to be detected
             side = int(self._preset.detect_side * self._preset.face_min / SMALLEST)
             for window in tiles(width, height, side, 3 * self._preset.face_min):
                 faces += [face for face in self._in_window(photo, window) if not overlapping(face, faces)]
         return faces
 
     def _in_window(self, photo: Photo, window: tuple[int, int, int, int]) -> list[Face]:
-        """The faces in a window (left, top, right, bottom) of a photo, in px of the photo."""
+        """Detect in a window (left, top, right, bottom) of a photo; faces in px of the photo."""
         left, top, right, bottom = window
         part = Photo(photo.pixels[top:bottom, left:right])
         height, width = part.pixels.shape[:2]
@@ -143,40 +146,49 @@ class MtcnnDetector(Detector):
         picture = Image.fromarray(part.pixels)
         small = np.asarray(picture.resize(size, Image.Resampling.BOX) if shrink > 1 else picture)
         scale = np.array([width / size[0], height / size[1]], dtype=np.float32)
-        faces = self._found(small, scale)
-        if not self._without_fault(faces, part):
-            # MTCNN misses a face that fills the picture, and lets the box of one beside the border reach far beyond it,
-            # unless there is something around them.
+        faces = self._detect(small, scale)
+        if not self._only_usable(faces, part):
+            # MTCNN misses a face that fills the picture, and makes the box of a face at the border too large. Padding
+            # mends both.
             border = round(BORDER * max(size))
             padded = np.pad(small, ((border, border), (border, border), (0, 0)), mode="edge")
-            again = self._found(padded, scale, border)
-            faces = again if self._without_fault(again, part) or not faces else faces
+            again = self._detect(padded, scale, border)
+            faces = again if self._only_usable(again, part) or not faces else faces
         return [_moved(face, (left, top)) for face in faces]
 
-    def _righted(self, face: Face, photo: Photo) -> Face:
-        """The face itself, or as it is found in its surroundings turned by quarters, where that is far surer.
+    def _corrected_rotation(self, face: Face, photo: Photo) -> Face:
+        """The detection with the best confidence over the four quarter-turn rotations of the face's surroundings.
 
-        MTCNN sees faces that stand on their head, with eyes and mouth exchanged, and is a little less sure of them.
+        MTCNN also detects upside-down faces, with eyes and mouth exchanged, at a slightly lower confidence.
         """
-        if face.confidence >= SURE:
+        if face.confidence >= CONFIDENT:
             return face
         middle, reach = face.box.reshape(2, 2).mean(axis=0), 1.25 * float(max(face.box[2:] - face.box[:2]))
         corner = middle - reach
-        to_photo = np.array([[2 * reach / AROUND, 0, corner[0]], [0, 2 * reach / AROUND, corner[1]]])
-        around = image.warp(photo.pixels, to_photo, (AROUND, AROUND))
+        to_photo = np.array([[2 * reach / CONTEXT, 0, corner[0]], [0, 2 * reach / CONTEXT, corner[1]]])
+        around = image.warp(photo.pixels, to_photo, (CONTEXT, CONTEXT))
         best, bar = face, -1.0
         for turns in range(4):
             one = np.ones(2, dtype=np.float32)
-            for seen in self._found(np.ascontiguousarray(np.rot90(around, turns)), one):
-                back = _turned_back(seen, turns, around.shape)
-                apart = float(np.hypot(*(back.box.reshape(2, 2).mean(axis=0) - AROUND / 2)))
-                if apart < AROUND / 8 and back.confidence > bar:
+            for candidate in self._detect(np.ascontiguousarray(np.rot90(around, turns)), one):
+                back = _rotated_back(candidate, turns, around.shape)
+                apart = float(np.hypot(*(back.box.reshape(2, 2).mean(axis=0) - CONTEXT / 2)))
+                if apart < CONTEXT / 8 and back.confidence > bar:
                     bar = back.confidence + (MARGIN if turns == 0 else 0.0)
                     best = face if turns == 0 else _mapped(back, to_photo)
         return best
 
-    def _found(self, picture: np.ndarray, scale: np.ndarray, border: int = 0) -> list[Face]:
-        """The faces of a picture (H, W, 3) uint8 with a border, in px of the photo, (2,) scale as large."""
+    def _detect(self, picture: np.ndarray, scale: np.ndarray, border: int = 0) -> list[Face]:
+        """Run MTCNN.
+
+        Args:
+            picture: (H, W, 3) uint8.
+            scale: (2,) photo px per picture px, horizontally and vertically.
+            border: px of padding on each side of the picture.
+
+        Returns:
+            Faces in px of the photo.
+        """
         boxes, confidences, points = self._net.detect(Image.fromarray(picture), landmarks=True)
         if boxes is None:
             return []
@@ -188,7 +200,16 @@ class MtcnnDetector(Detector):
 
 
 def tiles(width: int, height: int, side: int, overlap: int) -> list[tuple[int, int, int, int]]:
-    """Windows (left, top, right, bottom) of `side` px at most that cover a picture, each overlapping the next one."""
+    """Overlapping windows that cover a picture.
+
+    Args:
+        width, height: of the picture, px.
+        side: px, largest width and height of a window.
+        overlap: px, smallest overlap of neighbouring windows.
+
+    Returns:
+        (left, top, right, bottom) of each window, px.
+    """
 
     def starts(length: int) -> list[int]:
         count = max(1, -(-(length - overlap) // (side - overlap)))
@@ -202,7 +223,7 @@ def tiles(width: int, height: int, side: int, overlap: int) -> list[tuple[int, i
 
 
 def overlapping(face: Face, others: list[Face]) -> bool:
-    """Whether a face is one of the others: their boxes share more than a third of the smaller one."""
+    """Whether the box of a face overlaps another box by more than a third of the smaller one's area."""
 
     def shared(other: Face) -> float:
         low, high = np.maximum(face.box[:2], other.box[:2]), np.minimum(face.box[2:], other.box[2:])
@@ -218,15 +239,15 @@ def _moved(face: Face, by: tuple[int, int]) -> Face:
 
 
 def _mapped(face: Face, matrix: np.ndarray) -> Face:
-    """A face through a map (2, 3) that scales and shifts."""
+    """A face under an affine map (2, 3) that scales and shifts."""
     corners = image.apply(matrix, face.box.reshape(2, 2)).astype(np.float32)
     return Face(corners.ravel(), image.apply(matrix, face.points).astype(np.float32), face.confidence)
 
 
-def _turned_back(face: Face, turns: int, shape: tuple[int, ...]) -> Face:
-    """A face found in np.rot90(picture, turns), in px of the picture of that shape (H, W, 3)."""
+def _rotated_back(face: Face, turns: int, shape: tuple[int, ...]) -> Face:
+    """Map a face detected in np.rot90(picture, turns) to px of the picture, whose shape is (H, W, 3)."""
     height, width = shape[:2]
-    # np.rot90 turns anticlockwise: (x, y) of the turned picture -> (x, y) of the picture.
+    # np.rot90 rotates anticlockwise. Each matrix maps (x, y) of the rotated picture to (x, y) of the picture.
     matrix = {
         0: [[1, 0, 0], [0, 1, 0]],
         1: [[0, -1, width], [1, 0, 0]],
@@ -245,13 +266,13 @@ def check_usable(face: Face, photo: Photo, preset: Preset) -> None:
     Raises:
         NoFaceFound: with the measured size, or the border it crosses.
     """
-    error = fault(face, photo, preset)
+    error = usability_error(face, photo, preset)
     if error is not None:
         raise error
 
 
-def fault(face: Face, photo: Photo, preset: Preset) -> NoFaceFound | None:
-    """What makes a face unusable, if anything does."""
+def usability_error(face: Face, photo: Photo, preset: Preset) -> NoFaceFound | None:
+    """The error that says why a face is too small or cut by the border; None for a usable face."""
     height, width = photo.pixels.shape[:2]
     side = float(min(face.box[2:] - face.box[:2]))
     if side < preset.face_min:
@@ -280,8 +301,13 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 def portrait_frame(points: np.ndarray, side: int) -> np.ndarray:
     """FFHQ's alignment from five points: (2, 3) matrix, portrait pixel -> photo pixel.
 
-    The frame is level with eyes and mouth, centred a tenth of the way from the eyes to the mouth, and twice the larger
-    of 2.0 x the distance of the eyes and 1.8 x the distance from eyes to mouth wide (Karras et al., arXiv 1812.04948).
+    The frame is parallel to the eyes and its centre lies a tenth of the way from the eyes to the mouth. Its width is
+    twice the larger of 2.0 x the distance between the eyes and 1.8 x the distance from eyes to mouth (Karras et al.,
+    arXiv 1812.04948).
+
+    Args:
+        points: (5, 2) photo px, as five_points orders them.
+        side: px of the portrait.
     """
     left_eye, right_eye, _, left_mouth, right_mouth = np.asarray(points, dtype=np.float64)
     eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
@@ -295,13 +321,17 @@ def portrait_frame(points: np.ndarray, side: int) -> np.ndarray:
 
 
 def crop(photo: Photo, face: Face, side: int, points: np.ndarray | None = None) -> FaceCrop:
-    """The face in the portrait frame, from MTCNN's five points or better ones."""
+    """Crop a face to the portrait frame of `side` px.
+
+    Args:
+        points: (5, 2) photo px that define the frame; None takes the detector's own.
+    """
     to_photo = portrait_frame(face.points if points is None else points, side)
     return FaceCrop(picture=image.warp(photo.pixels, to_photo, (side, side)), to_photo=to_photo, face=face)
 
 
 def landmarks_in_photo(framed: FaceCrop, posture: Posture) -> np.ndarray:
-    """(478, 3) float64 landmarks of a posture measured in a frame, in photo px (z on the same scale)."""
+    """Map the landmarks of a posture from its crop to the photo: (478, 3) float64, photo px (z on the same scale)."""
     side = framed.picture.shape[0]
     points = image.apply(framed.to_photo, posture.landmarks[:, :2] * side)
     depth = posture.landmarks[:, 2:] * side * np.hypot(*framed.to_photo[:, 0])
@@ -310,26 +340,29 @@ def landmarks_in_photo(framed: FaceCrop, posture: Posture) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LocatedFace:
-    """One face of a photo as every later stage needs it."""
+    """One face of a photo: its crop, posture and landmarks, as every later stage needs them."""
 
     crop: FaceCrop  # in the level portrait frame
-    posture: Posture  # measured in that frame; the frame's own rotation is not in it
+    posture: Posture  # measured in that frame, so without the frame's own rotation
     landmarks: np.ndarray  # (478, 3) float64, photo px (z on the same scale)
     rotation: float  # degrees, clockwise: how far the frame is rotated in the photo
 
 
 class FaceLocator:
-    """Find one face, frame it by its own landmarks, and measure its posture."""
+    """Detect one face, align it by its landmarks, and measure its posture."""
 
     def __init__(self, detector: Detector, geometry: GeometryReader, side: int, device: torch.device) -> None:
         """side: px of the portrait frame that is measured."""
         self.detector, self._geometry, self._side, self._device = detector, geometry, side, device
 
     def locate(self, photo: Photo, which: Face | str | int = "largest") -> LocatedFace:
-        """The face in the frame that its own landmarks define; MTCNN's five points only give the first frame.
+        """Locate one face of a photo.
+
+        The detector's five points give a first crop. The landmarks measured in it define the final one.
 
         Args:
-            which: a detected face, or as in Detector.pick.
+            which: a detected face, or a choice as in Detector.pick.
+
         Raises:
             NoFaceFound: no usable face.
             BadSetting: an unknown `which`.

@@ -1,6 +1,6 @@
-"""Place: the corrected face in its frame, rotated as in the photo, and pasted back where that is asked for.
+"""Placement: align the corrected face with the photo's face, and paste it into the photo if asked for.
 
-The similarity part of the posture correction G_f: rotation, size and position.
+This is the similarity part of the posture correction G_f: rotation, size and position.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from kfaar_core.records import FaceCrop, Photo
 from kfaar_core.stages.generate import GeneratedFace
 from kfaar_core.stages.locate import LocatedFace, five_points, portrait_frame
 
-BORDER = 0.25  # share of the side that is mirrored outwards, so that a turned portrait has no empty corner
-GROW = 1.04  # the mask reaches a little past the outermost landmarks
+BORDER = 0.25  # reflection padding, share of the side: a rotated portrait has no empty corners
+GROW = 1.04  # scale of the mask about its centre, to reach a little past the outermost landmarks
 
 
 def place(render: np.ndarray, frame: np.ndarray, side: int, turn: float) -> np.ndarray:
-    """A render in the portrait frame, turned by `turn` degrees clockwise about the centre.
+    """Warp a render to the portrait frame and rotate it about the centre.
 
     Args:
         render: (S, S, 3) uint8.
         frame: (2, 3), portrait px -> render px.
         side: px of the answer.
-        turn: degrees.
+        turn: degrees, clockwise.
+
+    Returns:
+        (side, side, 3) uint8.
     """
     border = round(BORDER * render.shape[0])
     wide = np.pad(render, ((border, border), (border, border), (0, 0)), mode="reflect")
@@ -37,30 +40,35 @@ def place(render: np.ndarray, frame: np.ndarray, side: int, turn: float) -> np.n
 
 
 def face_mask(faces: list[np.ndarray], side: int) -> np.ndarray:
-    """(side, side) float32, 1 inside the hull of all given landmarks.
+    """The convex hull of the landmarks of several faces.
 
     Args:
-        faces: (478, 2) landmarks in portrait sides, of each face that must lie inside.
+        faces: (478, 2) landmarks of each face, as shares of the portrait's side.
+        side: px.
+
+    Returns:
+        (side, side) float32, 1 inside and 0 outside.
     """
     return image.hull_mask(np.concatenate(faces) * side, (side, side), GROW)
 
 
 @dataclass(frozen=True)
 class PlacedFace:
-    """A virtual face where the photo's face was."""
+    """A virtual face aligned with the photo's face."""
 
     level: np.ndarray  # (S, S, 3) uint8, in the level portrait frame
     portrait: np.ndarray  # (S, S, 3) uint8, rotated as in the photo
-    picture: np.ndarray  # what is answered: the portrait, or the photo with the face exchanged
+    picture: np.ndarray  # (H, W, 3) uint8: the portrait, or the photo with the face replaced
 
 
 def placed(face: GeneratedFace, located: LocatedFace, side: int, canvas: Photo | None) -> PlacedFace:
-    """The corrected face in the frame of the photo's face.
+    """Align the corrected face with the photo's face.
 
     Args:
-        face: at `side` px.
+        face: x_v.
+        located: the photo's face.
         side: px of the portrait.
-        canvas: the picture to paste the face into; None answers the portrait alone.
+        canvas: the photo to paste the face into; None answers the portrait alone.
     """
     render = image.to_uint8(face.picture[None])[0]
     frame = portrait_frame(five_points(face.posture.landmarks * render.shape[0]), side)
@@ -76,7 +84,7 @@ def placed(face: GeneratedFace, located: LocatedFace, side: int, canvas: Photo |
 
 
 def rotated_crop(photo: Photo, located: LocatedFace, side: int) -> FaceCrop:
-    """x in the frame of the portrait: size and position of the level frame, rotation of the photo."""
+    """Crop x like PlacedFace.portrait: size and position of the level frame, upright axes of the photo."""
     centre = image.apply(located.crop.to_photo, np.full(2, located.crop.picture.shape[0] / 2))
     scale = np.hypot(*located.crop.to_photo[:, 0]) * located.crop.picture.shape[0] / side
     matrix = np.array([[scale, 0, centre[0] - scale * side / 2], [0, scale, centre[1] - scale * side / 2]])

@@ -1,20 +1,22 @@
 """Refinement: gradient descent on w until KVFA decodes the code from the rendered face.
 
-P and the posture correction know the generator only through surrogates; what a face really shows differs from face to
-face. So the latent is optimised, as in GAN inversion (Abdal et al., arXiv 1904.03189). The loss has these terms:
+P and the posture correction are trained with surrogates of the generator, whose error differs from face to face.
+Refinement therefore optimises the latent of each face, as GAN inversion does (Abdal et al., arXiv 1904.03189). The loss
+has these terms:
 
-- KVFA reads the code (what P encoded in the latent) from the face.
-- E and the auxiliary encoder see the person of the code: the same person for all photos of somebody under one key,
-  another person under the next key. Two networks, because what one network alone is shown, the next need not see
-  (Liu et al., arXiv 1611.02770, on adversarial pictures). Each step sees the face under another random affine
-  augmentation (`differentiable.Augmentation`), for the same reason.
-- Key-less similarity to the photo is penalised only above `near_margin`, which one stranger in twelve exceeds. Pushing
-  it lower would leak as well.
-- E sees nothing of what all generated faces have in common, which makes strangers alike (`GeneratorBiasPenalty`).
-- The posture stays.
+- Code: KVFA must decode the code (what P encoded in the latent) from the face.
+- Identity: the embeddings of E and of the auxiliary encoder must match the code. All photos of one person under one key
+  then show the same virtual person, and another key shows another. Two encoders are used because a face that is
+  optimised for one network alone may not transfer to others (Liu et al., arXiv 1611.02770). Each step uses another
+  random affine augmentation (`differentiable.Augmentation`) for the same reason.
+- Anonymity: key-less similarity to the photo is penalised only above `near_margin`, which one stranger in twelve
+  exceeds. A lower similarity than that of strangers would leak the identity as well.
+- Bias: E's embedding must not contain what all generated faces have in common, because that makes strangers similar
+  (`GeneratorBiasPenalty`).
+- Posture: the head pose and the expression of the photo are kept.
 
-Gradients go through a small picture (the generator's low band) without the mirrored crop. Every few steps the full
-picture is read, and the difference is added to what the small one says.
+Gradients are computed on a small picture (the generator's low band) without the mirrored crop. Every few steps the
+full picture is measured. Its difference from the small one is added to the following steps as a constant offset.
 """
 
 from __future__ import annotations
@@ -42,30 +44,34 @@ Steps = Callable[[int, int], None]  # done, of
 
 
 class LinearHead(Protocol):
-    """A linear read-out of features: what stages.linear.LinearReader is."""
+    """A differentiable linear read-out of features; stages.linear.LinearReader implements it."""
 
     def tensor(self, features: Tensor) -> Tensor:
-        """(N, S) features -> (N, n), not normalised; differentiable."""
+        """(N, S) features -> (N, n), not normalised, differentiable."""
 
 
 class GeneratorBiasPenalty:
-    """Cosine between E's view of a face and the direction in which virtual faces differ from photos on average."""
+    """Cosine between E's embedding of a face and the mean difference of virtual faces from photos."""
 
     def __init__(self, photos: np.ndarray, virtual: np.ndarray) -> None:
-        """photos, virtual: (D,) E's mean raw feature of either."""
-        away = virtual - photos
+        """
+        Args:
+            photos: (D,) E's mean embedding of photos.
+            virtual: (D,) E's mean embedding of virtual faces.
+        """
+        difference = virtual - photos
         self._photos, self._shared = (
-            torch.from_numpy(values).float() for values in (photos, away / np.linalg.norm(away))
+            torch.from_numpy(values).float() for values in (photos, difference / np.linalg.norm(difference))
         )
 
     def tensor(self, features: Tensor) -> Tensor:
-        """(N, S >= D) features, E's first -> (N, 1)."""
-        away = features[:, : len(self._photos)] - self._photos.to(features)
-        return functional.cosine_similarity(away, self._shared.to(features)[None], dim=1)[:, None]
+        """(N, S) features, of which the first D are E's embedding -> (N, 1) cosines; differentiable."""
+        centred = features[:, : len(self._photos)] - self._photos.to(features)
+        return functional.cosine_similarity(centred, self._shared.to(features)[None], dim=1)[:, None]
 
 
 def augmentations_of(how: Descent) -> list[Augmentation]:
-    """One for each step, the same for every face: a photo and a key always give the same virtual face."""
+    """The augmentation of each step. They are the same for every face, which makes virtual faces reproducible."""
     draw = public_normals("refinement", (how.steps, 4))
     sds = np.array([np.radians(how.augment_turn), how.augment_growth, how.augment_shift, how.augment_shift])
     return [
@@ -76,30 +82,30 @@ def augmentations_of(how: Descent) -> list[Augmentation]:
 
 @dataclass(frozen=True)
 class RefinementTargets:
-    """Which read-outs of a face a method refines."""
+    """The linear read-outs in a method's refinement loss, and the coordinates in which the latent moves."""
 
-    reading: LinearHead  # h: the code as KVFA reads it of a virtual face
-    person: LinearHead  # u of E's embedding alone: the penultimate activations are moved less easily
-    auxiliary: LinearHead  # u of the auxiliary encoder alone
-    identity: LinearHead  # u as KVFA reads it of photos, of both encoders
+    reading: LinearHead  # h: the code as KVFA decodes it from a virtual face
+    person: LinearHead  # u from E's embedding alone, which follows the latent more easily than penultimate activations
+    auxiliary: LinearHead  # u from the auxiliary encoder's embedding alone
+    identity: LinearHead  # u as KVFA computes it for photos, from both encoders
     bias: LinearHead  # GeneratorBiasPenalty
     space: NaturalSpace
-    rows: Tensor  # (54, 1536) posture from w, from train.posture
+    rows: Tensor  # (54, 1536) linear prediction of the posture vector from w, from train.posture
 
 
 @dataclass(frozen=True)
 class RefinementNetworks:
-    """What renders and measures a face while it is refined."""
+    """The networks that render and measure a face during refinement."""
 
-    low_band: Callable[[Tensor, int], Tensor]  # w+ and side -> the small picture, differentiable
-    generator: Generator  # the full picture
+    low_band: Callable[[Tensor, int], Tensor]  # (w+, side) -> the small picture, differentiable
+    generator: Generator  # renders the full picture
     geometry: GeometryReader
     extractor: FeatureExtractor
     gain: Tensor  # (1536, 54) of the posture correction
 
 
 class Refiner:
-    """Descent of w on the targets and the posture."""
+    """Refine latents by gradient descent (Adam) on the loss of this module."""
 
     def __init__(
         self, targets: RefinementTargets, networks: RefinementNetworks, descent: Descent, device: torch.device
@@ -109,15 +115,17 @@ class Refiner:
         self._with, self._device = descent, device
 
     def __call__(self, latent: Tensor, original: Posture, payload: Payload, progress: Steps | None = None) -> Tensor:
-        """
+        """Refine one latent.
+
         Args:
-            latent: (3, 512) w of a face whose posture is about right.
-            original: the posture that it shall have.
-            payload: KVFA shall read its code and the encoders shall see it; no read-out shall come near its identity.
-            progress: called before each step and at the end; what it raises ends the descent.
+            latent: (3, 512) w of a face whose posture has been corrected.
+            original: the posture of the photo, which is kept.
+            payload: the code that KVFA must decode, and the identity of the photo that must stay hidden.
+            progress: called with (done, of) before each step and at the end. An exception that it raises ends the
+                refinement.
 
         Returns:
-            (3, 512).
+            (3, 512) the refined latent.
         """
         with torch.inference_mode(False), torch.enable_grad():
             wanted, carried, hidden = (
@@ -130,9 +138,9 @@ class Refiner:
         self, latent: Tensor, wanted: Tensor, code: Tensor, identity: Tensor, progress: Steps | None
     ) -> Tensor:
         natural = self._space.of_w(latent)
-        # Along natural coordinates, which leaves the posture.
+        # Steps in natural coordinates. `moved` removes their effect on the posture.
         shape, colour = (torch.zeros_like(part, requires_grad=True) for part in natural.split((GROUPS - 1, 1)))
-        turn = torch.zeros_like(wanted, requires_grad=True)  # along the posture correction's own moves
+        turn = torch.zeros_like(wanted, requires_grad=True)  # steps along the columns of the posture gain
         how = self._with
         rates = (how.rate, how.colour_rate, how.turn_rate)
         adam = torch.optim.Adam([{"params": [part]} for part in (shape, colour, turn)], betas=how.betas)
@@ -181,7 +189,7 @@ class Refiner:
         return self._networks.generator.render(w_plus(w[None]), 512).to(self._device)
 
     def _read(self, picture: Tensor, augmentation: Augmentation | None = None) -> Tensor:
-        """(1, 3, S, S) -> (54 + 4 d + 1,): posture vector, then what each read-out gives."""
+        """(1, 3, S, S) in [-1, 1] -> (54 + 4 d + 1,): the posture vector, then the output of each read-out."""
         picture = picture.float().clamp(-1, 1)
         measured = self._networks.geometry.measure(picture)
         landmarks = to_pixels(measured.landmarks, picture.shape[-1])

@@ -1,4 +1,4 @@
-"""The tiny preset: random networks with the shapes of the real ones, for tests in milliseconds. It knows no faces."""
+"""The tiny preset: untrained networks with the interfaces of the real ones, for fast tests. They recognise nothing."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from kfaar_core.stages.face_view import upright
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.locate import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP, Detector
 
-FIVE = np.array([[0.375, 0.46], [0.625, 0.46], [0.5, 0.6], [0.41, 0.72], [0.59, 0.72]])  # in portrait sides
-FEATURES, DIMENSION = 12, 8  # of E, and d
-STYLES_READ, NOISE, HIDDEN = 4, 6, 16  # of F beside the code, of what a key draws, of the layers of P, F and KVFA
+FIVE = np.array([[0.375, 0.46], [0.625, 0.46], [0.5, 0.6], [0.41, 0.72], [0.59, 0.72]])  # shares of the side
+FEATURES, DIMENSION = 12, 8  # length of E's embedding; d
+STYLES_READ, NOISE, HIDDEN = 4, 6, 16  # styles that F predicts; length of the key's noise; hidden width of P, F, KVFA
 
 
-def seeded(name: int) -> torch.Generator:
-    return torch.Generator().manual_seed(name)
+def seeded(seed: int) -> torch.Generator:
+    """A torch random generator with this seed."""
+    return torch.Generator().manual_seed(seed)
 
 
 class TinyDetector(Detector):
-    """One face in the middle of every picture that is not a single colour."""
+    """Detects one face in the middle of every picture of at least 20 px that is not a single colour."""
 
     def faces(self, photo: Photo) -> list[Face]:
         height, width = photo.pixels.shape[:2]
@@ -42,7 +43,7 @@ class TinyDetector(Detector):
 
 
 class TinyGeometry(GeometryReader):
-    """A fixed face whose yaw and smile follow the brightness of the picture's halves."""
+    """Fixed landmarks; yaw and smile are computed from the brightness of the picture's halves."""
 
     def __init__(self) -> None:
         angle = np.linspace(0, 2 * np.pi, 478, endpoint=False)
@@ -67,7 +68,7 @@ class TinyGeometry(GeometryReader):
 
 
 class TinyGenerator:
-    """w+ -> a soft pattern of 32 px (or whatever side is asked for)."""
+    """Renders w+ as a smooth random pattern, 32 px unless another side is asked for."""
 
     def __init__(self, device: torch.device) -> None:
         self.w_mean = torch.zeros(512, device=device)
@@ -82,7 +83,7 @@ class TinyGenerator:
 
 
 class TinyEncoder(nn.Module):
-    """A linear picture feature."""
+    """A random linear embedding of a picture: (N, 3, 16, 16) -> (N, 12)."""
 
     weight: Tensor
 
@@ -95,6 +96,7 @@ class TinyEncoder(nn.Module):
 
 
 def face_encoder(seed: int, device: torch.device) -> FaceEncoder:
+    """A FaceEncoder of a TinyEncoder with this seed."""
     alignment = Alignment(size=(16, 16), template=FIVE * 16)
     return FaceEncoder(TinyEncoder(seed), alignment, torch.zeros(1), device, flip=False)
 
@@ -102,7 +104,7 @@ def face_encoder(seed: int, device: torch.device) -> FaceEncoder:
 def boxes(
     preset: Preset, device: torch.device
 ) -> tuple[Detector, GeometryReader, FaceEncoder, FaceEncoder, TinyGenerator, dict[str, Tensor]]:
-    """detector, geometry, encoder, judge, generator, posture state."""
+    """The stages that all methods share: detector, geometry, encoder, judge, generator, state of the corrector."""
     posture = {"gain": torch.randn(1536, 54, generator=seeded(4)) / 100}
     return (
         TinyDetector(preset),
@@ -114,15 +116,20 @@ def boxes(
     )
 
 
-def drawn_state(build: Callable[[], nn.Module], seed: int, prefix: str = "") -> dict[str, Tensor]:
-    """The state of a network as it is before training."""
+def initial_state(build: Callable[[], nn.Module], seed: int, prefix: str = "") -> dict[str, Tensor]:
+    """The state dict of an untrained network, its names prefixed.
+
+    Args:
+        build: makes the network.
+        seed: of its initial weights.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return {prefix + name: tensor for name, tensor in build().state_dict().items()}
 
 
 def identity_state() -> dict[str, Tensor]:
-    """State of IdentityMap."""
+    """Random weights of IdentityMap."""
     return {
         "identity.mean": torch.zeros(FEATURES),
         "identity.map": torch.randn(DIMENSION, FEATURES, generator=seeded(5)),
@@ -130,10 +137,10 @@ def identity_state() -> dict[str, Tensor]:
 
 
 def reader_state(styles: int = STYLES_READ) -> dict[str, Tensor]:
-    """State of F, which answers so many styles before the code, and of h."""
+    """Random weights of F, which predicts `styles` styles and the code, and of h."""
     width = FEATURES + styles + DIMENSION
     return {
-        **drawn_state(lambda: ReaderNet(styles + DIMENSION, 6, 3, HIDDEN), 10, prefix="net."),
+        **initial_state(lambda: ReaderNet(styles + DIMENSION, 6, 3, HIDDEN), 10, prefix="net."),
         "net.mean_shape": torch.from_numpy(upright(TinyGeometry().points)[1]).float(),
         "code.mean": torch.zeros(width),
         "virtual.mean": torch.ones(FEATURES),

@@ -25,7 +25,7 @@ from demo.tabs import about, anonymise, authenticate, compare
 from demo.visitor import LEFT, Stop, Stopped, Visitor, ask_to_stop, reporter
 from kfaar_core.errors import BadKey, BadPicture, KfaarError
 from kfaar_core.keys import COMMON_PASSPHRASES, UserKey
-from kfaar_core.paper import PLACES
+from kfaar_core.paper import REFERENCES
 from kfaar_core.records import Rejection
 from tests.demo.stand_in import StandInCore, StandInReading
 
@@ -484,7 +484,7 @@ def test_no_event_has_more_or_fewer_inputs_than_its_handler(core):
 
 
 def test_every_place_of_the_paper_is_shown_with_a_file_that_exists():
-    for place in PLACES:
+    for place in REFERENCES:
         file = about.source(place.target).partition(":")[0]
         assert (Path(__file__).resolve().parents[2] / file).is_file(), file
 

@@ -37,7 +37,7 @@ def test_a_new_calibration_replaces_the_old_one(tmp_path, monkeypatch):
 
 def test_a_missing_calibration_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr(calibration, "FOLDER", tmp_path)
-    with pytest.raises(BadWeights, match=r"projector 'floor' are missing \(lab-floor.json\).*--table thresholds"):
+    with pytest.raises(BadWeights, match=r"method 'floor' are missing \(lab-floor.json\).*--table thresholds"):
         load_calibration("lab", "floor")
 
 
@@ -45,12 +45,12 @@ def test_a_missing_calibration_says_how_to_get_it(tmp_path, monkeypatch):
 def test_another_file_is_no_calibration(tmp_path, monkeypatch, text):
     monkeypatch.setattr(calibration, "FOLDER", tmp_path)
     (tmp_path / "lab-bits.json").write_text(text)
-    with pytest.raises(BadWeights, match=r"(?i)lab-bits.json holds no thresholds.*--projector bits"):
+    with pytest.raises(BadWeights, match=r"(?i)lab-bits.json holds no thresholds.*--method bits"):
         load_calibration("lab", "bits")
 
 
 def test_the_judge_knows_no_projector():
-    """Files from the same dev people must not disagree about the judge, whose thresholds no projector touches."""
+    """Files from the same dev people agree about the judge, whose thresholds do not depend on the method."""
     judged: dict[str, set[tuple[float, float]]] = {}
     for path in calibration.FOLDER.rglob("*.json"):
         entry = Calibration(**json.loads(path.read_text()))

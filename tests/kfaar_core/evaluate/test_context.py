@@ -44,7 +44,7 @@ def test_a_photo_shows_the_person_in_its_middle_whoever_is_larger(context, monke
     monkeypatch.setattr(type(context.stages.detector), "faces", accompanied)
     for before, request in zip(alone, (Real(0), Virtual(0, "own 0", 256, rounds=2)), strict=True):
         np.testing.assert_array_equal(request.arrays(context)["features"], before["features"])
-    largest = context.plain_look(context.photo(0))
+    largest = context.encoder_features(context.photo(0))
     assert not np.allclose(largest["features"], alone[0]["features"])
 
 

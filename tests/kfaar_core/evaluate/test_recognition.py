@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kfaar_core.evaluate.recognition import recognisers, verification
+from kfaar_core.evaluate.recognition import encoders_table, verification
 
 
 def test_u_of_two_photos_is_compared_as_kvfa_compares_it(context, people):
@@ -17,7 +17,7 @@ def test_u_of_two_photos_is_compared_as_kvfa_compares_it(context, people):
 
 
 def test_every_recogniser_has_every_figure(context, people):
-    rows = {row.name: row for row in recognisers(context, people, "shared", 1).rows}
+    rows = {row.name: row for row in encoders_table(context, people, "shared", 1).rows}
     assert {name.partition(": ")[0] for name in rows} == {"E", "u", "judge"} and len(rows) == 15
     u = verification(context, people)["u"]
     assert rows["u: AUC"].value == pytest.approx(np.mean(u.genuine[:, None] > u.impostor))

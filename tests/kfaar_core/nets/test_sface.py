@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kfaar_core.nets.sface import DOWN, FEATURE, WIDTHS, Bend, SFace, Unit, WideSFace, quickened
+from kfaar_core.nets.sface import DOWN, FEATURE, WIDTHS, ConvPReLU, FrozenPReLU, SFace, WideSFace, quickened
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def net() -> SFace:
 
 
 def test_a_unit_bends_what_is_below_zero():
-    unit = Unit(1, 1, 1).requires_grad_(False)
+    unit = ConvPReLU(1, 1, 1).requires_grad_(False)
     unit.conv.weight.fill_(2.0)
     unit.conv.bias.fill_(1.0)
     unit.bend.weight.fill_(0.25)
@@ -50,7 +50,7 @@ def test_the_wide_one_shows_what_the_last_layer_is_fed_behind_the_same_feature(n
 def test_a_bend_is_a_prelu_with_its_gradient():
     x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(2))
     slopes = torch.tensor([0.1, 0.5, 1.5])
-    bend = Bend(3)
+    bend = FrozenPReLU(3)
     bend.weight.copy_(slopes)
     ours, theirs = (x.clone().requires_grad_() for _ in range(2))
     found, expected = bend(ours), torch.nn.functional.prelu(theirs, slopes)

@@ -164,7 +164,7 @@ def test_a_face_that_fills_the_picture_is_found_where_it_is():
     left, top = (whole.points.min(axis=0) - 0.4 * np.ptp(whole.points, axis=0)).astype(int)
     right, bottom = (whole.points.max(axis=0) + 0.4 * np.ptp(whole.points, axis=0)).astype(int)
     tight = Photo(photo.pixels[top:bottom, left:right].copy())
-    assert not detector._found(tight.pixels, np.ones(2, np.float32))  # the case that needs a border
+    assert not detector._detect(tight.pixels, np.ones(2, np.float32))  # the case that needs a border
     [found] = detector.faces(tight)
     eyes = np.hypot(*(whole.points[1] - whole.points[0]))
     assert np.abs(found.points + np.array([left, top]) - whole.points).max() < 0.15 * eyes
@@ -177,7 +177,7 @@ def test_a_whole_face_beside_the_border_is_usable(person, left, mirrored):
     pixels = image.open_photo(ASSETS / f"examples/person-{person}.png").pixels
     whole = Photo(np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels))
     beside = Photo(whole.pixels[:, left:].copy())
-    first, *_ = detector._found(beside.pixels, np.ones(2, np.float32))
+    first, *_ = detector._detect(beside.pixels, np.ones(2, np.float32))
     with pytest.raises(NoFaceFound, match="border"):  # the case that needs one
         check_usable(first, beside, LAB)
     face = detector.pick(beside)
