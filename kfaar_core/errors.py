@@ -45,5 +45,9 @@ class DataMissing(KfaarError):
     """Evaluation data, training data or the file of a teacher network is missing or damaged."""
 
 
+class OtherPerson(KfaarError):
+    """A photo of somebody else than the person who is enrolled."""
+
+
 class TooManyTries(KfaarError):
     """A client asked the authentication server more often than it allows."""

@@ -12,10 +12,11 @@ import torch
 
 from kfaar_core import image
 from kfaar_core.assemble import Stages, load
-from kfaar_core.errors import BadSetting
+from kfaar_core.errors import BadSetting, OtherPerson
 from kfaar_core.keys import UserKey
+from kfaar_core.methods.base import Projected
 from kfaar_core.presets import Preset
-from kfaar_core.records import Face, Photo, Posture, Rejection, Verdict, VirtualFace
+from kfaar_core.records import EnrolledPerson, Face, Photo, Posture, Rejection, Verdict, VirtualFace
 from kfaar_core.stages.generate import render_face
 from kfaar_core.stages.identify import Identifier, compare
 from kfaar_core.stages.judge import look_distance
@@ -43,6 +44,8 @@ class AnonymiseRequest:
     refine: bool = True  # refine if the method can; takes several times longer, and KVFA decodes the face better
     rekey: int = 0  # most further keys to try when the face is rejected (Section VI-C-2)
     canvas: Photo | None = None  # photo to paste into; None takes `photo`
+    enrol: bool = False  # refine in many postures, for later photos (servers.AnonymisationServer.enrol)
+    person: EnrolledPerson | None = None  # enrolled under this key: only the posture is corrected
 
     def checked(self, preset: Preset) -> AnonymiseRequest:
         """Validate the request and fill in its side.
@@ -79,6 +82,9 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
         feature = stages.encoder.embed(photo.pixels, located.landmarks)  # z = E(x)
     with clock.stage("project"):
         projected = stages.projector(feature, key)  # z' = P(z, k)
+        if request.person is not None:
+            check_person(stages, feature, key, request.person)
+            projected = Projected(torch.from_numpy(request.person.latent))
     with clock.stage("generate"):
         latent = projected.latent.to(stages.device)
         draft = render_face(stages.generator, stages.geometry, latent, stages.preset.side)  # x' = G(M(z'))
@@ -88,7 +94,8 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
     refined = request.refine and refiner is not None and payload is not None
     if refined:
         with clock.stage("refine") as steps:
-            latent = refiner(face.latent, located.posture, payload, steps)  # type: ignore[misc, arg-type]
+            refine = refiner.enrol if request.enrol else refiner  # type: ignore[union-attr]
+            latent = refine(face.latent, located.posture, payload, steps)  # type: ignore[misc, arg-type]
             face = render_face(stages.generator, stages.geometry, latent, side)
     with clock.stage("place"):
         face = stages.corrector.turn(face, located.posture, side)
@@ -102,7 +109,7 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
         ]
         detected = stages.detector.faces(Photo(put.portrait))
         comparison = None
-        if refined and detected:
+        if (refined or request.person) and detected:
             landmarks = stages.locator.locate(Photo(put.portrait), detected[0]).landmarks
             comparison = comparison_of(stages, stages.features(put.portrait, landmarks), feature)
     cosine = float(judged[0] @ judged[1])
@@ -128,6 +135,22 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
         warnings=photo.notes,
     )
     return replace(answer, rejection=rejection_reason(answer, stages.preset))
+
+
+def check_person(stages: Stages, feature: np.ndarray, key: UserKey, person: EnrolledPerson) -> None:
+    """Refuse a photo of somebody else than the enrolled person.
+
+    Args:
+        feature: (D,) raw feature of the photo.
+    Raises:
+        OtherPerson: the cosine of the two photos' u is below KVFA's threshold.
+    """
+    agreement, threshold = float(stages.identity(feature) @ person.identity), stages.kvfa_threshold_for(key)
+    if agreement < threshold:
+        raise OtherPerson(
+            got=f"this key is enrolled for somebody else: the photos agree by {agreement:.2f}, not {threshold:.2f}",
+            mend="use a key of this person's own, or enrol this photo anew",
+        )
 
 
 def rejection_reason(face: VirtualFace, preset: Preset) -> Rejection | None:

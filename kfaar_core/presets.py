@@ -40,6 +40,14 @@ class Descent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Enrolment:
+    """How stages.refine writes a code into a person, once a key; everything else is as in Descent."""
+
+    steps: int = 60  # [dev, two people]
+    turned: int = 2  # further postures in which the face is read at each step  [dev, two people]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Preset:
     """One configuration of the whole system. The paper's threshold of 0.7 is from Section V-C."""
 
@@ -62,6 +70,7 @@ class Preset:
     # correct
     correct_steps: int = 2  # most renders of the posture correction after x'       [dev]
     descent: Descent = Descent()  # refinement, for methods that refine               [dev]
+    enrolment: Enrolment = Enrolment()  # of a person, for later photos               [dev]
     turn_steps: int = 4  # most renders that correct the head angles alone, last   [dev]
     # recognise
     match_threshold: float = 0.7  # the paper's: accept when cosine >= this          [paper, V-C]

@@ -57,6 +57,14 @@ class Payload:
 
 
 @dataclass(frozen=True)
+class EnrolledPerson:
+    """The virtual person of a first photo under a key, for later photos of the same person."""
+
+    latent: np.ndarray = field(repr=False)  # (3, 512) float32: w, refined in many postures
+    identity: np.ndarray = field(repr=False)  # (d,) u of the first photo; later photos must agree with it
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Result of a comparison (Alg. 2)."""
 

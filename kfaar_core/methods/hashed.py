@@ -146,7 +146,7 @@ def refiner(shared: SharedStages, pair: EncoderPair, reader: FaceReader, aims: R
         ),
         gain=shared.posture_gain,
     )
-    return Refiner(aims, networks, shared.preset.descent, shared.device)
+    return Refiner(aims, networks, shared.preset.descent, shared.device, shared.preset.enrolment)
 
 
 def quick(encoder: FaceEncoder) -> FaceEncoder:

@@ -22,7 +22,7 @@ full picture is measured. Its difference from the small one is added to the foll
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -32,7 +32,7 @@ from torch.nn import functional
 
 from kfaar_core.key_schedule import public_normals
 from kfaar_core.nets.projector_net import GROUPS
-from kfaar_core.presets import Descent
+from kfaar_core.presets import Descent, Enrolment
 from kfaar_core.records import Payload, Posture
 from kfaar_core.stages.correct import ANGLE_UNIT, ANGLES, vector_of
 from kfaar_core.stages.differentiable import IDENTITY, Augmentation, FeatureExtractor
@@ -108,11 +108,16 @@ class Refiner:
     """Refine latents by gradient descent (Adam) on the loss of this module."""
 
     def __init__(
-        self, targets: RefinementTargets, networks: RefinementNetworks, descent: Descent, device: torch.device
+        self,
+        targets: RefinementTargets,
+        networks: RefinementNetworks,
+        descent: Descent,
+        device: torch.device,
+        enrolment: Enrolment | None = None,
     ) -> None:
         self._targets, self._space, self._networks = targets, targets.space, networks
         self._gain, self._rows = (matrix.float().to(device) for matrix in (networks.gain, targets.rows))
-        self._with, self._device = descent, device
+        self._with, self._device, self._enrolment = descent, device, enrolment or Enrolment()
 
     def __call__(self, latent: Tensor, original: Posture, payload: Payload, progress: Steps | None = None) -> Tensor:
         """Refine one latent.
@@ -127,21 +132,62 @@ class Refiner:
         Returns:
             (3, 512) the refined latent.
         """
+        return self._refined(latent, original, payload, self._with, 0, progress)
+
+    def enrol(self, latent: Tensor, original: Posture, payload: Payload, progress: Steps | None = None) -> Tensor:
+        """Refine one latent in many postures at once, so that later photos need no refinement.
+
+        At every step the face is also rendered in the postures of random generated faces, moved there by the posture
+        gain, and the read-outs are averaged over all pictures (expectation over transformations; Athalye et al., arXiv
+        1707.07397). The code is then in the person and not in one picture.
+
+        Args and Returns: see __call__.
+        """
+        how = replace(self._with, steps=self._enrolment.steps)
+        return self._refined(latent, original, payload, how, self._enrolment.turned, progress)
+
+    def _refined(
+        self, latent: Tensor, original: Posture, payload: Payload, how: Descent, turned: int, progress: Steps | None
+    ) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad():
             wanted, carried, hidden = (
                 torch.from_numpy(values).float().to(self._device)
                 for values in (vector_of(original), payload.code, payload.identity)
             )
-            return self._descent(latent.clone().to(self._device), wanted, carried, hidden, progress)
+            start = latent.clone().to(self._device)
+            moves = self._moves(start, how.steps, turned) @ self._gain.T  # (steps, turned, 1536)
+            return self._descent(start, wanted, (carried, hidden), how, moves, progress)
+
+    def _moves(self, latent: Tensor, steps: int, turned: int) -> Tensor:
+        """(steps, turned, 54) posture moves that give a face the postures of random generated faces.
+
+        They come in pairs of opposite distance from the mean posture: what a step learns from a head turned left, it
+        does not forget on the right.
+        """
+        count = steps * turned
+        if count == 0:
+            return self._rows.new_zeros((steps, 0, len(self._rows)))
+        generator = self._networks.generator
+        z = torch.randn(-(-count // 2), 512, generator=torch.Generator().manual_seed(0)).to(self._device)
+        mean = generator.w_mean.to(self._rows).repeat(GROUPS)  # (1536,)
+        offsets = (generator.map(z).to(self._rows).repeat(1, GROUPS) - mean) @ self._rows.T  # (pairs, 54)
+        pairs = torch.stack((offsets, -offsets), dim=1).flatten(0, 1)[:count]
+        return (self._rows @ (mean - latent.flatten()) + pairs).unflatten(0, (steps, turned))
 
     def _descent(
-        self, latent: Tensor, wanted: Tensor, code: Tensor, identity: Tensor, progress: Steps | None
+        self,
+        latent: Tensor,
+        wanted: Tensor,
+        carried: tuple[Tensor, Tensor],
+        how: Descent,
+        moves: Tensor,
+        progress: Steps | None,
     ) -> Tensor:
+        code, identity = carried
         natural = self._space.of_w(latent)
         # Steps in natural coordinates. `moved` removes their effect on the posture.
         shape, colour = (torch.zeros_like(part, requires_grad=True) for part in natural.split((GROUPS - 1, 1)))
         turn = torch.zeros_like(wanted, requires_grad=True)  # steps along the columns of the posture gain
-        how = self._with
         rates = (how.rate, how.colour_rate, how.turn_rate)
         adam = torch.optim.Adam([{"params": [part]} for part in (shape, colour, turn)], betas=how.betas)
 
@@ -155,21 +201,22 @@ class Refiner:
                 progress(step, how.steps)
             w = moved()
             measured = step % how.measured == 0
-            small = self._networks.low_band(w_plus(w[None]), how.side)
+            shown = torch.cat((w[None], w + moves[step].unflatten(1, w.shape)))  # (1 + turned, 3, 512)
+            small = self._networks.low_band(w_plus(shown), how.side)
             read = self._read(small, IDENTITY if measured else augmentations[step])
             if measured:
-                offset = self._read(self._full(w)) - read.detach()
+                offset = self._read(self._full(w)) - read[:1].detach()
             posture, reading, person, auxiliary, as_photo, bias = (read + offset).split(
-                (len(wanted), *4 * (len(code),), 1)
+                (len(wanted), *4 * (len(code),), 1), dim=1
             )
-            gap = (posture - wanted).square()
-            near = functional.cosine_similarity(torch.stack((reading, auxiliary, as_photo)), identity[None], dim=1)
+            gap = (posture[0] - wanted).square()  # the postures of the other pictures follow from it
+            near = functional.cosine_similarity(torch.stack((reading, auxiliary, as_photo)), identity, dim=2)
             loss = (
-                -functional.cosine_similarity(reading, code, dim=0)
-                - how.identity_weight * functional.cosine_similarity(person, code, dim=0)
-                - how.auxiliary_weight * functional.cosine_similarity(auxiliary, code, dim=0)
-                + how.near_weight * (near - how.near_margin).relu().square().sum()
-                + how.bias_weight * bias.square().sum()
+                -functional.cosine_similarity(reading, code[None]).mean()
+                - how.identity_weight * functional.cosine_similarity(person, code[None]).mean()
+                - how.auxiliary_weight * functional.cosine_similarity(auxiliary, code[None]).mean()
+                + how.near_weight * (near - how.near_margin).relu().square().sum(dim=0).mean()
+                + how.bias_weight * bias.square().mean()
                 + how.angle_weight * gap[ANGLES].sum()
                 + how.shape_weight * gap[ANGLES.stop :].sum()
                 + how.move_weight * (shape.square().sum() + colour.square().sum())
@@ -189,7 +236,7 @@ class Refiner:
         return self._networks.generator.render(w_plus(w[None]), 512).to(self._device)
 
     def _read(self, picture: Tensor, augmentation: Augmentation | None = None) -> Tensor:
-        """(1, 3, S, S) in [-1, 1] -> (54 + 4 d + 1,): the posture vector, then the output of each read-out."""
+        """(N, 3, S, S) in [-1, 1] -> (N, 54 + 4 d + 1): the posture vector, then the output of each read-out."""
         picture = picture.float().clamp(-1, 1)
         measured = self._networks.geometry.measure(picture)
         landmarks = to_pixels(measured.landmarks, picture.shape[-1])
@@ -198,4 +245,4 @@ class Refiner:
         targets = self._targets
         heads = (targets.reading, targets.person, targets.auxiliary, targets.identity, targets.bias)
         read = [head.tensor(features) for head in heads]
-        return torch.cat((angles, measured.blendshapes[:, 1:], *read), dim=1)[0]
+        return torch.cat((angles, measured.blendshapes[:, 1:], *read), dim=1)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kfaar_core import image, pipeline
 from kfaar_core.assemble import Stages
-from kfaar_core.errors import BadKey, BadSetting, NoFaceFound, TooManyTries
+from kfaar_core.errors import BadKey, BadSetting, NoFaceFound, OtherPerson, TooManyTries
 from kfaar_core.keys import UserKey
 from kfaar_core.methods import names
 from kfaar_core.pipeline import STEPS, AnonymiseRequest
@@ -608,3 +608,38 @@ def test_of_several_faces_the_pair_that_fits_is_compared(tiny, wide):
             for i in (0, 1)
             for j in (0, 1)
         )
+
+
+class Enrolling:
+    """A refinement that moves the latent by one, and by two where a person is enrolled."""
+
+    def __call__(self, latent, *_):
+        return latent + 1
+
+    def enrol(self, latent, *_):
+        return latent + 2
+
+
+def test_later_photos_of_an_enrolled_person_take_her_latent_and_are_not_refined(photo):
+    stages = never_close(refining(Enrolling()))
+    server = AnonymisationServer(replace(stages, calibration=replace(stages.calibration, kvfa_dev=0.5)))
+    first, person = server.enrol(asked(photo, KEY))
+    np.testing.assert_array_equal(person.latent, first.latent)
+    assert not np.array_equal(first.latent, server.anonymise(asked(photo, KEY)).latent)
+    again = server.anonymise(asked(photo, KEY, person=person))
+    assert "refine" not in again.seconds and again.reading is not None
+    other = server.anonymise(asked(photo, KEY.next(), person=person))  # who it is follows from the person alone
+    np.testing.assert_array_equal(other.portrait, again.portrait)
+    assert "latent" not in repr(person) and "identity" not in repr(person)
+
+
+def test_a_photo_of_somebody_else_is_told_and_an_enrolment_needs_refinement(tiny, photo):
+    stages = never_close(refining(Enrolling()))
+    server = AnonymisationServer(stages)
+    _, person = server.enrol(asked(photo, KEY))
+    stranger = replace(person, identity=-person.identity)
+    with pytest.raises(OtherPerson, match="enrolled for somebody else"):
+        server.anonymise(asked(photo, KEY, person=stranger))
+    for other, request in ((AnonymisationServer(tiny), asked(photo, KEY)), (server, asked(photo, KEY, refine=False))):
+        with pytest.raises(BadSetting, match="without refinement"):
+            other.enrol(request)

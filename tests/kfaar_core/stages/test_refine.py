@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kfaar_core.presets import LAB, Descent
+from kfaar_core.presets import LAB, Descent, Enrolment
 from kfaar_core.records import Payload
 from kfaar_core.stages.differentiable import IDENTITY, Augmentation
 from kfaar_core.stages.latent import NaturalSpace
@@ -42,17 +42,25 @@ class World:
     """A picture of 6 x 6 px shows 54 numbers of the posture, 8 of the code, 8 of the person, one of what all faces
     share, 8 of the identity that anyone reads, and 8 of the person for a second recogniser; all linear in w."""
 
-    def __init__(self, bias: float = 0.0) -> None:
+    w_mean = torch.zeros(512)
+
+    def __init__(self, bias: float = 0.0, turned: float = 0.0) -> None:
+        """turned: how much of the code a unit of the posture changes."""
         draw = torch.Generator().manual_seed(0)
         self.code = torch.randn(D, 1536, generator=draw) / 40
         self.posture = torch.randn(54, 1536, generator=draw) / 40
+        self.code += turned * torch.randn(D, 54, generator=torch.Generator().manual_seed(1)) @ self.posture
         self.person = Shown(torch.randn(D, 1536, generator=draw) / 40, 54 + D)
         self.shared = Shown(torch.randn(1, 1536, generator=draw) / 40, 54 + 2 * D)
         self.identity = Shown(torch.randn(D, 1536, generator=draw) / 40, 55 + 2 * D)
         self.second = Shown(torch.randn(D, 1536, generator=draw) / 40, 55 + 3 * D)
         self.bias = bias  # by which the full picture is read differently
         self.small, self.full = 0, 0
+        self.pictures = 0  # small ones, of which several may be rendered at once
         self.augmentations: list[Augmentation | None] = []
+
+    def map(self, z: Tensor) -> Tensor:
+        return z
 
     def render(self, w_plus: Tensor, side: int) -> Tensor:
         w = w_plus[:, [0, 7, 13]].flatten(1)
@@ -60,6 +68,7 @@ class World:
             self.full += 1
         else:
             self.small += 1
+            self.pictures += len(w_plus)
         code = w @ self.code.T + (self.bias if side == 512 else 0)
         others = (w @ each.rows.T for each in (self.person, self.shared, self.identity, self.second))
         shown = torch.cat((w @ self.posture.T, code, *others), dim=1)
@@ -74,26 +83,27 @@ class World:
 
     def measure(self, picture: Tensor):
         shown = self.numbers(picture)
-        yaw, pitch, roll = torch.deg2rad(10 * shown[0, :3])
-        o, i = torch.zeros(()), torch.ones(())
+        yaw, pitch, roll = torch.deg2rad(10 * shown[:, :3]).T
+        o, i = torch.zeros(len(shown)), torch.ones(len(shown))
 
         def matrix(*entries: Tensor) -> Tensor:
-            return torch.stack(entries).unflatten(0, (3, 3))
+            return torch.stack(entries, dim=1).unflatten(1, (3, 3))
 
         turn = matrix(yaw.cos(), o, yaw.sin(), o, i, o, -yaw.sin(), o, yaw.cos())
         nod = matrix(i, o, o, o, pitch.cos(), -pitch.sin(), o, pitch.sin(), pitch.cos())
         tilt = matrix(roll.cos(), roll.sin(), o, -roll.sin(), roll.cos(), o, o, o, i)
         shapes = torch.nn.functional.pad(shown[:, 3:54], (1, 0))
-        return SimpleNamespace(landmarks=torch.zeros(1, 478, 3), rotation=(turn @ nod @ tilt)[None], blendshapes=shapes)
+        points = torch.zeros(len(shown), 478, 3)
+        return SimpleNamespace(landmarks=points, rotation=turn @ nod @ tilt, blendshapes=shapes)
 
     def tensor(self, sight: Tensor) -> Tensor:
         return sight[:, 54 : 54 + D]
 
-    def refiner(self, steps: int, **weights: float) -> Refiner:
+    def refiner(self, steps: int, enrolment: Enrolment | None = None, **weights: float) -> Refiner:
         descent = Descent(steps=steps, **weights)
         aims = RefinementTargets(self, self.person, self.second, self.identity, self.shared, SPACE, self.posture)
         gain = torch.linalg.pinv(self.posture)
-        return Refiner(aims, RefinementNetworks(self.render, self, self, self.extract, gain), descent, CPU)
+        return Refiner(aims, RefinementNetworks(self.render, self, self, self.extract, gain), descent, CPU, enrolment)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -274,3 +284,31 @@ def test_what_progress_raises_ends_the_descent(start, code):
     with pytest.raises(Stopped):
         world.refiner(40)(start, as_posture(held(world, start)), Payload(code, OWN), stop)
     assert world.small == 2
+
+
+def test_an_enrolled_face_is_read_in_later_postures_as_well(start, code):
+    """Here a turn of the head changes what is read. The postures asked for are not those that it was enrolled in."""
+    world = World(turned=0.1)
+    posture, payload = as_posture(held(world, start)), Payload(code, OWN)
+    later = torch.randn(50, 1536, generator=torch.Generator().manual_seed(3)) @ world.posture.T
+    moves = (later - torch.from_numpy(held(world, start)).float()) @ torch.linalg.pinv(world.posture).T
+    refiner = world.refiner(60, Enrolment(steps=60))
+    once, person = refiner(start, posture, payload), refiner.enrol(start, posture, payload)
+    in_one, in_many = (
+        np.mean([cosine(read(world, latent.flatten() + move), code) for move in moves]) for latent in (once, person)
+    )
+    assert in_one < 0.85 and in_many > in_one + 0.1
+    assert cosine(read(world, person), code) > 0.9
+    assert np.abs(held(world, person) - held(world, start)).max() < 0.15
+
+
+def test_each_step_of_an_enrolment_renders_the_face_and_its_turned_ones(start, code):
+    world = World()
+    world.refiner(0, Enrolment(steps=4, turned=3)).enrol(start, as_posture(held(world, start)), Payload(code, OWN))
+    assert (world.small, world.pictures, world.full) == (4, 16, 1)
+
+
+def test_an_enrolment_in_no_other_posture_is_a_refinement(start, code):
+    posture, payload = as_posture(held(World(), start)), Payload(code, OWN)
+    alone = World().refiner(0, Enrolment(steps=5, turned=0)).enrol(start, posture, payload)
+    torch.testing.assert_close(alone, World().refiner(5)(start, posture, payload), rtol=0, atol=0)
