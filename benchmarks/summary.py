@@ -125,7 +125,7 @@ def measured(folder: Path, data: str) -> str:
     return text + (f"\n\nNo score file of {DATA[data]} yet: {'; '.join(missing)}." if missing else "")
 
 
-def misses(folder: Path) -> dict[str, list[str]]:
+def misses(folder: Path) -> dict[Source, list[str]]:
     """Source -> one sentence for each target that its committed figures miss."""
     found: dict[Source, list[str]] = {}
     for data in DATA:

@@ -54,7 +54,7 @@ class StandInCore:
     """Paints the virtual face in a colour that the key chooses; a picture of one colour has no face.
 
     A key whose first byte is 255 gives a face that is too close to the photo; without refinement, the key of a face
-    whose first byte is 254 is not read; one of 253 takes ten minutes. A photo that is wider than high shows two people.
+    whose first byte is 254 is not read; one of 253 takes ten minutes. A photo twice as wide as high shows two people.
     """
 
     def __init__(self, seconds: float = 0.0, methods: tuple[str, ...] = ("floor", "bits")) -> None:
@@ -76,7 +76,7 @@ class StandInCore:
             return []
         points = np.array([[20, 20], [40, 20], [30, 30], [22, 40], [38, 40]], dtype=np.float32)
         high, wide = photo.pixels.shape[:2]
-        boxes = [[10, 10, 50, 50]] if wide <= high else [[wide / 2 + 5, 10, wide - 10, high - 5], [10, 10, 40, 40]]
+        boxes = [[10, 10, 50, 50]] if wide < 2 * high else [[wide / 2 + 5, 10, wide - 10, high - 5], [10, 10, 40, 40]]
         return [Face(np.array(box, dtype=np.float32), points, 0.99) for box in boxes]
 
     def anonymise(self, request: Request, progress: Progress | None = None) -> VirtualFace:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from demo import words
+from kfaar_core.keys import UserKey
 from tests.demo.test_browser import (
     CHROMIUM,
     Served,
@@ -90,7 +91,7 @@ def test_picture_and_key_are_a_pair_whatever_happens_to_the_fields(page, photos,
     page.wait_for_function(f"document.querySelector('#key-text textarea').value != '{made}'")
     page.wait_for_selector("#anonymise-results[data-stale]")  # it is not the face of the new key
     name, path = saved(page, "#save-key", tmp_path)
-    assert path.read_text() == made + "\n"
+    assert UserKey.load(path) == UserKey.parse(made)
     pictured, picture = saved(page, "#save-picture", tmp_path)
     assert re.fullmatch(r"virtual-face-\d{8}-\d{6}\.key", name) and pictured == name.replace(".key", ".png")
     with Image.open(picture) as opened:
@@ -106,6 +107,7 @@ def test_picture_and_key_are_a_pair_whatever_happens_to_the_fields(page, photos,
 
 
 def test_saved_files_open_the_face_in_a_new_window(browser, app, page, photos, tmp_path):
+    open_tab(page, words.ANONYMISE)
     _, key = saved(page, "#save-key", tmp_path)
     _, picture = saved(page, "#save-picture", tmp_path)
     other = visit(browser, app)
@@ -115,7 +117,7 @@ def test_saved_files_open_the_face_in_a_new_window(browser, app, page, photos, t
     with other.expect_file_chooser() as chooser:
         other.click("#auth-key-load")
     chooser.value.set_files(key)
-    other.wait_for_function("document.querySelector('#auth-key-text textarea').value.length == 64")
+    other.wait_for_function(f"document.querySelector('#auth-key-text textarea').value == {key.read_text().strip()!r}")
     other.wait_for_selector("#auth-original img")
     other.click("#auth-run")
     expect(other, "#auth-answer", "Same person")

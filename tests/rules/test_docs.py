@@ -15,7 +15,7 @@ import kfaar_core.__main__ as commands
 from benchmarks.serving import serving
 from kfaar_core import methods, pipeline
 from kfaar_core.data.synthetic import SYNTHETIC
-from kfaar_core.evaluate.runner import run
+from kfaar_core.evaluate.runner import Evaluation, run
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.projector_net import LEADING
 from kfaar_core.presets import TINY
@@ -132,9 +132,8 @@ def spread(tmp_path, monkeypatch) -> str:
 
 def test_the_method_of_the_docs_runs_from_photo_to_table(spread, tmp_path):
     assert spread in methods.names() and "spread (example)" in [method.label for method in methods.registered()]
-    path = run(
-        "VI", SYNTHETIC, limit=3, key_mode="shared", preset="tiny", out=tmp_path / "out", method=spread, trials=1
-    )
+    asked = Evaluation(table="VI", data=SYNTHETIC, preset=methods.with_method(TINY, spread), limit=3, repetitions=1)
+    path = run(asked, tmp_path / "out")
     result = load_result(path)
     assert result.method == spread and all(np.isfinite(scores.values).all() for scores in result.populations)
     assert sum(len(scores.values) for scores in result.populations) > 0
