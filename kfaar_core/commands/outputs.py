@@ -172,7 +172,12 @@ def marked(path: Path) -> bool:
 
 
 def done_before(target: OutputPath, makes_key: bool) -> bool:
-    """Whether an earlier run finished this photo: its picture exists, and its key file if the run made a key."""
+    """Whether an earlier run finished this photo.
+
+    Args:
+        target: the photo and its output.
+        makes_key: the key file must exist as well.
+    """
     return any(
         marked(output) and (not makes_key or key_file(output).is_file())
         for output in (target.output, target.numbered(1))

@@ -111,7 +111,7 @@ GENUINE, IMPOSTOR = "right key, another photo", "right key, another person"
 
 
 def own_thresholds(cosines_by_name: dict[str, np.ndarray], people: np.ndarray) -> np.ndarray:
-    """The threshold of each trial, (T,): that with the best CRR on the other half of the people.
+    """Cross-validated thresholds, (T,): for each trial, that with the best CRR on the other half of the people.
 
     Args:
         cosines_by_name: from `scores`.

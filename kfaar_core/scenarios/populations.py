@@ -26,11 +26,11 @@ IMPOSTOR = "impostor"
 
 @dataclass(frozen=True)
 class Scenario:
-    """One row of Table VII."""
+    """One authentication scenario of Table VII, in which a virtual face is compared with a photo."""
 
-    number: int
+    number: int  # 1 to 4
     title: str
-    compared: str
+    compared: str  # which identities are compared, in the paper's symbols
     by_recogniser: bool = False  # decided by the face encoder FR at its own threshold, not by KVFA
 
 
