@@ -155,8 +155,8 @@ def compare(
 ) -> Verdict:
     """Decide whether a virtual face and an original one belong to the same person (Alg. 2).
 
-    Without a key, I(x_v) is compared with I(x) (Condition 1: they should differ). With the key, I(x_v, k) is compared with
-    I(x) (Condition 2: they should agree).
+    Without a key, I(x_v) is compared with I(x) (Condition 1: they should differ). With the key, I(x_v, k) is compared
+    with I(x) (Condition 2: they should agree).
 
     Args:
         identifier: I of the method.
