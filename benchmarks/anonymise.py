@@ -1,9 +1,9 @@
-"""Speed and memory of anonymising one face; prints JSON. No test: figures depend on the machine.
+"""Benchmark: time and memory of anonymising one face. Prints JSON.
 
 python -m benchmarks.anonymise [--photo FILE] [--runs 30] [--threads 2] [--quick] [--wheel RANDOM_FACE.whl]
 
-With --quick the face is not refined. With --wheel, the ratio of a whole warm anonymise (512 px out) to one render of
-the wheel's unmodified OpenVINO file at 1024 px with the same threads is measured in the same run, the two alternating.
+With --quick the face is not refined. With --wheel, the wheel's unmodified OpenVINO file renders at 1024 px with the
+same threads, alternating with `anonymise` (512 px), and the ratio of the two times is printed.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ COLD = """
 import time; started = time.perf_counter()
 import resource, sys
 from pathlib import Path
-from kfaar_core import image, pipeline
+from kfaar_core import image, pipeline, servers
 from kfaar_core.keys import UserKey
 stages = pipeline.load("lab", threads=int(sys.argv[2]))
-photo, key, refine = image.open_photo(Path(sys.argv[1])), UserKey(bytes(32)), sys.argv[3] == "True"
-pipeline.AnonymisationServer(stages).anonymise(photo, key, refine=refine)
+photo, refine = image.open_photo(Path(sys.argv[1])), sys.argv[3] == "True"
+request = pipeline.AnonymiseRequest(photo=photo, key=UserKey(bytes(32)), refine=refine)
+servers.AnonymisationServer(stages).anonymise(request)
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
 def quantiles(seconds: list[float]) -> dict[str, float]:
-    """p50 and p95 in seconds."""
+    """Median (p50) and 95th percentile (p95), in the unit of the input."""
     ordered = sorted(seconds)
     return {f"p{q}": round(ordered[min(len(ordered) - 1, q * len(ordered) // 100)], 4) for q in (50, 95)}
 
 
 def wheel_render(wheel: Path, threads: int):  # type: ignore[no-untyped-def]
-    """A function that renders one face at 1024 px with the wheel's own file."""
+    """A function that renders one face at 1024 px with the OpenVINO file of the wheel random-face."""
     import numpy as np
     import openvino
 
@@ -66,7 +67,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(asked.threads)
-    from kfaar_core import image, pipeline
+    from kfaar_core import image, pipeline, servers
     from kfaar_core.keys import UserKey
 
     cold = subprocess.run(
@@ -74,13 +75,13 @@ def main() -> None:
         check=True, capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     photo = image.open_photo(photo_path)
-    server = pipeline.AnonymisationServer(pipeline.load("lab", threads=asked.threads))
-    key = UserKey(bytes(32))
+    server = servers.AnonymisationServer(pipeline.load("lab", threads=asked.threads))
+    request = pipeline.AnonymiseRequest(photo=photo, key=UserKey(bytes(32)), refine=not asked.quick)
     render = wheel_render(asked.wheel, asked.threads) if asked.wheel else None
     whole, wheel, stages = [], [], {}
     for run in range(asked.runs + 2):
         started = time.perf_counter()
-        answer = server.anonymise(photo, key, refine=not asked.quick)
+        answer = server.anonymise(request)
         middle = time.perf_counter()
         if render:
             render()
@@ -90,7 +91,7 @@ def main() -> None:
         wheel.append(time.perf_counter() - middle)
         for name, seconds in answer.seconds.items():
             stages.setdefault(name, []).append(seconds)
-    found = {
+    measured = {
         "runs": asked.runs,
         "threads": asked.threads,
         "refined": not asked.quick,
@@ -99,12 +100,12 @@ def main() -> None:
         "whole_s": quantiles(whole),
         "stages_s": {name: quantiles(seconds) for name, seconds in stages.items()},
         "process_start_to_first_result_s": round(float(cold.stdout.split()[0]), 2),
-        "peak_memory_mb": round(float(cold.stdout.split()[1])),  # of that process: load and one face
+        "peak_memory_mb": round(float(cold.stdout.split()[1])),  # of that process: loading and one face
     }
     if render:
-        found["wheel_render_1024_s"] = quantiles(wheel)
-        found["ratio_to_wheel_render_p50"] = round(quantiles(whole)["p50"] / quantiles(wheel)["p50"], 2)
-    print(json.dumps(found, indent=2))
+        measured["wheel_render_1024_s"] = quantiles(wheel)
+        measured["ratio_to_wheel_render_p50"] = round(quantiles(whole)["p50"] / quantiles(wheel)["p50"], 2)
+    print(json.dumps(measured, indent=2))
 
 
 if __name__ == "__main__":

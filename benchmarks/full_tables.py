@@ -1,7 +1,7 @@
-"""Every committed figure, one table after the other: assets/scores/TABLES.md.
+"""All tables of the committed score files, as Markdown: assets/scores/TABLES.md.
 
-One column for each method whose files are there, the paper's beside them. Nothing is computed but means,
-intervals and largest values of the committed scores.
+Each method with files has a column, and so has the paper. The tables contain means, intervals and largest values of the
+committed scores.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ SECTIONS = (  # title, table of evaluate, key mode
     ("Posture (Table IV)", "posture", SHARED),
     ("E, u and the judge alone, real photos", "recognisers", SHARED),
 )
-KEYED = ("vi", "vii", "robustness")  # tables that have another outcome in another key mode
+KEYED = ("vi", "vii", "robustness")  # tables that depend on the key mode
 ABLATIONS = (  # title, glob of the files of `ablation`
     ("HPVFG without one loss (Table IX)", "lab-hashed-*-ix-*.json"),
     ("KVFA of bits without some losses (Table X)", "lab-bits-*-x.json"),
 )
-NAMES = (  # numbers that differ between the methods leave the names, so that rows meet
+NAMES = (  # removes numbers that differ between methods from row names, to put the rows on one line
     (re.compile(r"threshold -?[\d.]+ \((paper|dev)[^)]*\)"), r"\1's threshold"),
     (re.compile(r"threshold -?[\d.]+ \(in force\)"), "threshold in force"),
     (re.compile(r"at -?[\d.]+ \(in force\)"), "at the threshold in force"),
@@ -48,21 +48,21 @@ how it was measured. In brackets: 95 % bootstrap intervals over people.
 
 
 def full(folder: Path) -> str:
-    """The whole file: every section that has files."""
-    found = [section(folder, *entry, data) for entry in SECTIONS for data in DATA]
-    found += [ablation(title, path) for title, files in ABLATIONS for path in sorted(folder.glob(files))]
-    return "\n".join([HEAD, *(text for text in found if text)])
+    """The content of TABLES.md: every section with files."""
+    sections = [section(folder, *entry, data) for entry in SECTIONS for data in DATA]
+    sections += [ablation(title, path) for title, files in ABLATIONS for path in sorted(folder.glob(files))]
+    return "\n".join([HEAD, *(text for text in sections if text)])
 
 
 def ablation(title: str, path: Path) -> str:
-    """One table with a column for each variant, which the names of the rows end with: "AUC, w/o syn"."""
+    """The section of an ablation, with a column for each variant. Row names end with the variant: "AUC, w/o syn"."""
     table = read_table(path)
     cells: dict[str, dict[str, str]] = {}
     for entry in table.rows:
         figure, _, variant = entry.name.rpartition(", ")
         paper = "" if entry.paper is None else f"<br>paper {entry.paper:.3f}"
-        away = re.search(r"[-+][\d.]+ \([^)]*\) against", entry.note)
-        change = f"<br>{away[0].removesuffix(' against')}" if away else ""
+        difference = re.search(r"[-+][\d.]+ \([^)]*\) against", entry.note)
+        change = f"<br>{difference[0].removesuffix(' against')}" if difference else ""
         cells.setdefault(figure, {})[variant] = cell(entry) + change + paper
     variants = list(dict.fromkeys(variant for row in cells.values() for variant in row))
     lines = [[figure, *(row.get(variant, "-") for variant in variants)] for figure, row in cells.items()]
@@ -71,37 +71,37 @@ def ablation(title: str, path: Path) -> str:
 
 
 def section(folder: Path, title: str, table: str, mode: str, data: str) -> str:
-    """One table with a column for each method; empty where there is no file."""
-    found = columns(folder, data, table, mode)
-    if not found:
+    """One section with a column for each method; empty without files."""
+    by_source = columns(folder, data, table, mode)
+    if not by_source:
         return ""
-    rows = {source.words: named(column.rows) for source, column in found.items()}
+    rows = {source.words: named(column.rows) for source, column in by_source.items()}
     lines = []
     for name in dict.fromkeys(name for named_ in rows.values() for name in named_):
         cells = [named_.get(name) for named_ in rows.values()]
         paper = next((row.paper for row in cells if row is not None and row.paper is not None), None)
         lines.append([name, *map(cell, cells), "-" if paper is None else f"{paper:.3f}"])
     words = f"## {title}, {DATA[data]}" + (f", {KEY_MODES[mode]}" if table in KEYED else "")
-    words += f"\n\nPeople: {'; '.join(f'{source.words} {column.people}' for source, column in found.items())}."
-    dev = [f"{source.words} {column.thresholds}" for source, column in found.items() if column.thresholds]
+    words += f"\n\nPeople: {'; '.join(f'{source.words} {column.people}' for source, column in by_source.items())}."
+    dev = [f"{source.words} {column.thresholds}" for source, column in by_source.items() if column.thresholds]
     words += f" {'; '.join(dev)}." if dev else ""
     below = "\n".join(line for head, named_ in rows.items() for line in remarks(head, named_))
     return f"{words}\n\n{markdown(['figure', *rows, 'paper'], lines)}\n" + (f"\n{below}\n" if below else "")
 
 
 def named(rows: Iterable[Row]) -> dict[str, Row]:
-    """Rows by names without the numbers of one method."""
-    found = {}
+    """Rows by their names, without the numbers that differ between methods."""
+    by_name = {}
     for row in rows:
         name = row.name
         for pattern, words in NAMES:
             name = pattern.sub(words, name)
-        found[name] = row
-    return found
+        by_name[name] = row
+    return by_name
 
 
 def cell(row: Row | None) -> str:
-    """Value, and interval or n."""
+    """The cell of a row: value, and interval or n."""
     if row is None or row.value != row.value:
         return "-"
     value = number(row.value, "accepted" in row.name)
@@ -109,6 +109,6 @@ def cell(row: Row | None) -> str:
 
 
 def remarks(head: str, rows: Mapping[str, Row]) -> list[str]:
-    """What random and wrong keys are held against: the law of a random direction."""
+    """Notes on random and wrong keys: the test against the distribution of random directions."""
     said = [name for name in rows if name.startswith("random key") or re.match(r"Scenario 3.*: cosine", name)]
     return [f"- {head}, {name}: {rows[name].note}." for name in said if rows[name].note]

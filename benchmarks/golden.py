@@ -1,9 +1,11 @@
-"""Does a change of the code leave every face and every table as it was? python -m benchmarks.golden BEFORE [--photos N]
+"""Regression test: compare faces and tables with those of another commit.
 
-Checks out the commit BEFORE beside this tree and runs both builds on this machine, in float32: two synthetic photos
-under each method must give the same VirtualFace (pictures within one grey level, cosines within 1e-4), and the
-committed score files must give the same tables, byte for byte. Prints JSON; leaves with 1 where anything differs.
-Not part of the default tests: it takes minutes, and a change that is meant to move numbers must fail it.
+python -m benchmarks.golden BEFORE [--photos N]
+
+Checks out the commit BEFORE and runs both versions on this machine, in float32. Two synthetic photos with each method
+must give the same VirtualFace (pictures within one grey level, cosines within 1e-4). The committed score files must
+give the same tables, byte for byte. Prints JSON; the exit code is 1 if anything differs. It is not a part of the
+default tests, because it takes minutes and an intended change of results must fail it.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ import numpy as np
 from kfaar_core import methods
 
 ROOT = Path(__file__).resolve().parent.parent
-LEVELS = 1  # grey levels that a picture may differ by
-COSINES = 1e-4
+LEVELS = 1  # largest difference of pictures, grey levels
+COSINES = 1e-4  # largest difference of cosines
 METHODS = methods.names()
 PHOTOS = ("person-1.png", "person-4.png")
-ANOTHER = {"person-1.png": "person-1-again.png"}  # what KVFA compares beside the photo itself
+ANOTHER = {"person-1.png": "person-1-again.png"}  # another photo to compare with KVFA
 
-# Runs in either build, so that it speaks every dialect of the API that a commit after b6816a2 has had.
+# Runs in both versions, so it supports every API since commit b6816a2.
 PROBE = """
 import sys
 from dataclasses import replace
@@ -65,23 +67,23 @@ np.savez(out, picture=face.picture, portrait=face.portrait, draft=face.draft, cr
 
 
 def face_of(tree: Path, method: str, name: str, out: Path) -> dict[str, np.ndarray]:
-    """The arrays that the probe saves when it runs in a tree."""
+    """The arrays of a VirtualFace by the code of a working tree."""
     probe = [sys.executable, "-c", PROBE, method, name, ANOTHER.get(name, ""), str(out)]
-    # One thread: with two, sums are taken in another order from run to run, and the descent carries that far.
+    # One thread: with two, the order of sums varies between runs, and refinement amplifies the rounding.
     subprocess.run(probe, cwd=tree, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    with np.load(out) as found:
-        return dict(found)
+    with np.load(out) as arrays:
+        return dict(arrays)
 
 
 def tables_of(tree: Path, scores: Path, out: Path) -> str:
-    """Every table of the score files, as a tree's own code prints it."""
+    """All tables of the score files by the code of a working tree."""
     command = [sys.executable, "-m", "benchmarks.readme_tables", str(scores), "--full", str(out)]
     subprocess.run(command, cwd=tree, check=True, stdout=subprocess.DEVNULL)
     return out.read_text(encoding="utf-8")
 
 
 def differences(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> dict[str, float]:
-    """The largest difference of each array; infinite where the shapes differ."""
+    """The largest absolute difference of each array; infinite if the shapes differ."""
     return {
         name: float(np.abs(before[name].astype(np.float64) - after[name].astype(np.float64)).max())
         if before[name].shape == after[name].shape
@@ -90,10 +92,10 @@ def differences(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> 
     }
 
 
-def same(found: dict[str, float]) -> bool:
-    """Whether a face is the same."""
-    pictures = all(found[name] <= LEVELS for name in ("picture", "portrait", "draft", "crop"))
-    return pictures and found["cosines"] <= COSINES and found["angles"] <= 0.01 and found["flags"] == 0
+def same(largest: dict[str, float]) -> bool:
+    """Whether the largest differences are within the limits."""
+    pictures = all(largest[name] <= LEVELS for name in ("picture", "portrait", "draft", "crop"))
+    return pictures and largest["cosines"] <= COSINES and largest["angles"] <= 0.01 and largest["flags"] == 0
 
 
 def main() -> None:
@@ -109,14 +111,14 @@ def main() -> None:
         tree, out = Path(folder) / "before", Path(folder) / "out.npz"
         subprocess.run(["git", "worktree", "add", "--quiet", "--detach", tree, asked.before], cwd=ROOT, check=True)
         try:
-            tables = [tables_of(place, ROOT / "assets" / "scores", Path(folder) / "tables") for place in (tree, ROOT)]
+            tables = [tables_of(root, ROOT / "assets" / "scores", Path(folder) / "tables") for root in (tree, ROOT)]
             report["tables"] = "the same" if tables[0] == tables[1] else "differ"
             good &= tables[0] == tables[1]
             for method in asked.methods:
                 for name in PHOTOS[: asked.photos]:
-                    found = differences(*(face_of(place, method, name, out) for place in (tree, ROOT)))
-                    report[f"{method}, {name}"] = {**found, "same": same(found)}
-                    good &= same(found)
+                    largest = differences(*(face_of(root, method, name, out) for root in (tree, ROOT)))
+                    report[f"{method}, {name}"] = {**largest, "same": same(largest)}
+                    good &= same(largest)
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=True)
     print(json.dumps({**report, "same": good}, indent=2))

@@ -1,4 +1,4 @@
-"""The README's two tables: four figures of the default method beside the paper's, and the methods themselves."""
+"""The two tables of the README: four figures of the default method and of the paper, and the list of methods."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kfaar_core.presets import LAB
 from kfaar_core.report.paper_figures import paper_figure
 from kfaar_core.report.targets import target
 
-ROWS: Mapping[str, str] = {  # figure of the summary -> what it means, for somebody who reads no further
+ROWS: Mapping[str, str] = {  # figure of the summary -> explanation
     "anonymity, FMR 1 %": "a face recogniser takes photo and virtual face for two people (anonymity)",
     "synchronism EER": "errors in telling that two photos under one key are one virtual person (synchronism EER)",
     "CRR, another photo": "right decisions with the right key, another photo of the person (CRR)",
@@ -21,7 +21,7 @@ ROWS: Mapping[str, str] = {  # figure of the summary -> what it means, for someb
 
 
 def headline(folder: Path) -> str:
-    """Four rows: the default method and the paper on both data sets. A figure that no file has is a dash."""
+    """Four rows: the default method and the paper on both data sets; a dash for figures without a file."""
     head = ["", *(f"{words}, {whose}" for words in DATA.values() for whose in ("ours", "paper"))]
     files = {data: of_default(folder, data) for data in DATA}
     lines = [[ROWS[figure.words], *row(figure, files)] for name in ROWS for figure in FIGURES if figure.words == name]
@@ -29,28 +29,28 @@ def headline(folder: Path) -> str:
 
 
 def of_default(folder: Path, data: str) -> tuple[Source, Mapping[str, Column]] | None:
-    """The default method and its files, table -> file; None where it has none."""
-    found = measured_sources(folder, data).items()
-    return next(((source, files) for source, files in found if source.method.name == LAB.method), None)
+    """The default method and its files (table -> file); None without files."""
+    measured = measured_sources(folder, data).items()
+    return next(((source, files) for source, files in measured if source.method.name == LAB.method), None)
 
 
 def row(figure: Figure, files: Mapping[str, tuple[Source, Mapping[str, Column]] | None]) -> list[str]:
-    """Ours and the paper's for each data set."""
+    """Our figure and the paper's for each data set."""
     cells = []
     for data, ours in files.items():
-        found = chosen(figure, *ours) if ours else None
+        best = chosen(figure, *ours) if ours else None
         cell = "-"
-        if found is not None:
-            below = ", ".join(part for part in (interval(found[0]), f"n {found[0].n}") if part)
-            aim = target(figure.name, data, LAB.method)  # so many digits that it does not seem to be met
-            cell = f"**{value_words(found[0], aim, float('nan'))}**<br>{below}"
+        if best is not None:
+            below = ", ".join(part for part in (interval(best[0]), f"n {best[0].n}") if part)
+            aim = target(figure.name, data, LAB.method)  # for the number of digits
+            cell = f"**{value_words(best[0], aim, float('nan'))}**<br>{below}"
         paper = paper_figure(*figure.paper, data) if figure.paper else None
         cells += [cell, "-" if paper is None else f"{paper:.3f}"]
     return cells
 
 
 def methods_table() -> str:
-    """A row a method, from what the method's own file says."""
+    """A row for each method, from the object METHOD in its file."""
     lines = [
         [
             f"`{method.name}`" + (" (default)" if method.name == LAB.method else ""),

@@ -1,4 +1,4 @@
-"""What the key costs: milliseconds of P and of KVFA beside one pass of the recogniser E; prints JSON. No test.
+"""Benchmark: milliseconds of P and of KVFA, and of one pass of the face encoder E for comparison. Prints JSON.
 
 python -m benchmarks.keyed [--method hashed] [--runs 100] [--threads 2]
 """
@@ -19,7 +19,7 @@ PHOTO = Path(__file__).resolve().parent.parent / "assets/examples/person-1.png"
 
 
 def timed(work: Callable[[], object], runs: int) -> dict[str, float]:
-    """p50 and p95 in milliseconds, after two calls to warm up."""
+    """Median (p50) and 95th percentile (p95) of the run time in milliseconds, after two warm-up calls."""
     seconds = []
     for run in range(runs + 2):
         started = time.perf_counter()
@@ -50,24 +50,24 @@ def main() -> None:
     stages = assemble(replace(LAB, method=asked.method), "cpu", asked.threads)
     photo, key = image.open_photo(PHOTO), UserKey(bytes(range(32)))
     points = stages.locator.locate(photo).landmarks
-    feature, sight = stages.encoder.embed(photo.pixels, points), stages.features(photo.pixels, points)
-    reference = stages.identifier.original(sight)
+    feature, features = stages.encoder.embed(photo.pixels, points), stages.features(photo.pixels, points)
+    reference = stages.identifier.original(features)
     pair = stages.encoder if isinstance(stages.encoder, EncoderPair) else None
     e = pair.main if pair else stages.encoder
-    found: dict[str, object] = {
+    measured: dict[str, object] = {
         "method": asked.method,
         "threads": asked.threads,
         "runs": asked.runs,
         "encoder_pass_ms": timed(lambda: e.embed(photo.pixels, points), asked.runs),
         "P_ms": timed(lambda: stages.projector(feature, key), asked.runs),
-        "KVFA_verdict_ms": timed(lambda: stages.identifier.virtual(sight, key) @ reference, asked.runs),
+        "KVFA_verdict_ms": timed(lambda: stages.identifier.virtual(features, key) @ reference, asked.runs),
     }
     if pair:
-        found["auxiliary_pass_ms"] = timed(lambda: pair.auxiliary.embed(photo.pixels, points), asked.runs)
-    if stages.reader is not None:  # F alone: where E looks behind the mask, that is the one pass of a recogniser
+        measured["auxiliary_pass_ms"] = timed(lambda: pair.auxiliary.embed(photo.pixels, points), asked.runs)
+    if stages.reader is not None:  # F alone, without E's pass over the masked face
         reader = FaceReader(weights.load("kvfa"), stages.device)
-        found["KVFA_F_ms"] = timed(lambda: reader(photo.pixels, points), asked.runs)
-    print(json.dumps(found, indent=2))
+        measured["KVFA_F_ms"] = timed(lambda: reader(photo.pixels, points), asked.runs)
+    print(json.dumps(measured, indent=2))
 
 
 if __name__ == "__main__":

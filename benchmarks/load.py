@@ -1,10 +1,10 @@
-"""Many clients at once, with good and bad requests: does each get the answer that is its own? Prints JSON.
+"""Load test: many clients at once, with valid and invalid requests. Does each get its own answer? Prints JSON.
 
 python -m benchmarks.load [--clients 20] [--minutes 5]
 
-The app runs on this machine, and nothing leaves it. Every client has a key of its own. Before the load each asks once,
-alone: a virtual face depends on photo and key only, so under load every picture must be, pixel for pixel, that first
-one, which no other client has. Exit status 1: the app died, or an answer was lost, mixed up or unexpected.
+The app runs on this machine. Every client has its own key and first makes one request without load. A virtual face
+depends on photo and key only, so under load every picture must equal that first one, pixel for pixel. The exit code
+is 1 if the app died, or if an answer was lost, mixed up or unexpected.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ ANSWER_S = 300.0  # s after which an answer counts as lost
 
 
 class Mixed(Exception):
-    """An answer that is not this client's."""
+    """An answer that belongs to another client."""
 
 
 class Unexpected(Exception):
-    """A bad request that was taken, or refused without the sentence that belongs to it."""
+    """An invalid request that was accepted, or refused with the wrong message."""
 
 
 @dataclass
 class Tally:
-    """What all clients saw."""
+    """Times and errors of all requests."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)  # of answered requests, by kind
     errors: Counter[str] = field(default_factory=Counter)  # kind and what happened
@@ -57,7 +57,7 @@ class Tally:
             self.errors[f"{kind}: {type(error).__name__}: {str(error)[:120]}"] += 1
 
     def report(self) -> dict[str, object]:
-        """Counts, p50, p95 and the longest time by kind, and the errors."""
+        """Counts and times for each kind of request, and the errors."""
         every = [seconds for some in self.seconds.values() for seconds in some]
         kinds = {kind: times(some) for kind, some in sorted(self.seconds.items())}
         named = {kind: sum(n for text, n in self.errors.items() if kind in text) for kind in ("Mixed", "Timeout")}
@@ -71,7 +71,7 @@ class Tally:
 
 
 def times(seconds: Sequence[float]) -> dict[str, float]:
-    """How many, and the seconds that half of them, 95 % of them and all of them took."""
+    """Number, median, 95th percentile and maximum of times in seconds."""
     if not seconds:
         return {"n": 0}
     p50, p95, longest = np.quantile(seconds, [0.5, 0.95, 1.0])
@@ -79,7 +79,7 @@ def times(seconds: Sequence[float]) -> dict[str, float]:
 
 
 class Visitor:
-    """One client with a photo, a key and what it knows to be its own."""
+    """One client with a photo, a key, and its expected answers."""
 
     def __init__(self, address: str, number: int, photo: Path, folder: Path) -> None:
         patient = {"timeout": ANSWER_S}  # uploads too
@@ -91,36 +91,37 @@ class Visitor:
         self.verdict = self.authenticated(self.key)
 
     def ask(self, name: str, *values: object) -> Any:
-        """One request.
+        """Send one request and wait for the answer.
 
         Raises:
-            TimeoutError: no answer came. AppError: the app refuses, in words.
+            TimeoutError: no answer.
+            AppError: the app refuses the request.
         """
         return self.client.submit(*values, api_name=f"/{name}").result(timeout=ANSWER_S)
 
     def anonymised(self) -> tuple[Path, str]:
-        """The virtual face and the digest of its pixels."""
+        """Request a virtual face: its file, and the hash of its pixels."""
         picture = self.ask("anonymise", handle_file(str(self.photo)), self.key, "portrait")[0]
         with Image.open(picture) as opened:
             pixels = np.asarray(opened.convert("RGB"))
         return Path(picture), hashlib.sha256(pixels.tobytes()).hexdigest()
 
     def authenticated(self, key: str) -> Any:
-        """What the authentication server says of the own pictures under a key."""
+        """Request the verdict on this client's pictures with a key."""
         return self.ask("authenticate", handle_file(str(self.virtual)), handle_file(str(self.photo)), key)
 
     def good_face(self) -> None:
-        """The same photo and key give the same picture."""
+        """Valid request: the same photo and key must give the same picture."""
         if self.anonymised()[1] != self.digest:
             raise Mixed("a picture that is not this client's")
 
     def good_key(self) -> None:
-        """The same pictures and key give the same verdict, to the last digit of the cosine."""
+        """Valid request: the same pictures and key must give exactly the same verdict."""
         if self.authenticated(self.key) != self.verdict:
             raise Mixed("a verdict that is not this client's")
 
     def good_metrics(self) -> None:
-        """Numbers of this request: FRR is the share of the genuine scores below the threshold."""
+        """Valid request: FRR must be the share of this request's genuine scores below the threshold."""
         below = int(self.rng.integers(1, 10))
         genuine = [0.1] * below + [0.9] * (10 - below)
         answer = self.ask("metrics", genuine, [0.0, 0.2], 0.5)
@@ -128,19 +129,23 @@ class Visitor:
             raise Mixed("rates that are not this client's")
 
     def bad_face(self) -> None:
-        """A picture without a face."""
+        """Invalid request: a picture without a face."""
         self.refused("face", "anonymise", handle_file(str(self.plain)), self.key, "portrait")
 
     def bad_file(self) -> None:
-        """A file that is no picture."""
+        """Invalid request: a file that is not a picture."""
         self.refused("damaged", "anonymise", handle_file(str(self.corrupt)), self.key, "portrait")
 
     def bad_key(self) -> None:
-        """A key with a letter that is no hex digit."""
+        """Invalid request: a key with a letter that is not a hex digit."""
         self.refused("key", "anonymise", handle_file(str(self.photo)), "xyz", "portrait")
 
     def refused(self, word: str, name: str, *values: object) -> None:
-        """Ask, and see a sentence with the word in it."""
+        """Send an invalid request, and check that the app's message contains `word`.
+
+        Raises:
+            Unexpected: it is accepted, or the message is another one.
+        """
         try:
             self.ask(name, *values)
         except AppError as error:
@@ -150,7 +155,7 @@ class Visitor:
             raise Unexpected("taken")
 
     def kinds(self) -> list[tuple[str, Callable[[], None], float]]:
-        """(name, request, share) of the mix."""
+        """The mix of requests: (name, request, share)."""
         return [
             ("anonymise", self.good_face, 0.4),
             ("authenticate", self.good_key, 0.25),
@@ -161,7 +166,7 @@ class Visitor:
         ]
 
     def visit(self, until: float, tally: Tally) -> None:
-        """One request after the other, until the time is over."""
+        """Send random requests of the mix, one after the other, until this time."""
         kinds = self.kinds()
         while time.monotonic() < until:
             kind, request, _ = kinds[self.rng.choice(len(kinds), p=[share for *_, share in kinds])]
@@ -174,7 +179,7 @@ class Visitor:
 
 
 def visitors(address: str, count: int, folder: Path) -> list[Visitor]:
-    """So many clients; the bad pictures that they send lie in the folder."""
+    """Make `count` clients; `folder` gets the invalid pictures that they send."""
     Image.new("RGB", (320, 240), "gray").save(folder / "plain.png")
     (folder / "corrupt.png").write_bytes((folder / "plain.png").read_bytes()[:200])
     photos = sorted((ROOT / "assets/examples").glob("person-*.png"))
@@ -182,7 +187,7 @@ def visitors(address: str, count: int, folder: Path) -> list[Visitor]:
 
 
 def load(app: Served, clients: int, seconds: float, folder: Path) -> dict[str, object]:
-    """Let so many clients ask for so long; answers the report."""
+    """Run the load test with this number of clients and seconds; returns the report."""
     asking = visitors(app.address, clients, folder)
     own = len({visitor.digest for visitor in asking})
     tally, before, until = Tally(), app.memory_mb(), time.monotonic() + seconds
@@ -209,9 +214,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving(APP) as app:
-        found = load(app, asked.clients, asked.minutes * 60, Path(folder))
-    print(json.dumps(found, indent=2))
-    sys.exit(bool(found["errors"]) or not found["app_alive"] or found["own_pictures"] != asked.clients)
+        report = load(app, asked.clients, asked.minutes * 60, Path(folder))
+    print(json.dumps(report, indent=2))
+    sys.exit(bool(report["errors"]) or not report["app_alive"] or report["own_pictures"] != asked.clients)
 
 
 if __name__ == "__main__":

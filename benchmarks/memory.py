@@ -1,8 +1,8 @@
-"""Resident memory of the app over many requests; prints JSON (Linux, which tells a process's memory in /proc).
+"""Benchmark: resident memory of the app over many requests. Prints JSON. Linux only (/proc).
 
 python -m benchmarks.memory [--requests 200] [--every 20]
 
-One client anonymises all examples in turn, each time under another key, and reads each virtual face back.
+One client anonymises all example photos in turn, each time with another key, and authenticates each virtual face.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from gradio_client import Client, handle_file
 
 from benchmarks.serving import APP, ROOT, serving
 
-WARM = 20  # requests after which every network has run and every cache is full
+WARM = 20  # warm-up requests, until every network has run and every cache is full
 
 
 def slope(requests: Sequence[int], memory: Sequence[float]) -> float:
-    """MB per 100 requests: the line of least squares through the points after the warm-up."""
+    """Slope of the memory in MB per 100 requests, by least squares after the warm-up."""
     points = [(at, mb) for at, mb in zip(requests, memory, strict=True) if at >= WARM]
     if len(points) < 2:
         return float("nan")
@@ -38,24 +38,24 @@ def main() -> None:
     rng = np.random.default_rng(0)
     with serving(APP) as app:
         client = Client(app.address, verbose=False)
-        places, memory = [0], [app.memory_mb()]
+        counts, memory = [0], [app.memory_mb()]
         for done in range(1, asked.requests + 1):
             photo, key = handle_file(photos[done % len(photos)]), rng.bytes(32).hex()
             if done % 2:
                 virtual, _ = client.predict(photo, key, "portrait", api_name="/anonymise")
-            else:  # the face of the request before, under a key that is wrong
+            else:  # the face of the previous request, with a wrong key
                 client.predict(handle_file(virtual), photo, key, api_name="/authenticate")
             if done % asked.every == 0 or done == asked.requests:
-                places.append(done)
+                counts.append(done)
                 memory.append(app.memory_mb())
-    found = {
+    measured = {
         "requests": asked.requests,
         "start_mb": round(memory[0]),
-        "by_requests_mb": {str(at): round(mb) for at, mb in zip(places[1:], memory[1:], strict=True)},
+        "by_requests_mb": {str(at): round(mb) for at, mb in zip(counts[1:], memory[1:], strict=True)},
         "end_mb": round(memory[-1]),
-        "slope_mb_per_100_requests": round(slope(places, memory), 2),  # after the first 20
+        "slope_mb_per_100_requests": round(slope(counts, memory), 2),  # after the first 20
     }
-    print(json.dumps(found, indent=2))
+    print(json.dumps(measured, indent=2))
 
 
 if __name__ == "__main__":

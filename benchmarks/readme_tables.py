@@ -1,10 +1,10 @@
-"""Everything in README.md, docs/ and the model cards that is made from the committed score files and from the methods.
+"""Generate the parts of README.md, docs/ and the model cards that come from score files and methods.
 
 python -m benchmarks.readme_tables [FOLDER] [--full PATH | --write]
 
-Without an option it prints the summary of docs/results.md. --full PATH writes every table to a file; --write puts each
-generated part between its marks, every table into assets/scores/TABLES.md, and the missed targets of each method into
-the model cards of its P and KVFA. Nothing here is typed in but the paper's figures and the targets (kfaar_core).
+Without an option it prints the summary of docs/results.md. --full PATH writes all tables to a file. --write updates the
+generated parts of README.md and docs/, assets/scores/TABLES.md, and the missed targets in the cards of P and KVFA.
+All numbers come from score files, except the paper's figures and the targets (kfaar_core).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ END = "<!-- end -->"
 
 @dataclass(frozen=True)
 class Part:
-    """A generated part of a file, between `begin` and END."""
+    """A generated part of a file, between the markers `begin` and END."""
 
     file: str  # below the root
     name: str
@@ -44,25 +44,25 @@ class Part:
         return re.compile(f"({re.escape(self.begin)})(.*?)({re.escape(END)})", re.DOTALL)
 
     def of(self, text: str) -> str:
-        """What stands between the marks.
+        """The text between the markers.
 
         Raises:
-            SystemExit: the marks are not there once.
+            SystemExit: the file does not have exactly one pair of them.
         """
-        found = self.marked.findall(text)
-        if len(found) != 1:
+        parts = self.marked.findall(text)
+        if len(parts) != 1:
             kept = f"Keep one, between {self.begin.strip()} and {END}."
-            raise SystemExit(f"{self.file} has {len(found)} generated parts named {self.name}. {kept}")
-        return str(found[0][1])
+            raise SystemExit(f"{self.file} has {len(parts)} generated parts named {self.name}. {kept}")
+        return str(parts[0][1])
 
     def replaced(self, text: str, new: str) -> str:
-        """The file with another text between the marks.
+        """The file's text with a new text between the markers.
 
         Raises:
-            SystemExit: the marks are not there once.
+            SystemExit: as `of`.
         """
         self.of(text)
-        return self.marked.sub(lambda found: f"{found[1]}\n{new}\n{found[3]}", text)
+        return self.marked.sub(lambda match: f"{match[1]}\n{new}\n{match[3]}", text)
 
 
 HEADLINE = Part("README.md", "headline", headline)
@@ -77,10 +77,10 @@ def cards_of(source: Source) -> list[Path]:
 
 
 def write(folder: Path) -> None:
-    """Every generated part of every file, from the score files of a folder.
+    """Update all generated parts from the score files of a folder.
 
     Raises:
-        SystemExit: a file without its marks; then nothing is written.
+        SystemExit: a file without its markers; nothing is written.
     """
     texts = {file: (ROOT / file).read_text(encoding="utf-8") for file in dict.fromkeys(part.file for part in PARTS)}
     for part in PARTS:

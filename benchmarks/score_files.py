@@ -1,4 +1,4 @@
-"""The committed score files as columns of rows: what the README's tables are made from."""
+"""Read the committed score files as columns of the README's tables."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ DATA = {"lfw": "LFW-test", "celeba": "CelebA"}
 
 @dataclass(frozen=True)
 class Source:
-    """What one column of a table is about: a method, with keys of one length where each length has networks."""
+    """One column of a table: a method, for one key length if the method has networks for each length."""
 
     method: Method
     bits: int  # length of the keys
-    words: str  # the head of the column
+    words: str  # head of the column
 
     @property
     def stem(self) -> str:
-        """Where its files are in the folder, up to the data set; other key lengths have a folder of their own."""
+        """The start of its file names, up to the data set; other key lengths than the default are in a subfolder."""
         name = f"{LAB.name}-{self.method.name}"
         return name if self.bits == LAB.key_bits else f"{self.bits}-bit/{name}"
 
 
 def sources() -> tuple[Source, ...]:
-    """Every column there may be, in the order of the tables."""
+    """All possible columns, in the order of the tables."""
     return tuple(
         Source(method, bits, f"{method.name}, {bits}" if method.key_lengths else method.name)
         for method in methods.registered()
@@ -46,18 +46,18 @@ def sources() -> tuple[Source, ...]:
 
 @dataclass(frozen=True)
 class Column:
-    """One file. A table without scores does not say its thresholds: they are then empty."""
+    """The content of one file. Files without scores have no thresholds; these fields are then empty."""
 
-    people: str
+    people: str  # number of people
     rows: tuple[Row, ...]
-    thresholds: str = ""  # dev's, in words
-    in_force: str = ""  # the one in force, in words
-    threshold: float = float("nan")  # in force
-    dimension: int = 0
+    thresholds: str = ""  # label of the dev threshold
+    in_force: str = ""  # label of the threshold in force
+    threshold: float = float("nan")  # threshold in force
+    dimension: int = 0  # d
 
 
 def columns(folder: Path, data: str, table: str, mode: str = SHARED) -> dict[Source, Column]:
-    """Source -> its file of that data set, table and key mode; a source without a file is left out.
+    """The files of a data set, table and key mode: source -> column. Sources without a file are left out.
 
     Raises:
         DataMissing: a damaged file.
@@ -68,7 +68,7 @@ def columns(folder: Path, data: str, table: str, mode: str = SHARED) -> dict[Sou
 
 @cache
 def column(path: Path, changed: int) -> Column:
-    """The rows of a score or table file; `changed` is the time of its last change, so that a new file is read anew.
+    """Read a score or table file. `changed`, the time of its last change, is a part of the key of the cache.
 
     Raises:
         DataMissing: a damaged file.
@@ -86,24 +86,24 @@ def column(path: Path, changed: int) -> Column:
 
 
 def largest(result: Result) -> list[Row]:
-    """The most similar trial of scenarios 1 to 3, which a mean hides."""
-    found = []
+    """Rows: the largest cosine of scenarios 1 to 3."""
+    rows = []
     named = {scores.name: scores for scores in result.populations}
-    for place, (photo, words) in product(ATTACKS, PHOTO_WORDS.items()):
-        scores = named.get(scenario(place, photo))
+    for attack, (photo, words) in product(ATTACKS, PHOTO_WORDS.items()):
+        scores = named.get(scenario(attack, photo))
         if scores is not None and len(scores.values):
-            name = f"Scenario {place}, {words}: largest cosine"
-            found.append(Row(name, float(scores.values.max()), float("nan"), float("nan"), len(scores.values)))
-    return found
+            name = f"Scenario {attack}, {words}: largest cosine"
+            rows.append(Row(name, float(scores.values.max()), float("nan"), float("nan"), len(scores.values)))
+    return rows
 
 
 def number(value: float, share: bool) -> str:
-    """Three decimals; a small share of accepted keys keeps its first digits."""
+    """A number with three decimals; a small share in scientific notation."""
     return f"{value:.1e}" if share and 0 < value < 0.0005 else f"{value:.3f}"
 
 
 def interval(row: Row) -> str:
-    """The 95 % interval, or nothing where a figure has none."""
+    """The 95 % interval of a row; empty if it has none."""
     return "" if row.low != row.low else " to ".join(number(end, "accepted" in row.name) for end in (row.low, row.high))
 
 

@@ -1,4 +1,4 @@
-"""The README's pictures of the app, on synthetic faces and with fixed keys; needs Chromium and playwright.
+"""Make the screenshots of the app for the README, with synthetic faces and fixed keys. Needs Chromium and playwright.
 
 python -m benchmarks.screenshots [-o assets/screenshots]
 """
@@ -23,7 +23,7 @@ WAIT = 120_000  # ms
 
 
 def main() -> None:
-    """Serve the app, use three tabs as a visitor does, save what is seen."""
+    """Start the app, use three tabs in a browser, and save screenshots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "assets/screenshots")
     folder = parser.parse_args().output
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def anonymise(page: Any) -> None:
-    """One photo, one key."""
+    """Anonymise one photo with one key."""
     page.locator("#key-text textarea").fill(KEYS[0])
     page.locator("#photo input[type=file]").first.set_input_files(str(PHOTO))
     page.locator("#seen").get_by_text("face found").wait_for()
@@ -61,7 +61,7 @@ def anonymise(page: Any) -> None:
 
 
 def authenticate(page: Any) -> None:
-    """What was just made: the right key, then the four scenarios."""
+    """Authenticate the virtual face with the right key, then run the four scenarios."""
     page.get_by_role("tab", name=words.AUTHENTICATE, exact=True).click()
     page.wait_for_selector("#auth-original img")
     page.click("#auth-run")
@@ -72,7 +72,7 @@ def authenticate(page: Any) -> None:
 
 
 def compare(page: Any) -> None:
-    """The two example photos of one person under four keys."""
+    """Compare the two example photos of one person under four keys."""
     page.get_by_role("tab", name=words.COMPARE, exact=True).click()
     page.locator("#compare-photos img").nth(1).wait_for()
     page.locator("#compare-keys textarea").fill("\n".join(KEYS))
@@ -82,7 +82,7 @@ def compare(page: Any) -> None:
 
 
 def save(page: Any, path: Path, last: str) -> None:
-    """The page from its top to the end of one element, as a JPEG: a face in few colours would not look like one."""
+    """Save the page from its top to the end of one element. JPEG, because few colours would distort faces."""
     page.wait_for_timeout(1500)  # plots and pictures fade in
     end = page.locator(last).bounding_box()
     bottom = end["y"] + end["height"] + page.evaluate("window.scrollY") + 16

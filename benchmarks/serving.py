@@ -1,4 +1,4 @@
-"""The app as a process of its own on a free port of this machine, for the benchmarks that talk to it."""
+"""Start the app as a process on a free local port, for benchmarks that send requests to it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = (sys.executable, "app.py", "--port")
-READY_S = 180.0  # s after which an app that does not answer is given up
+READY_S = 180.0  # s, longest wait for the app's first answer
 
 
 @dataclass(frozen=True)
 class Served:
-    """An app that answers."""
+    """A running app."""
 
     address: str
     process: subprocess.Popen[bytes]
     ready_s: float  # s from the start of the process to its first answer
 
     def memory_mb(self) -> float:
-        """Resident memory in MB, of this process alone (Linux)."""
+        """Resident memory of the app's process in MB (Linux)."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
@@ -38,10 +38,10 @@ class Served:
 
 @contextmanager
 def serving(command: Sequence[str] = APP) -> Iterator[Served]:
-    """Run `command PORT` until the block ends.
+    """Context manager that runs `command PORT` and waits for its first answer.
 
     Raises:
-        SystemExit: it ends or stays silent instead of answering; the last lines of its log say why.
+        SystemExit: the process ends or does not answer in time; the error has the end of its log.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -64,7 +64,7 @@ def serving(command: Sequence[str] = APP) -> Iterator[Served]:
 
 
 def answers(address: str) -> bool:
-    """Whether somebody answers there without an error."""
+    """Whether a GET request to this address succeeds."""
     try:
         with urllib.request.urlopen(address, timeout=5) as answer:
             return answer.status == 200

@@ -1,8 +1,8 @@
-"""Seconds from the start of the process until the app answers, and until its first virtual face; prints JSON.
+"""Benchmark: seconds from the start of the app to its first answer, and for its first virtual face. Prints JSON.
 
 python -m benchmarks.start [--runs 3]
 
-The disk is warm from the second run on, so the first is told apart.
+The first run may be slower, because files are not in the disk cache yet.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
             started = time.perf_counter()
             client.predict(handle_file(photo), KEY, "portrait", api_name="/anonymise")
             first.append(round(time.perf_counter() - started, 2))
-    found = {
+    measured = {
         "cores": os.cpu_count(),
         "runs": asked.runs,
         "start_to_ready_s": ready,
@@ -41,7 +41,7 @@ def main() -> None:
         "ready_under_15_s": all(seconds < 15 for seconds in ready[1:] or ready),
         "first_anonymise_under_5_s": all(seconds < 5 for seconds in first),
     }
-    print(json.dumps(found, indent=2))
+    print(json.dumps(measured, indent=2))
 
 
 if __name__ == "__main__":

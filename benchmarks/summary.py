@@ -1,6 +1,6 @@
-"""The README's short tables: the figures that have a target, a column a source, the paper and the target beside them.
+"""The short tables of docs/results.md: the figures with a target, one column for each source, the paper and the target.
 
-A mark says whether the figure itself, not its interval, meets the target.
+Each figure is marked as meeting or missing its target. The mark depends on the figure, not on its interval.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ FMR = r"FMR 1 % \(.*\)"
 
 
 def itself(value: float) -> float:
+    """The identity function."""
     return value
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line. Of several rows that fit, the worst one counts; what the pattern's groups caught is said beside it."""
+    """One line of the summary. If several rows match, the worst is shown, with the matched groups of the pattern."""
 
-    words: str
+    words: str  # in the first column
     name: str  # of its target
     table: str  # of evaluate
-    pattern: str  # of the row; {bits} is the length of the keys
-    paper: tuple[str, str] | None = None  # place in paper_figures
-    worse: Callable[[float], float] = itself  # larger is worse
+    pattern: str  # regular expression of the row's name; {bits} is the length of the keys
+    paper: tuple[str, str] | None = None  # table and figure in report.paper_figures
+    worse: Callable[[float], float] = itself  # sort key of rows; larger is worse
 
 
 FIGURES = (
@@ -99,13 +100,13 @@ POSTURE = (
 
 
 def summary(folder: Path) -> str:
-    """One table a data set, then posture and the recognisers; what has no file is left out and named."""
+    """The summary: for each data set a table, posture, and the face encoders. Figures without a file are listed."""
     parts = [text for data in DATA for text in (measured(folder, data), posture(folder, data), alone(folder, data))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def measured(folder: Path, data: str) -> str:
-    """The table of a data set; empty where no source has a file."""
+    """The table of a data set; empty without files."""
     sources = measured_sources(folder, data)
     if not sources:
         return ""
@@ -126,43 +127,43 @@ def measured(folder: Path, data: str) -> str:
 
 
 def misses(folder: Path) -> dict[Source, list[str]]:
-    """Source -> one sentence for each target that its committed figures miss."""
-    found: dict[Source, list[str]] = {}
+    """Missed targets: source -> one sentence for each."""
+    by_source: dict[Source, list[str]] = {}
     for data in DATA:
         for source, files in measured_sources(folder, data).items():
-            missed = found.setdefault(source, [])  # empty where every target is met, which a card shall say as well
+            missed = by_source.setdefault(source, [])  # an empty list if every target is met
             for figure in FIGURES:
                 value, marked, below = cell(figure, data, source, files).partition(", missed")
                 aim = target(figure.name, data, source.method.name)
                 if marked and aim is not None:
                     words = f" ({below.removeprefix('<br>')})" if below else ""
                     missed.append(f"{DATA[data]}, {figure.words}: {value}, target {aim.words()}{words}")
-    return found
+    return by_source
 
 
 def measured_sources(folder: Path, data: str) -> dict[Source, dict[str, Column]]:
-    """Source -> table -> file, of every table that FIGURES asks for."""
+    """Source -> table -> file, for all tables in FIGURES."""
     return by_source({name: columns(folder, data, name) for name in dict.fromkeys(figure.table for figure in FIGURES)})
 
 
 def by_source(tables: Mapping[str, Mapping[Source, Column]]) -> dict[Source, dict[str, Column]]:
-    """Table -> source -> file, turned round; sources in the order of columns."""
-    found: dict[Source, dict[str, Column]] = {}
+    """Convert table -> source -> file to source -> table -> file."""
+    files: dict[Source, dict[str, Column]] = {}
     for name, sources in tables.items():
         for source, file in sources.items():
-            found.setdefault(source, {})[name] = file
-    return found
+            files.setdefault(source, {})[name] = file
+    return files
 
 
 def about_words(files: Mapping[str, Column]) -> str:
-    """How many people, and the threshold in force where a file says it."""
+    """The number of people, and the threshold in force if a file has it."""
     people = sorted({file.people for file in files.values()}, key=lambda words: (len(words), words))
     force = next((file.in_force for file in files.values() if file.in_force), "")
     return f"{' or '.join(people)} people" + (f", {force}" if force else "")
 
 
 def chosen(figure: Figure, source: Source, files: Mapping[str, Column]) -> tuple[Row, str] | None:
-    """The worst row that fits, and what the pattern's groups caught of it; None where there is no figure."""
+    """The worst row that matches a figure, and the matched groups of the pattern; None without such a row."""
     file = files.get(figure.table)
     if file is None:
         return None
@@ -177,11 +178,11 @@ def chosen(figure: Figure, source: Source, files: Mapping[str, Column]) -> tuple
 
 
 def cell(figure: Figure, data: str, source: Source, files: Mapping[str, Column]) -> str:
-    """Value and mark; below them interval, n, and which row it is."""
-    found = chosen(figure, source, files)
-    if found is None:
+    """A cell: value and mark; below them interval, n, and the matched groups."""
+    worst = chosen(figure, source, files)
+    if worst is None:
         return "-"
-    row, detail = found
+    row, detail = worst
     aim = target(figure.name, data, source.method.name)
     threshold = next((file.threshold for file in files.values() if file.in_force), float("nan"))
     mark = "" if aim is None else ", met" if aim.met(row.value, threshold) else ", missed"
@@ -191,7 +192,7 @@ def cell(figure: Figure, data: str, source: Source, files: Mapping[str, Column])
 
 
 def value_words(row: Row, aim: Target | None, threshold: float) -> str:
-    """The value; as many decimals as it takes for the mark beside it to be true of what is printed."""
+    """The value, with enough decimals for the printed number to meet or miss the target like the value itself."""
     if not row.n:
         return f"{row.value:g}"
     text = number(row.value, "accepted" in row.name)
@@ -203,7 +204,7 @@ def value_words(row: Row, aim: Target | None, threshold: float) -> str:
 
 
 def paper_words(figure: Figure, data: str, sources: Mapping[Source, object]) -> str:
-    """The paper's figure; its wrong bits depend on the length of the key."""
+    """The paper's figure; for wrong bits, one for each key length."""
     if figure.paper is None:
         return "-"
     table, name = figure.paper
@@ -216,7 +217,7 @@ def paper_words(figure: Figure, data: str, sources: Mapping[Source, object]) -> 
 
 
 def target_words(figure: Figure, data: str, sources: Mapping[Source, object]) -> str:
-    """The target of the sources that are there; those of methods that have another."""
+    """The target, and the methods whose target differs."""
     said = {name: target(figure.name, data, name) for name in dict.fromkeys(s.method.name for s in sources)}
     words = {name: "-" if aim is None else aim.words() for name, aim in said.items()}
     if len(set(words.values())) == 1:
@@ -227,7 +228,7 @@ def target_words(figure: Figure, data: str, sources: Mapping[Source, object]) ->
 
 
 def posture(folder: Path, data: str) -> str:
-    """Table IV; empty where no source has a file."""
+    """The table of head pose and expression (Table IV); empty without files."""
     sources = by_source({"posture": columns(folder, data, "posture")})
     if not sources:
         return ""
@@ -240,11 +241,11 @@ def posture(folder: Path, data: str) -> str:
 
 
 def alone(folder: Path, data: str) -> str:
-    """E, u and the judge, on pairs of real photos: AUC."""
+    """A sentence with the AUC of E, u and the judge on pairs of real photos; empty without a file."""
     for file in columns(folder, data, "recognisers").values():
         rows = {row.name: row for row in file.rows}
-        found = [(name, rows.get(f"{name}: AUC")) for name in ("E", "u", "judge")]
-        words = [f"{name} {row.value:.3f} ({interval(row)}, n {row.n})" for name, row in found if row is not None]
+        listed = [(name, rows.get(f"{name}: AUC")) for name in ("E", "u", "judge")]
+        words = [f"{name} {row.value:.3f} ({interval(row)}, n {row.n})" for name, row in listed if row is not None]
         of = f"real photos of {file.people} people"
         return f"**E, u and the judge alone, {DATA[data]}**, {of}: AUC of {'; '.join(words)}."
     return ""

@@ -1,8 +1,8 @@
-"""The README's first picture: a synthetic person, three virtual faces, and what the right and a wrong key read of one.
+"""The README's first picture: a synthetic person, three virtual faces, and the verdicts with a right and a wrong key.
 
 python -m benchmarks.teaser [-o assets/screenshots/teaser.jpg]
 
-Every number in the picture is read from the run that drew it. Keys and photo are fixed, and nobody in it exists.
+All numbers in the picture are computed by this run. Keys and photo are fixed; the person is synthetic.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from kfaar_core.records import Verdict, VirtualFace
 ROOT = Path(__file__).resolve().parent.parent
 PHOTO = ROOT / "assets/examples/person-1.png"
 KEYS = tuple(UserKey.parse(f"{number:02x}" * 32) for number in (1, 2, 3))
-WRONG_BIT = 0  # the bit of the first key that the wrong key has turned over
+WRONG_BIT = 0  # index of the bit that is flipped in the wrong key
 SIDE, GAP, CAPTION, QUALITY = 256, 12, 60, 90  # px; of JPEG
 INK, PAPER, GOOD, BAD = (32, 32, 40), (255, 255, 255), (20, 110, 60), (170, 40, 40)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of the strip and what is said below it."""
+    """One picture of the strip with its caption."""
 
     picture: np.ndarray  # (S, S, 3) uint8
     title: str
@@ -38,25 +38,25 @@ class Panel:
 
 
 def panels(photo: np.ndarray, faces: Sequence[VirtualFace], right: Verdict, wrong: Verdict) -> list[Panel]:
-    """The photo, a face for each key, and the first face again with what two keys read of it."""
-    found = [Panel(photo, "photo", "a synthetic person")]
+    """The panels: the photo, a face for each key, and the first face again with the verdicts of two keys."""
+    listed = [Panel(photo, "photo", "a synthetic person")]
     for number, face in enumerate(faces, 1):
         other = "another person" if face.anonymous else "the same person"
         words = f"to a recogniser {other}: {face.judge_cosine:.2f}"
-        found.append(Panel(face.portrait, f"key {number}", words, GOOD if face.anonymous else BAD))
+        listed.append(Panel(face.portrait, f"key {number}", words, GOOD if face.anonymous else BAD))
     for title, verdict, meant in (("read with key 1", right, True), ("one bit of it wrong", wrong, False)):
         answer = "same person" if verdict.same_person else "not the same person"
         colour = GOOD if verdict.same_person == meant else BAD
-        found.append(Panel(faces[0].portrait, title, f"{answer}: cosine {verdict.cosine:.2f}", colour))
-    return found
+        listed.append(Panel(faces[0].portrait, title, f"{answer}: cosine {verdict.cosine:.2f}", colour))
+    return listed
 
 
-def strip(found: Sequence[Panel]) -> Image.Image:
-    """All panels in one row, the words below each."""
-    sheet = Image.new("RGB", (len(found) * (SIDE + GAP) + GAP, SIDE + CAPTION + 2 * GAP), PAPER)
+def strip(row: Sequence[Panel]) -> Image.Image:
+    """Draw the panels in a row, with their captions."""
+    sheet = Image.new("RGB", (len(row) * (SIDE + GAP) + GAP, SIDE + CAPTION + 2 * GAP), PAPER)
     pen = ImageDraw.Draw(sheet)
-    for place, panel in enumerate(found):
-        left = GAP + place * (SIDE + GAP)
+    for position, panel in enumerate(row):
+        left = GAP + position * (SIDE + GAP)
         sheet.paste(Image.fromarray(panel.picture).resize((SIDE, SIDE), Image.Resampling.LANCZOS), (left, GAP))
         middle = left + SIDE // 2
         pen.text((middle, GAP + SIDE + 8), panel.title, INK, ImageFont.load_default(20), anchor="ma")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from kfaar_core import methods
-from kfaar_core.commands.places import CHUNKS
+from kfaar_core.commands.outputs import CHUNKS
 from kfaar_core.data.cache import InMemoryCache
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import Preset, get_preset

@@ -58,17 +58,17 @@ class Stages:
 
     @property
     def projector(self) -> Projector:
-        """P."""
+        """The projector P of the method: identity and key -> latent."""
         return self.networks.projector
 
     @property
     def identifier(self) -> Identifier:
-        """I."""
+        """The identifier I of the method: features -> identity."""
         return self.networks.identifier
 
     @property
     def reader(self) -> FaceReader | None:
-        """F; None if the method has none."""
+        """The reader F of KVFA, which decodes virtual faces; None if the method has none."""
         return self.networks.reader
 
     @property

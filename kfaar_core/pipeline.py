@@ -1,4 +1,7 @@
-"""Algorithms 1 and 2 of KFAAR as straight sequences of stages: `anonymise` and `compare_pictures`."""
+"""The two algorithms of KFAAR: anonymise a face (Alg. 1), and compare a virtual face with a photo (Alg. 2).
+
+Each is a straight sequence of stages. kfaar_core.servers adds retries and limits.
+"""
 
 from __future__ import annotations
 

@@ -195,7 +195,14 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def read_scores(path: Path, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Read the npz file and check its hash against the JSON.
+    """Read the scores of a result, and check that their hash is the one in the JSON file.
+
+    Args:
+        path: the npz file.
+        record: the JSON file, from read_record.
+
+    Returns:
+        Name -> array: `values_0`, `people_0`, and so on, for each population.
 
     Raises:
         DataMissing: the file is missing, altered or damaged.

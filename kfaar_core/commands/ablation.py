@@ -1,4 +1,4 @@
-"""ablation: train P or KVFA without each of its losses in turn, and compare."""
+"""The command `ablation`: train P or KVFA without each of its losses, and compare."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def ablation(
     ),
     resume: Annotated[bool, typer.Option("--resume", help="continue from the checkpoints")] = False,
     settings: Annotated[list[str], typer.Option("--set", help="name=value, for any number of train.settings")] = [],  # noqa: B006
-    seeds: Annotated[int, typer.Option(min=1, help="trainings of each variant")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="training runs of each variant")] = 3,
     limit: Annotated[int, typer.Option(min=2, metavar="PEOPLE", help="projector: test people")] = 30,
     keys: Annotated[int, typer.Option(min=2, help="projector: keys that everyone shares")] = 2,
     bits: Annotated[int, typer.Option(help="kvfa: length of the keys")] = 8,
     jobs: Annotated[int, typer.Option(min=1, help="projector: processes that generate faces")] = 1,
 ) -> None:
-    """Train P or KVFA without each of its losses in turn, and compare; needs the caches of kfaar_core.train."""
+    """Train P or KVFA without each of its losses, and compare. Needs the caches of kfaar_core.train."""
     import torch
 
     from kfaar_core.data.photos import locate
@@ -50,7 +50,7 @@ def ablation(
     training_data = TrainingData(training, locate(data))
     if part == "projector":
         bench = ablate_projector.bench_of(training_data)
-        del training_data  # and all the pictures that it holds
+        del training_data  # frees its pictures
         context = EvaluationConfig(replace(LAB, method="floor"), data, limit, threads=1, jobs=jobs).open()
         people = pairs.people(context.data.samples, context.data.identities_of(TEST), limit=limit)
         table = ablate_projector.table_ix(bench, context, people, training, seeds=seeds, keys=keys, resume=resume)

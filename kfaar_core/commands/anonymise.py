@@ -1,4 +1,4 @@
-"""anonymise: photos in, virtual faces and, where none was given, their keys out."""
+"""The command `anonymise`: make virtual faces of photos, and key files if no key is given."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from kfaar_core.commands.options import (
     show_json,
     warn,
 )
-from kfaar_core.commands.places import (
+from kfaar_core.commands.outputs import (
     CHUNKS,
-    Place,
+    OutputPath,
     check_folder,
     done_before,
     key_file,
     make_folder,
-    places,
+    output_paths,
     refuse_existing,
     refuse_other_keys,
     refuse_unusable,
@@ -54,22 +54,22 @@ if TYPE_CHECKING:
 
 
 class Mode(StrEnum):
-    """Names of pipeline.MODES, here because that module takes seconds to import."""
+    """The names of pipeline.MODES, repeated because importing that module takes seconds."""
 
     portrait = "portrait"
     paste = "paste"
 
 
 class SomeFailed(KfaarError):
-    """Several photos, not all of which became virtual faces."""
+    """Some of several photos failed."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is done with every photo of a run."""
+    """The settings of a run, the same for every photo."""
 
     preset: Preset
-    key: UserKey | None  # None: one is made for each photo
+    key: UserKey | None  # None: a new key for each photo
     face: str | int
     mode: Mode
     side: int | None
@@ -80,7 +80,7 @@ class Order:
 
     @cached_property
     def server(self) -> AnonymisationServer:
-        """Made when the first photo turns out to be one."""
+        """The server, loaded after the first photo has been opened."""
         from kfaar_core.servers import AnonymisationServer
 
         return AnonymisationServer(load_stages(self.preset, self.device, self.threads))
@@ -88,19 +88,19 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """One virtual face and where it went."""
+    """One virtual face and its files."""
 
-    place: Place
+    target: OutputPath
     output: Path
-    key: Path | None  # the file of a key that was made
-    number: int  # of the face in the photo, 0 being the largest
+    key: Path | None  # the key file, if a key was made
+    number: int  # index of the face in the photo, 0 being the largest
     face: VirtualFace
 
     def record(self) -> dict[str, Any]:
         """The JSON object of `anonymise --json`."""
         face = self.face
         return {
-            "input": str(self.place.photo),
+            "input": str(self.target.photo),
             "output": str(self.output),
             "key_file": None if self.key is None else str(self.key),
             "face": self.number,
@@ -119,7 +119,7 @@ class Answer:
         }
 
     def line(self) -> str:
-        """The same for a reader."""
+        """One line of text for the terminal."""
         face = self.face
         before, after = pose(face.posture_original), pose(face.posture_after)
         gaps = ", ".join(f"{name} {abs((after[name] - before[name] + 180) % 360 - 180):.1f}" for name in before)
@@ -141,43 +141,43 @@ def anonymise(
         str, typer.Option("--face", metavar="largest|central|all|N", help="N counts from 0, the largest")
     ] = "largest",
     mode: Annotated[
-        Mode, typer.Option("--mode", metavar="portrait|paste", help="the portrait alone, or pasted back")
+        Mode, typer.Option("--mode", metavar="portrait|paste", help="the portrait alone, or pasted into the photo")
     ] = Mode.portrait,
-    quick: Annotated[bool, typer.Option("--quick", help="leave out the refinement (hashed)")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="skip the refinement (hashed)")] = False,
     size: Annotated[int | None, typer.Option("--size", metavar="512|1024", help="pixels of the portrait")] = None,
     device: Device = "auto",
     threads: Threads = 0,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Give every photo a virtual face. Without --key a key is made and kept beside the output as OUT.key.
+    """Anonymise photos. Without --key, a new key is made for each photo and saved as OUT.key.
 
-    Of several photos, those that an earlier run finished are left as they are, unless --force is given.
+    Of several photos, those that an earlier run finished are skipped, unless --force is given.
     """
     settings, which = settings_of(preset, method), face_of(face)
-    found, left_out = places(photos, output)
+    targets, left_out = output_paths(photos, output)
     alone = len(photos) == 1 and not photos[0].is_dir()
-    before = [] if alone or force else [place for place in found if done_before(place, key is None)]
-    wanted = [place for place in found if place not in before]
+    before = [] if alone or force else [target for target in targets if done_before(target, key is None)]
+    wanted = [target for target in targets if target not in before]
     check_outputs(wanted, photos, output, key is None, which, force)
     given = None if key is None else key_of(key)
     if given is not None:
-        refuse_other_keys(candidates(found, which), given)
+        refuse_other_keys(candidates(targets, which), given)
     order = Order(settings, given, which, mode, size, force, device, threads, not quick)
     failed = 0
     with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
-        for place in wanted:
+        for target in wanted:
             try:
                 answers = anonymise_one(
-                    place, order, lambda stage, done, of: bar.set_postfix_str(stage, refresh=done == 0)
+                    target, order, lambda stage, done, of: bar.set_postfix_str(stage, refresh=done == 0)
                 )
             except (BadSetting, BadWeights):  # the same for every photo
                 raise
             except Exception as error:
-                if len(found) == 1:
+                if len(targets) == 1:
                     raise
                 failed += 1
-                tell(bar, f"{place.photo}: {sentence_of(error)}")
+                tell(bar, f"{target.photo}: {sentence_of(error)}")
             else:
                 show(answers, bar, as_json)
             bar.update()
@@ -186,7 +186,7 @@ def anonymise(
             f"{left_out} other {'file was' if left_out == 1 else 'files were'} left out, no pictures by name or hidden"
         )
     if before:
-        warn(f"{len(before)} of {len(found)} photos were done before and stay as they are; --force makes them anew")
+        warn(f"{len(before)} of {len(targets)} photos were done before and stay as they are; --force makes them anew")
     if failed:
         raise SomeFailed(
             got=f"{failed} of {len(wanted)} photos failed",
@@ -195,10 +195,10 @@ def anonymise(
 
 
 def face_of(text: str) -> str | int:
-    """largest, central, all, or a number from 0.
+    """Parse --face: largest, central, all, or an index from 0.
 
     Raises:
-        BadSetting: something else.
+        BadSetting: another value.
     """
     if text in ("largest", "central", "all"):
         return text
@@ -209,18 +209,18 @@ def face_of(text: str) -> str | int:
     )
 
 
-def candidates(wanted: Sequence[Place], face: str | int) -> list[Path]:
-    """Every picture that may be written, as far as it is known before the faces are counted."""
-    return [*(place.output for place in wanted), *(place.numbered(1) for place in wanted if face == "all")]
+def candidates(wanted: Sequence[OutputPath], face: str | int) -> list[Path]:
+    """The pictures that will be written, as far as is known before faces are detected."""
+    return [*(target.output for target in wanted), *(target.numbered(1) for target in wanted if face == "all")]
 
 
 def check_outputs(
-    wanted: Sequence[Place], photos: Sequence[Path], output: Path, makes_key: bool, face: str | int, force: bool
+    wanted: Sequence[OutputPath], photos: Sequence[Path], output: Path, makes_key: bool, face: str | int, force: bool
 ) -> None:
-    """Refuse what cannot be written, before a network is loaded or a passphrase asked for.
+    """Check the outputs before a network is loaded or a passphrase is asked for.
 
     Raises:
-        BadOutput: an output exists and not `force`; its folder is missing or closed to us, or takes no such name.
+        BadOutput: an output exists and `force` is false, its folder is missing or not writable, or its name is invalid.
     """
     alone = len(photos) == 1 and not photos[0].is_dir()
     if alone:
@@ -234,19 +234,19 @@ def check_outputs(
         refuse_existing(files)
 
 
-def anonymise_one(place: Place, order: Order, progress: Progress) -> list[Answer]:
-    """One photo: its picture or pictures and its new keys are all there afterwards, or none of them is."""
+def anonymise_one(target: OutputPath, order: Order, progress: Progress) -> list[Answer]:
+    """Anonymise one photo and write its pictures and key files: all of them, or none."""
     from kfaar_core.image import open_photo
 
-    photo = open_photo(place.photo)
+    photo = open_photo(target.photo)
     faces = virtual_faces(photo, order, progress)
     pasted = order.mode == Mode.paste
     single = len(faces) == 1 or pasted
-    outputs = [place.output if single else place.numbered(number) for number in range(1, len(faces) + 1)]
+    outputs = [target.output if single else target.numbered(number) for number in range(1, len(faces) + 1)]
     kept = [key_file(path) if order.key is None else None for path in outputs]
     first = order.face if isinstance(order.face, int) else 0
     answers = [
-        Answer(place, output, key, first + number, face)
+        Answer(target, output, key, first + number, face)
         for number, (output, key, face) in enumerate(zip(outputs, kept, faces, strict=True))
     ]
     write(answers[-1:] if pasted else answers, order.force)
@@ -254,7 +254,7 @@ def anonymise_one(place: Place, order: Order, progress: Progress) -> list[Answer
 
 
 def virtual_faces(photo: Photo, order: Order, progress: Progress) -> list[VirtualFace]:
-    """The faces of one photo. A key that was made may be passed over for its next one, a given key never."""
+    """The virtual faces of one photo. A rejected face gets the next key, unless the key is given."""
     from kfaar_core.pipeline import AnonymiseRequest
 
     server, tries = order.server, order.preset.rekey_tries if order.key is None else 0
@@ -270,16 +270,16 @@ def virtual_faces(photo: Photo, order: Order, progress: Progress) -> list[Virtua
     if order.face == "all":
         if order.mode == Mode.portrait:
             return server.anonymise_all(request, progress)
-        found = one_key_for_all(server, request, progress)
+        faces = one_key_for_all(server, request, progress)
     else:
-        found = [server.anonymise(request, progress)]
+        faces = [server.anonymise(request, progress)]
     if order.mode == Mode.portrait:
-        return found
-    return [*found[:-1], with_rest(found[-1], len(server.faces(photo)) - len(found))]
+        return faces
+    return [*faces[:-1], with_rest(faces[-1], len(server.faces(photo)) - len(faces))]
 
 
 def with_rest(face: VirtualFace, left: int) -> VirtualFace:
-    """What is pasted back, with a word about the faces that can still be recognised beside it."""
+    """The face with a warning if `left` other faces of the photo are not anonymised."""
     if left <= 0:
         return face
     words = f"{left} other {'face is' if left == 1 else 'faces are'} still in the picture as before; see --face"
@@ -287,7 +287,7 @@ def with_rest(face: VirtualFace, left: int) -> VirtualFace:
 
 
 def one_key_for_all(server: AnonymisationServer, request: AnonymiseRequest, progress: Progress) -> list[VirtualFace]:
-    """All faces of one picture under one key, so that one key file belongs to it: they take the next key together."""
+    """Anonymise all faces of a photo with one key. If one is rejected, all of them get the next key."""
     request, tries, rekeyed = replace(request, rekey=0), request.rekey, 0
     faces = server.anonymise_all(request, progress)
     while rekeyed < tries and any(face.rejection for face in faces):
@@ -307,7 +307,7 @@ REJECTIONS: Mapping[Rejection, str] = {
 
 
 def remarks(face: VirtualFace) -> list[str]:
-    """Sentences about a virtual face for the user, without a full stop."""
+    """Notes on a virtual face for the user, clauses without a full stop."""
     said = list(face.warnings)
     if face.rekeyed:
         passed = "the face of one key was" if face.rekeyed == 1 else f"the faces of {face.rekeyed} keys were"
@@ -318,7 +318,7 @@ def remarks(face: VirtualFace) -> list[str]:
 
 
 def write(answers: Sequence[Answer], force: bool) -> None:
-    """Pictures and their new keys, all of them or none; keys first: a picture without its key could never be undone."""
+    """Write pictures and their new key files, all of them or none. Keys first: a picture is lost without its key."""
     from kfaar_core.image import png_bytes
 
     files = []
@@ -333,7 +333,7 @@ def write(answers: Sequence[Answer], force: bool) -> None:
 
 
 def show(answers: Sequence[Answer], bar: tqdm, as_json: bool) -> None:
-    """The result of one photo on standard output, what is remarkable about it on standard error."""
+    """Print the result of one photo to standard output, and notes to standard error."""
     for answer in answers:
         for words in remarks(answer.face):
             offer = "" if answer.key is not None or "next key" not in words else ", such as one that keygen makes"
@@ -343,6 +343,6 @@ def show(answers: Sequence[Answer], bar: tqdm, as_json: bool) -> None:
 
 
 def tell(bar: tqdm, words: str) -> None:
-    """A line on standard error above the bar."""
+    """Print a line to standard error, above the progress bar."""
     with bar.external_write_mode(file=sys.stderr):
         typer.echo(words, err=True)

@@ -1,4 +1,4 @@
-"""authenticate and scenarios: is the virtual face the person of a photo, with which key and without one?"""
+"""The commands `authenticate` and `scenarios`: compare a virtual face with a photo."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def authenticate(
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
-    """Tell whether the virtual face is the person of the photo; without --key, as far as one can without it."""
+    """Decide whether a virtual face shows the person of a photo, with or without the key."""
     settings = settings_of(preset, method)
     user_key = None if key is None else key_of(key)
     photos = open_both(virtual, original)
@@ -76,14 +76,14 @@ def faces(count: int) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One scenario of Table VII for one pair of pictures."""
+    """Result of one scenario of Table VII for one pair of pictures."""
 
-    scenario: int
+    scenario: int  # 1 to 4
     title: str
-    compared: str
+    compared: str  # what is compared, in words
     cosine: float
     threshold: float
-    same_person: bool
+    same_person: bool  # cosine >= threshold
 
 
 def scenarios(
@@ -92,7 +92,7 @@ def scenarios(
     key: NeededKey,
     wrong_key: Annotated[
         str | None,
-        typer.Option("--wrong-key", metavar="KEY", help=f"{KEY_FORMS}; a new one is made when none is given"),
+        typer.Option("--wrong-key", metavar="KEY", help=f"{KEY_FORMS}; random if not given"),
     ] = None,
     preset: PresetName = "lab",
     method: MethodName = None,
@@ -100,18 +100,18 @@ def scenarios(
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
-    """The four authentication scenarios of Table VII side by side, for one virtual face and one photo."""
+    """Evaluate the four scenarios of Table VII for one virtual face and one photo."""
     settings = settings_of(preset, method)
     right = key_of(key)
     wrong = different_key(right) if wrong_key is None else key_of(wrong_key)
     if wrong == right:
         raise BadKey(got="the wrong key is the right one", mend="give another --wrong-key, or none")
     photos = open_both(virtual, original)
-    found = outcomes(load_stages(settings, device, threads), *photos, right, wrong)
+    results = outcomes(load_stages(settings, device, threads), *photos, right, wrong)
     if as_json:
-        show_json([asdict(outcome) for outcome in found])
+        show_json([asdict(outcome) for outcome in results])
         return
-    for outcome in found:
+    for outcome in results:
         word = "same person" if outcome.same_person else "not the same person"
         typer.echo(
             f"{outcome.scenario}  {outcome.title:<19} cosine {outcome.cosine:6.3f}  threshold {outcome.threshold:.3f}  "
@@ -120,13 +120,13 @@ def scenarios(
 
 
 def different_key(key: UserKey) -> UserKey:
-    """A new random key of the same length; short keys would now and then repeat."""
+    """A random key of the same length that differs from `key`."""
     wrong = UserKey.generate(key.bits)
     return wrong if wrong != key else key.next()
 
 
 def outcomes(stages: Stages, virtual: Photo, original: Photo, right: UserKey, wrong: UserKey) -> list[Outcome]:
-    """Scenarios 1 to 4. The first is judged by FR at FR's own threshold, the others by KVFA at the one in force."""
+    """Scenarios 1 to 4. The judge decides the first at its own threshold, KVFA decides the others."""
     from kfaar_core.image import from_array
     from kfaar_core.pipeline import AnonymiseRequest
     from kfaar_core.servers import AnonymisationServer, AuthenticationServer

@@ -1,4 +1,4 @@
-"""compare: one photo under several keys, side by side."""
+"""The command `compare`: one photo under several keys, side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kfaar_core.commands.options import (
     show_json,
     warn,
 )
-from kfaar_core.commands.places import CHUNKS, check_folder, png, refuse_existing
+from kfaar_core.commands.outputs import CHUNKS, check_folder, png, refuse_existing
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey, read_text
 
@@ -42,7 +42,7 @@ def compare(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Draw the virtual faces that several keys give one photo, the original first."""
+    """Draw the virtual faces of one photo under several keys, side by side with the photo."""
     settings = settings_of(preset, method)
     check_folder(png(output).parent)
     if not force:
@@ -61,7 +61,7 @@ def compare(
     tiles = [faces[0].crop.picture, *(face.portrait for face in faces)]
     write_png(output, grid(tiles, ["original", *names]), CHUNKS, force=force)
     if as_json:
-        found = [
+        listed = [
             {"name": name, "judge_cosine": round(face.judge_cosine, 6), "anonymous": bool(face.anonymous)}
             for name, face in zip(names, faces, strict=True)
         ]
@@ -70,7 +70,7 @@ def compare(
                 "input": str(photo),
                 "output": str(output),
                 "judge_threshold": round(faces[0].judge_threshold, 6),
-                "faces": found,
+                "faces": listed,
             }
         )
         return
@@ -81,10 +81,10 @@ def compare(
 
 
 def keys_in(path: Path) -> list[UserKey]:
-    """The keys of a file, one a line; empty lines do not count. Errors name the line, never what stands there.
+    """Read a file with one key on each line. Empty lines are ignored. Errors give the line number, never its content.
 
     Raises:
-        BadKey: no file, none or too many keys, or a line that is no key.
+        BadKey: no file, no key or too many, or a line that is not a key.
     """
     keys = []
     for number, line in enumerate(read_text(path, "the file of keys").splitlines(), start=1):
@@ -100,7 +100,7 @@ def keys_in(path: Path) -> list[UserKey]:
 
 
 def grid(tiles: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
-    """(S, S, 3) uint8 tiles -> one uint8 picture, nearly square, a name below each tile."""
+    """Arrange tiles (S, S, 3) uint8 in a nearly square grid, with a name below each: (H, W, 3) uint8."""
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
@@ -109,8 +109,8 @@ def grid(tiles: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
     across, down = TILE + GAP, TILE + STRIP + GAP
     sheet = Image.new("RGB", (columns * across + GAP, rows * down + GAP), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTERS)
-    for place, (tile, name) in enumerate(zip(tiles, names, strict=True)):
-        x, y = GAP + place % columns * across, GAP + place // columns * down
+    for position, (tile, name) in enumerate(zip(tiles, names, strict=True)):
+        x, y = GAP + position % columns * across, GAP + position // columns * down
         sheet.paste(Image.fromarray(tile).resize((TILE, TILE), Image.Resampling.LANCZOS), (x, y))
         draw.text((x + TILE / 2, y + TILE + STRIP / 2), name, fill="black", font=font, anchor="mm")
     return np.asarray(sheet)

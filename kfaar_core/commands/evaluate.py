@@ -1,4 +1,4 @@
-"""evaluate, scores, report: from data to result files, and from result files to what they say."""
+"""The commands `evaluate`, `scores` and `report`: make result files, and print them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
 
 TABLES = "VI, VII, thresholds, recognisers, anonymity, posture, keys, robustness or mask"
-DATA = "photos of people; `synthetic` is people who do not exist"
-TWICE = "so many people only in scenario 1 of Table VII, which anonymises twice"
-PRECISION = "bf16, the preset's, or f32: slower, and scores that are nearly the same on every CPU"
+DATA = "photos of people; `synthetic` for synthetic people"
+TWICE = "number of people in scenario 1 of Table VII, which anonymises twice"
+PRECISION = "bf16 (the preset's), or f32: slower, with nearly the same scores on every CPU"
 ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.json", help="a file that evaluate wrote")]
 ResultFiles = Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="files that evaluate wrote")]
 
@@ -27,19 +27,19 @@ def evaluate(
     table: Annotated[str, typer.Option("--table", help=TABLES)],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="the folder of result files")],
     data: Annotated[str | None, typer.Option("--data", metavar="PATH|HUB-ID", help=DATA)] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="PEOPLE", help="so many people only")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="PEOPLE", help="number of people")] = None,
     shared_key: Annotated[bool, typer.Option("--shared-key/--own-key", help="one key for all, or one for each")] = True,
     preset: PresetName = "lab",
     method: MethodName = None,
     key_bits: Annotated[int | None, typer.Option("--key-bits", help="length of the keys, if not the preset's")] = None,
     precision: Annotated[str | None, typer.Option("--precision", help=PRECISION)] = None,
-    trials: Annotated[int, typer.Option("--trials", min=1, metavar="KEYS", help="keys that everyone shares")] = TRIALS,
+    trials: Annotated[int, typer.Option("--trials", min=1, metavar="KEYS", help="number of shared keys")] = TRIALS,
     threads: Threads = 0,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="processes, one core each; with 1, --threads counts")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="processes, one core each; with 1, see --threads")] = 1,
     twice: Annotated[int | None, typer.Option("--twice", min=1, metavar="PEOPLE", help=TWICE)] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure one table on photos of people. A run that was stopped goes on where it was."""
+    """Evaluate one table on photos of people. An interrupted run is resumed."""
     chosen = get_preset(preset)
     if output.exists() and not output.is_dir():
         raise BadOutput(got=f"the output {output.name!r} is a file", mend="name a folder, which may be a new one")
@@ -70,10 +70,10 @@ def evaluate(
 
 
 def scores(result: ResultFile, as_json: Json = False) -> None:
-    """Number, mean, spread, largest value and failures of every population of trials in a result."""
+    """Print number, mean, standard deviation, largest score and failures of each population in a result."""
     from kfaar_core.results import load_result
 
-    found = [
+    listed = [
         {
             "name": entry.name,
             "n": len(entry.values),
@@ -85,16 +85,16 @@ def scores(result: ResultFile, as_json: Json = False) -> None:
         for entry in load_result(result).populations
     ]
     if as_json:
-        show_json(found)
+        show_json(listed)
         return
     typer.echo(f"{'population':<28} {'n':>7} {'mean':>7} {'sd':>7} {'largest':>7} {'failed':>7}")
-    for entry in found:
+    for entry in listed:
         mean, sd, largest = ("-" if entry[name] is None else f"{entry[name]:.3f}" for name in ("mean", "sd", "largest"))
         typer.echo(f"{entry['name']:<28} {entry['n']:>7} {mean:>7} {sd:>7} {largest:>7} {entry['failed']:>7}")
 
 
 def report(results: ResultFiles, as_json: Json = False) -> None:
-    """The tables of result files, in Markdown, with intervals and the paper's figures beside ours."""
+    """Print the tables of result files as Markdown, with intervals and the paper's figures."""
     from kfaar_core.report.tables import read_table, to_json, to_markdown
 
     tables = [read_table(path) for path in results]

@@ -1,4 +1,4 @@
-"""What every command shares when it ends: code 0, or 1 with what came and how to mend it on standard error."""
+"""How every command ends: exit code 0, or 1 with one sentence on what is wrong and how to mend it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from kfaar_core.errors import KfaarError
 
 PROGRAM = "python -m kfaar_core"
 PACKAGE = Path(__file__).resolve().parents[1]
-INTERRUPTED = 130  # what shells expect of a program that Ctrl-C stopped
+INTERRUPTED = 130  # exit code of a program that Ctrl-C stopped
 STOPS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class BadCommand(KfaarError):
-    """A command line that cannot be understood."""
+    """An invalid command line."""
 
 
 class OneSentence(TyperGroup):
-    """The group of all commands: no traceback, no local and no word of the command line leaves it."""
+    """The group of all commands. It prints no traceback, no local variable and no word of the command line."""
 
     def main(
         self,
@@ -54,8 +54,8 @@ class OneSentence(TyperGroup):
 
 
 def open_streams() -> None:
-    """The three standard streams, also where some are closed; a name that their encoding lacks is written escaped."""
-    while (handle := os.open(os.devnull, os.O_RDWR)) < 3:  # a closed one would be the next file that is opened
+    """Make standard streams usable: reopen closed ones, and escape characters outside their encoding."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) < 3:  # otherwise the next opened file would get its number
         pass
     os.close(handle)
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
@@ -67,20 +67,20 @@ def open_streams() -> None:
 
 
 def stop_like_ctrl_c() -> None:
-    """SIGTERM and a closed terminal end the program as Ctrl-C does, so that it clears up behind itself."""
+    """Let SIGTERM and SIGHUP end the program like Ctrl-C, with clean-up."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
     for number in STOPS:
-        if signal.getsignal(number) == signal.SIG_DFL:  # nohup, for one, has it ignored
+        if signal.getsignal(number) == signal.SIG_DFL:  # not if it is ignored, as under nohup
             signal.signal(number, stop)
 
 
 def tell_end(error: Exception) -> None:
-    """What ended a command, on standard error."""
+    """Print the error that ended a command to standard error."""
     if isinstance(error, OSError) and traceback.extract_tb(error.__traceback__)[-1].name == "echo":
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would try again at the very end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python tries again at exit
         error = KfaarError(
             got=f"standard output cannot be written ({error.strerror})",
             mend="files that were made are whole; send the output elsewhere and run the same command again to go on",
@@ -89,7 +89,7 @@ def tell_end(error: Exception) -> None:
 
 
 def sentence_of(error: Exception) -> KfaarError:
-    """Any exception as one that a user may read. Nothing of its own message is kept, which might hold a key."""
+    """Convert any exception to a KfaarError. Its own message is dropped, because it might contain a key."""
     if isinstance(error, KfaarError):
         return error
     if isinstance(error, usage_error()):
@@ -109,13 +109,13 @@ def sentence_of(error: Exception) -> KfaarError:
 
 
 def usage_error() -> type[Exception]:
-    """What typer raises for a command line; some versions carry click inside, others import it."""
+    """Typer's exception class for invalid command lines; some versions of typer contain click, others import it."""
     base: type[Exception] = typer.BadParameter.__bases__[0]
     return base
 
 
 def misread(error: Any) -> BadCommand:
-    """A usage error without the words that were typed: one of them may be a key."""
+    """A usage error without the words of the command line, because one may be a key."""
     context, kind = error.ctx, type(error).__name__
     inside = context is not None and context.parent is not None
     mend = f"see {PROGRAM} {context.info_name} --help" if inside else f"see {PROGRAM} --help"
@@ -141,6 +141,6 @@ def misread(error: Any) -> BadCommand:
 
 
 def option_name(parameter: Any) -> str:
-    """`--key` for an option, `PHOTO` for an argument."""
+    """The name of a parameter: `--key` for an option, `PHOTO` for an argument."""
     options = [name for name in parameter.opts if name.startswith("-")]
     return str(max(options, key=len)) if options else str(parameter.metavar or parameter.name).upper()

@@ -1,4 +1,4 @@
-"""keygen: a new key, shown or kept in a file that only its owner can read."""
+"""The command `keygen`: a new key, printed or saved to a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def keygen(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Make a key from the system's random source; it is printed when no file is named."""
+    """Generate a key from the system's random source. It is printed, or saved to a file."""
     key = UserKey.generate(bits)
     if output is not None:
         key.save(output, force=force)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what stands behind them. Imports stay light: `--help` answers at once."""
+"""Options that several commands share, and their evaluation. Heavy modules are imported late: `--help` is fast."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ NeededKey = Annotated[str, typer.Option("--key", metavar="KEY", help=f"the right
 PresetName = Annotated[str, typer.Option("--preset", help="lab or tiny")]
 MethodName = Annotated[
     str | None,
-    typer.Option("--method", "--projector", help=f"{', '.join(methods.names())}; the preset's if not given"),
+    typer.Option("--method", "--projector", help=f"{', '.join(methods.names())}; by default the preset's"),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
-Threads = Annotated[int, typer.Option("--threads", min=0, help="threads of the CPU; 0 lets the program choose")]
-Json = Annotated[bool, typer.Option("--json", help="answer in JSON, for machines")]
-Force = Annotated[bool, typer.Option("--force", help="write over what exists")]
-Virtual = Annotated[Path, typer.Argument(metavar="VIRTUAL", help="a virtual face that anonymise made")]
-Original = Annotated[Path, typer.Argument(metavar="ORIGINAL", help="a photo of the person it may stand for")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 lets the program choose")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Force = Annotated[bool, typer.Option("--force", help="overwrite existing files")]
+Virtual = Annotated[Path, typer.Argument(metavar="VIRTUAL", help="a virtual face made by anonymise")]
+Original = Annotated[Path, typer.Argument(metavar="ORIGINAL", help="a photo to compare it with")]
 
 
 def warn(sentence: str) -> None:
-    """One remark on standard error, which leaves the exit code as it is."""
+    """Print a note to standard error; the exit code does not change."""
     typer.echo(f"Note: {sentence[:1].upper()}{sentence[1:].rstrip('.')}.", err=True)
 
 
 def key_of(spec: str) -> UserKey:
-    """The key that an option names; a weak passphrase is said.
+    """Read the key of an option. Prints a note on a weak passphrase.
 
     Raises:
         BadKey: see keys.read_key.
@@ -57,7 +57,7 @@ def key_of(spec: str) -> UserKey:
 
 
 def settings_of(preset: str, method: str | None) -> Preset:
-    """The preset with the method that the options name.
+    """The preset of the options --preset and --method.
 
     Raises:
         BadSetting: an unknown preset or method.
@@ -66,10 +66,10 @@ def settings_of(preset: str, method: str | None) -> Preset:
 
 
 def load_stages(preset: Preset, device: str, threads: int) -> Stages:
-    """Every network of a preset.
+    """Load every network of a preset.
 
     Raises:
-        BadSetting: unknown device or method.
+        BadSetting: an unknown device or method.
         BadWeights: a file is missing or altered.
     """
     import torch
@@ -82,7 +82,11 @@ def load_stages(preset: Preset, device: str, threads: int) -> Stages:
 
 
 def open_both(virtual: Path, original: Path) -> tuple[Photo, Photo]:
-    """The two pictures of an authentication; what was done to them is said."""
+    """Open the two pictures of a comparison. Prints notes on their conversion.
+
+    Raises:
+        BadPicture: see image.open_photo.
+    """
     from kfaar_core.image import open_photo
 
     photos = open_photo(virtual), open_photo(original)
@@ -93,10 +97,10 @@ def open_both(virtual: Path, original: Path) -> tuple[Photo, Photo]:
 
 
 def pose(posture: Posture) -> dict[str, float]:
-    """Degrees, as JSON has them."""
+    """Head pose for JSON: yaw, pitch and roll in degrees."""
     return {"yaw": round(posture.yaw, 3), "pitch": round(posture.pitch, 3), "roll": round(posture.roll, 3)}
 
 
 def show_json(value: Any) -> None:
-    """One line on standard output, in ASCII, which no terminal or pipe spoils."""
+    """Print a value as one line of JSON, in ASCII."""
     typer.echo(json.dumps(value))

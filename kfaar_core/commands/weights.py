@@ -1,4 +1,4 @@
-"""weights and info: what the program stands on, and whether it is all there."""
+"""The commands `weights` and `info`: list weights, settings and versions, and check them."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ PACKAGES = ("kfaar", "torch", "openvino", "facenet-pytorch", "numpy", "pillow", 
 
 def weights(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="registered names; all by default")
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="names of weights; all by default")
     ] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="fail when one is not what is pinned")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="fail if the hash of one differs")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the weights with state, size and licence; compare them with their hashes."""
+    """List the weights with state, size, hash and licence."""
     from kfaar_core import methods
     from kfaar_core import weights as registry
 
-    methods.registered()  # each brings its weights along
-    found = registry.rows(names or None)
+    methods.registered()  # registers their weights
+    statuses = registry.rows(names or None)
     if as_json:
-        show_json([as_record(status) for status in found])
+        show_json([as_record(status) for status in statuses])
     else:
-        for status in found:
+        for status in statuses:
             size = f"{status.pin.size / 1e6:.1f} MB" if status.pin else "-"
             sha = status.pin.sha256[:12] if status.pin else "-"
             typer.echo(
@@ -48,12 +48,12 @@ def weights(
                 f"{status.weight.licence_weights}" + (f"\n    {status.mend}" if status.mend else "")
             )
     if verify:
-        for status in found:
+        for status in statuses:
             registry.verify(status.weight.name)
 
 
 def as_record(status: Any) -> dict[str, Any]:
-    """One weight of `weights --json`."""
+    """One entry of `weights --json`."""
     weight, pin = status.weight, status.pin
     return {
         "name": weight.name,
@@ -77,14 +77,14 @@ def info(
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
-    """Preset, device, weights, versions, thresholds; loads every network, so that what is wrong is said here."""
+    """Print preset, device, weights, versions and thresholds. Loads every network, to report problems."""
     settings = settings_of(preset, method)
     import torch
 
     from kfaar_core import methods, runtime
     from kfaar_core import weights as registry
 
-    methods.registered()  # each brings its weights along
+    methods.registered()  # registers their weights
     record: dict[str, Any] = {
         "preset": asdict(settings),
         "device": str(runtime.device(device)),
@@ -117,7 +117,7 @@ def info(
 
 
 def lines(record: dict[str, Any]) -> list[str]:
-    """The same for a reader."""
+    """The lines of `info` for the terminal."""
     thresholds = record["thresholds"] or {}
     return [
         f"preset      {record['preset']['name']}: {record['preset']['generator']}, {record['preset']['encoder']}, "
@@ -127,13 +127,13 @@ def lines(record: dict[str, Any]) -> list[str]:
         "thresholds  "
         + (", ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in thresholds.items()) or "-"),
         "weights     " + ", ".join(f"{name} {state}" for name, state in record["weights"].items()),
-        "versions    " + ", ".join(f"{name} {found}" for name, found in record["versions"].items()),
+        "versions    " + ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
         *([f"problem     {record['problem']}"] if record["problem"] else []),
     ]
 
 
 def version_of(package: str) -> str:
-    """Of an installed package; the project itself may run from its folder."""
+    """The version of an installed package; `from source` for this project without installation."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kfaar_core.evaluate.ablation import RECOGNISER, Curve, Figure, Mean, Share, rows, runs
+from kfaar_core.evaluate.ablation import KVFA, Curve, Figure, Mean, Share, rows, runs
 from kfaar_core.losses import cosines
 from kfaar_core.metrics.verification import area, best_crr_threshold
 from kfaar_core.nets.keyed_net import KeyedNet
@@ -111,7 +111,7 @@ GENUINE, IMPOSTOR = "right key, another photo", "right key, another person"
 
 
 def own_thresholds(cosines_by_name: dict[str, np.ndarray], people: np.ndarray) -> np.ndarray:
-    """The threshold of each trial, (T,): that with the best CRR on the other half of the people.
+    """Cross-validated thresholds, (T,): for each trial, that with the best CRR on the other half of the people.
 
     Args:
         cosines_by_name: from `scores`.
@@ -174,8 +174,8 @@ def table_x(
         resume: continue from checkpoints.
     """
     held = unseen.people[:, 0]
-    by_variant: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in RECOGNISER}
-    for variant, chosen, folder in runs(RECOGNISER, training, seeds, f"kvfa-bits-{bits}"):
+    by_variant: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in KVFA}
+    for variant, chosen, folder in runs(KVFA, training, seeds, f"kvfa-bits-{bits}"):
         net = untrained(scaling, bits, unseen.payload.shape[-1] - bits, chosen.seed)
         train_keyed(net, draw, chosen, folder, resume)
         by_variant[variant.name].append(scores(net, unseen, bits, training.seed))

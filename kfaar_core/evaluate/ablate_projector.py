@@ -96,7 +96,7 @@ def _sha256(path: Path) -> str:
 
 @cache
 def _projector(path: Path, sha256: str) -> HashedProjector:
-    """P of a variant. It is loaded once; after another training the hash, and so the cache entry, differs."""
+    """The projector P of a variant, loaded once; after another training the hash, and so the cache entry, differs."""
     state = load_file(path)
     return HashedProjector(state, IdentityMap(state))
 

@@ -48,7 +48,7 @@ def _each(terms: Sequence[str]) -> tuple[Variant, ...]:
 
 
 PROJECTOR = (Variant(ALL), *_each(PROJECTOR_TERMS))  # Table IX
-RECOGNISER = (  # Table X; single terms are not in the paper
+KVFA = (  # Table X; single terms are not in the paper
     Variant(ALL),
     Variant("w/o tot1", MISIDENTIFICATION_TERMS),
     Variant("w/o tot2", FALSE_REJECTION_TERMS),

@@ -106,7 +106,7 @@ def spread_words(context: EvaluationContext, tried: np.ndarray) -> str:
 
 
 def accepted_words(context: EvaluationContext, tried: np.ndarray, threshold: float) -> str:
-    """A note on the number of accepted trials, and the probability for random directions."""
+    """A note for tables: how many of the cosines `tried` (keys, faces) are accepted, and how many the law predicts."""
     count, keys = int((tried >= threshold).sum()), len(tried)
     words = f"{count} of {tried.size}, {keys} keys on each face" + (f": {zero_words(keys)}" if not count else "")
     if context.stages.method.random_directions:

@@ -23,7 +23,7 @@ from kfaar_core.scenarios import pairs, populations
 
 
 def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> dict[str, ScorePair]:
-    """Cosines of verification pairs of real photos, by E's embedding (`E`), by `u` and by the `judge`.
+    """Cosines of verification pairs of real photos: by E's embedding (`E`), by the identity `u`, and by the `judge`.
 
     Pairs with a photo without a usable face are left out.
     """
@@ -78,7 +78,7 @@ def encoders_table(context: EvaluationContext, people: Sequence[pairs.Person], k
 
 
 def best_accuracy(curve: Roc) -> np.ndarray:
-    """The highest balanced accuracy over all thresholds: the mean of TAR and 1 - FAR."""
+    """The highest balanced accuracy of each curve, (...): the mean of TAR and 1 - FAR at the best threshold."""
     best: np.ndarray = np.max(0.5 * (curve.tar + 1 - curve.far), axis=-1)
     return best
 

@@ -32,14 +32,14 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Projected:
-    """Output of P."""
+    """Output of the projector P: a latent, and what refinement must make readable."""
 
     latent: Tensor  # (3, 512) float32: w of the coarse, middle and fine layers
     payload: Payload | None = None  # targets of refinement; None if the method does not refine
 
 
 class Projector(Protocol):
-    """P: (z, k) -> z'. Second box of HPVFG (Alg. 1, step 5)."""
+    """Interface of the projector P: (z, k) -> z', embedding and key -> latent. Second box of HPVFG (Alg. 1, step 5)."""
 
     def __call__(self, feature: np.ndarray, key: UserKey) -> Projected:
         """Map an embedding and a key to a latent.

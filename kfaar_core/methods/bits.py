@@ -1,4 +1,6 @@
-"""`bits`, the paper's method: P is an MLP over z and the key's bits; KVFA is an MLP over F and them (Alg. 1 and 2).
+"""The method `bits`, as in the paper (Alg. 1 and 2): learned networks that take the bits of the key as input.
+
+The projector P is an MLP over the embedding z and the bits. KVFA is an MLP over the features of the face and the bits.
 
 Each key length has its own pair of networks. Both learn the meaning of a key. A wrong key that shares most bits with
 the right one therefore gives nearly the same output as the right one, and no law describes wrong keys.
@@ -29,7 +31,7 @@ KEY_LENGTHS = (8, 128, 256)  # bits  [paper, Table XI]
 
 
 class BitsProjector:
-    """P: one MLP for each key length, followed by M and truncation."""
+    """The projector P: an MLP for each key length, followed by the mapping network M and truncation."""
 
     def __init__(self, states: Mapping[int, State], generator: Generator) -> None:
         """
@@ -57,7 +59,11 @@ class BitsProjector:
 
 
 def bits_net(state: State, bits: int) -> BitsNet:
-    """The network of P for keys of `bits` bits, from its state dict (`net.*` of BitsNet), in evaluation mode."""
+    """The projector's network for keys of `bits` bits, in evaluation mode.
+
+    Args:
+        state: `net.*` of BitsNet.
+    """
     hidden, width = state["net.layers.0.weight"].shape
     net = BitsNet(width - bits, bits, hidden).eval().requires_grad_(False)
     net.load_state_dict(part(state, "net."))
@@ -84,7 +90,7 @@ def checked_bits(key: UserKey, lengths: Iterable[int]) -> Tensor:
 
 
 class BitsIdentifier:
-    """I: an MLP over the features of x_v and the bits of the key, one for each key length (Alg. 2, Condition 2)."""
+    """The identifier I: an MLP for each key length over the features of x_v and the bits (Alg. 2, Condition 2)."""
 
     def __init__(self, identity: IdentityMap, states: Mapping[int, State]) -> None:
         """

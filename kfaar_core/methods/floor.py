@@ -1,7 +1,8 @@
-"""`floor`: a linear baseline fitted in closed form, d = 32.
+"""The method `floor`: a linear baseline fitted in closed form, d = 32.
 
-O_k u is written to the directions of W that the reader decodes best. The other directions get noise seeded by the key.
-P answers a w and skips M. The paper's P answers a z; paper.py lists this deviation.
+The identity u, rotated by the key's matrix O_k, is written to the directions of W that the reader decodes best. The
+other directions get noise seeded by the key. P outputs a w and skips the mapping network M. The paper's P outputs a z;
+paper.py lists this deviation.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kfaar_core.weights import our_weight
 
 
 class FloorProjector:
-    """P: a linear map of O_k u and of noise that the key seeds."""
+    """The projector P: a linear map of the rotated identity O_k u, and of noise that the key seeds."""
 
     def __init__(self, state: State, identity: IdentityMap) -> None:
         """

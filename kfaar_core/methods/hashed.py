@@ -1,4 +1,4 @@
-"""`hashed`, the default: trained networks behind a rotation that the key seeds, d = 64.
+"""The method `hashed`, the default: trained networks behind a rotation that the key seeds, d = 64.
 
 u = unit(W (E(x) - mu)) is the identity in d dimensions. SHAKE-256 of the key seeds a rotation O_k. The code is O_k u. A
 trained network, which does not get the key itself, maps the code and key-seeded noise to the latent. KVFA decodes
@@ -31,7 +31,7 @@ from kfaar_core.weights import our_weight
 
 
 class HashedProjector:
-    """P: a network maps O_k u to the leading natural coordinates of w; the key seeds the others."""
+    """The projector P: a network maps the code O_k u to leading natural coordinates of w; the key seeds the rest."""
 
     def __init__(self, state: State, identity: IdentityMap) -> None:
         """
@@ -58,9 +58,10 @@ class HashedProjector:
 
 
 def hashed_net(state: State, dimension: int) -> HashedNet:
-    """The network of P from its state dict (`net.*` of HashedNet), in evaluation mode.
+    """The projector's network, in evaluation mode.
 
     Args:
+        state: `net.*` of HashedNet.
         dimension: d, the number of its inputs that are the code.
     """
     hidden, width = state["net.bend.0.weight"].shape

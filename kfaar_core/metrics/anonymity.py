@@ -37,7 +37,7 @@ def hit_chances(similarity: np.ndarray, probe_people: np.ndarray, gallery_people
 
     Args:
         similarity: (N, G) of each probe (a virtual face) to each gallery photo, higher = more similar.
-        probe_people: (N,) int, the person whom each virtual face anonymises.
+        probe_people: (N,) int, the person behind each virtual face.
         gallery_people: (G,) int, the person in each photo. A person with several photos counts by the most similar.
         k: rank.
 

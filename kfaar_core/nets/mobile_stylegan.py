@@ -24,7 +24,7 @@ SLOPE = 0.2  # leaky ReLU
 
 
 class Mapping(nn.Module):
-    """M: z (N, 512) -> w (N, 512)."""
+    """Mapping network M: z (N, 512) -> w (N, 512)."""
 
     def __init__(self, width: int = 512, depth: int = 8) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Block(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """G: w+ (N, 23, 512) -> RGB (N, 3, side, side), side 512 or 1024 exactly, 64, 128 or 256 from the low band."""
+    """Generator G: w+ (N, 23, 512) -> RGB (N, 3, side, side). Side 512 or 1024; 64, 128 or 256 from the low band."""
 
     def __init__(self) -> None:
         super().__init__()

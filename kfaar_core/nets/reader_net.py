@@ -1,4 +1,4 @@
-"""F: the feature extractor of KVFA (Section IV-C-2): "input layer, hidden layer, and output layer", four hidden layers.
+"""Reader F, the feature extractor of KVFA (Section IV-C-2), with four hidden layers.
 
 The input of F is the texture and the shape of the face (stages.face_view). Its first layer projects them to principal
 axes, an appearance model (Cootes, Edwards and Taylor, 2001) that is fitted in closed form (train.appearance). On the
@@ -24,7 +24,7 @@ def coarse(texture: Tensor) -> Tensor:
 
 
 class ReaderNet(nn.Module, PyTorchModelHubMixin):
-    """F: texture (N, 3, 96, 80) in [-1, 1] and shape (N, 478, 2) in px -> (N, outputs), not normalised.
+    """Reader F: texture (N, 3, 96, 80) in [-1, 1] and shape (N, 478, 2) in px -> (N, outputs), not normalised.
 
     The outputs are predicted styles, then the code. `mean_shape` (478, 2) defines the texture, see stages.face_view.
     """

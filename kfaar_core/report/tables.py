@@ -142,7 +142,7 @@ def table_vii(
         strangers = None  # in scenario 4 they are KVFA's impostors, whose AUC is in Table VI
         if entry.number in populations.ATTACKS:
             strangers = scores.get(populations.scenario(entry.number, populations.STRANGER))
-        limits = tuple(thresholds.recogniser.items()) if entry.by_recogniser else kvfa_thresholds(thresholds)
+        limits = tuple(thresholds.recogniser.items()) if entry.by_judge else kvfa_thresholds(thresholds)
         for photo, words in PHOTO_WORDS.items():
             population = scored(scores, populations.scenario(entry.number, photo))
             name = f"Scenario {entry.number} ({entry.title}), {words}"
@@ -158,7 +158,7 @@ def table_vii(
                 note = failed_words(population, strangers)
                 rows.append(row(f"{name}: AUC against strangers", separation, None, note))
             for label, threshold in limits:
-                label = f"{label} ({threshold:.3f})" if entry.by_recogniser else label
+                label = f"{label} ({threshold:.3f})" if entry.by_judge else label
                 rng = stream(seed, f"table VII, {entry.number}, {photo}, {label}")
                 accepted = rate_interval(population.values >= threshold, population.people, rng, resamples)
                 rows.append(row(f"{name}: accepted, {label}", accepted, None, failed_words(population)))

@@ -26,16 +26,16 @@ IMPOSTOR = "impostor"
 
 @dataclass(frozen=True)
 class Scenario:
-    """One row of Table VII."""
+    """One authentication scenario of Table VII, in which a virtual face is compared with a photo."""
 
-    number: int
+    number: int  # 1 to 4
     title: str
-    compared: str
-    by_recogniser: bool = False  # decided by the face encoder FR at its own threshold, not by KVFA
+    compared: str  # which identities are compared, in the paper's symbols
+    by_judge: bool = False  # decided by the judge (FR) at its own threshold, not by KVFA
 
 
 SCENARIOS = (
-    Scenario(1, "right key, no KVFA", "FR(x) with FR(the face regenerated from x_v and k)", by_recogniser=True),
+    Scenario(1, "right key, no KVFA", "FR(x) with FR(the face regenerated from x_v and k)", by_judge=True),
     Scenario(2, "KVFA without key", "I(x) with the most similar read-out of x_v that needs no key"),
     Scenario(3, "KVFA, wrong key", "I(x) with I(x_v, another key)"),
     Scenario(4, "KVFA, right key", "I(x) with I(x_v, k): the genuine population"),

@@ -46,7 +46,11 @@ def upright(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class MeanFace:
-    """Delaunay triangles of the mean face, and the barycentric coordinates of each texture pixel in them."""
+    """Warps faces to the mean face, which gives their shape-free texture.
+
+    The landmarks of the mean face are triangulated. Each pixel of the texture has barycentric coordinates in a
+    triangle, which say where to sample it in a face with other landmarks.
+    """
 
     def __init__(self, shape: np.ndarray) -> None:
         """

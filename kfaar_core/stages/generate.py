@@ -35,10 +35,10 @@ class Generator(Protocol):
     w_mean: Tensor  # (512,) mean of w over random z
 
     def map(self, z: Tensor) -> Tensor:
-        """M: z (N, 512) -> w (N, 512)."""
+        """Mapping network M: z (N, 512) -> w (N, 512)."""
 
     def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
-        """G: w+ (N, 23, 512) -> RGB (N, 3, side, side) float32 in about [-1, 1]; side 512 or 1024 px."""
+        """Generator G: w+ (N, 23, 512) -> RGB (N, 3, side, side) float32 in about [-1, 1]; side 512 or 1024 px."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def render_face(generator: Generator, geometry: GeometryReader, latent: Tensor, 
 
 
 class TorchGenerator:
-    """M and G in torch, differentiable with respect to z and w+. The weights are frozen."""
+    """Mapping network M and generator G in torch, differentiable with respect to z and w+. The weights are frozen."""
 
     def __init__(self, state: StateDict[str, Tensor], device: torch.device) -> None:
         self.mapping, self.synthesis = mapping_of(state, device), synthesis_of(state, device)
@@ -71,7 +71,7 @@ class TorchGenerator:
 
 
 class OpenVinoGenerator:
-    """M in torch, G compiled by OpenVINO for this CPU. Faces are rendered one at a time; safe to share by threads."""
+    """Mapping network M in torch, generator G by OpenVINO. Faces are rendered one at a time; threads may share it."""
 
     def __init__(self, state: StateDict[str, Tensor], precision: str = "f32", threads: int = 0) -> None:
         self.mapping = mapping_of(state, torch.device("cpu"))
@@ -117,14 +117,14 @@ class OpenVinoGenerator:
 
 
 def mapping_of(state: StateDict[str, Tensor], device: torch.device) -> Mapping:
-    """M from the generator's state dict, frozen, in evaluation mode."""
+    """The mapping network M from the generator's state dict, frozen, in evaluation mode."""
     net = Mapping()
     net.load_state_dict(part(state, "mapping."))
     return net.to(device).eval().requires_grad_(False)
 
 
 def synthesis_of(state: StateDict[str, Tensor], device: torch.device, dtype: torch.dtype = torch.float32) -> Synthesis:
-    """G from the generator's state dict, frozen, in evaluation mode, channels last (fastest convolutions)."""
+    """The generator G from its state dict, frozen, in evaluation mode, channels last (fastest convolutions)."""
     net = Synthesis()
     net.load_state_dict(part(state, "synthesis."))
     net.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it

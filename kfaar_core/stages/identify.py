@@ -1,4 +1,4 @@
-"""The parts of KVFA that methods share: F, I(x), and the comparison of Alg. 2 (Section IV-C-2).
+"""The parts of KVFA that methods share: reader F, identity I(x), and the comparison of Alg. 2 (Section IV-C-2).
 
 A method's Identifier maps features of pictures to identity vectors that are compared by cosine. The identifiers of
 single methods are in kfaar_core/methods.
@@ -40,7 +40,7 @@ class IdentityMap(LinearReader):
 
 
 def reader_net(state: Mapping[str, Tensor]) -> ReaderNet:
-    """F from its state dict (float16 or float32), in evaluation mode."""
+    """The network of the reader F from its state dict (float16 or float32), in evaluation mode."""
     hidden, axes = state["hidden.0.weight"].shape
     textures = state["texture_axes"].shape[1]
     net = ReaderNet(len(state["last.bias"]), textures, axes - textures, hidden)
@@ -49,7 +49,7 @@ def reader_net(state: Mapping[str, Tensor]) -> ReaderNet:
 
 
 class FaceReader:
-    """F: predicts the styles and the code of a virtual face. E's embedding of the masked face may precede them."""
+    """Reader F: predicts styles and code of a virtual face. E's embedding of the masked face may precede them."""
 
     def __init__(self, state: Mapping[str, Tensor], device: torch.device, encoder: FaceEncoder | None = None) -> None:
         """
@@ -98,24 +98,26 @@ def features_of(encoder: Encoder, reader: FaceReader | None, picture: np.ndarray
 
 
 class Identifier(Protocol):
-    """Interface of I: maps features (features_of) to identity vectors of unit length, compared by cosine."""
+    """Interface of the identifier I: maps features (features_of) to unit vectors that are compared by cosine."""
 
     @property
     def dimension(self) -> int:
         """d: the length of an identity vector."""
 
     def original(self, features: np.ndarray) -> np.ndarray:
-        """I(x): features of photos (..., S) -> (..., d); no key."""
+        """Identity of a photo, I(x): features (..., S) -> (..., d)."""
 
     def virtual(self, features: np.ndarray, key: UserKey) -> np.ndarray:
-        """I(x_v, k): features of virtual faces (..., S) and a key -> (..., d)."""
+        """Identity of a virtual face under a key, I(x_v, k): features (..., S) -> (..., d)."""
 
     def keyless(self, features: np.ndarray) -> np.ndarray:
-        """I(x_v): features of one virtual face (S,) -> (R, d), every read-out that needs no key (Eq. 11)."""
+        """Identities of a virtual face without a key, I(x_v) (Eq. 11): features (S,) -> R read-outs (R, d)."""
 
 
 class RotationIdentifier:
-    """I(x) = u, and I(x_v, k) = O_k^T h(x_v): the code of x_v, rotated back by the key.
+    """Identifier for keys that are rotations: I(x) = u, and I(x_v, k) = O_k^T h(x_v).
+
+    h(x_v) is the code decoded from the virtual face; O_k^T is the inverse rotation of the key.
 
     No learned layer follows O_k^T. A wrong key therefore gives a random direction: its cosine with I(x) is distributed
     as that of a random direction in d dimensions, whatever h has learned.
@@ -151,7 +153,10 @@ def compare(
     key: UserKey | None,
     threshold: float,
 ) -> Verdict:
-    """Compare a virtual face with an original one: Condition 1 without a key, Condition 2 with one (Alg. 2).
+    """Decide whether a virtual face and an original one belong to the same person (Alg. 2).
+
+    Without a key, I(x_v) is compared with I(x) (Condition 1: they should differ). With the key, I(x_v, k) is compared
+    with I(x) (Condition 2: they should agree).
 
     Args:
         identifier: I of the method.

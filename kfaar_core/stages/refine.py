@@ -51,7 +51,11 @@ class LinearHead(Protocol):
 
 
 class GeneratorBiasPenalty:
-    """Cosine between E's embedding of a face and the mean difference of virtual faces from photos."""
+    """The bias of generated faces in E's embedding, as a differentiable read-out.
+
+    The embeddings of generated faces share an offset from those of photos, which makes strangers similar. The read-out
+    is the cosine between a face's embedding, centred on photos, and that offset. Refinement penalises its square.
+    """
 
     def __init__(self, photos: np.ndarray, virtual: np.ndarray) -> None:
         """

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kfaar_core import losses
-from kfaar_core.evaluate.ablation import ALL, PROJECTOR, RECOGNISER, Curve, Mean, Share, Variant, pooled, rows, runs
+from kfaar_core.evaluate.ablation import ALL, KVFA, PROJECTOR, Curve, Mean, Share, Variant, pooled, rows, runs
 from kfaar_core.metrics.verification import area
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.report.paper_figures import FIGURES, OURS
@@ -32,24 +32,24 @@ def cache(tmp_path, monkeypatch):
 # ---- variants
 
 
-@pytest.mark.parametrize("variant", [*PROJECTOR, *RECOGNISER], ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", [*PROJECTOR, *KVFA], ids=lambda variant: variant.name)
 def test_a_variant_changes_its_weights_and_nothing_else(variant):
     before, after = asdict(LAB_TRAINING), asdict(variant.of(LAB_TRAINING))
     changed = {name: after[name] for name in before if after[name] != before[name]}
     assert changed == {f"lambda_{term}": 0 for term in variant.left_out}
 
 
-@pytest.mark.parametrize(("table", "variants"), [("IX", PROJECTOR), ("X", RECOGNISER)])
+@pytest.mark.parametrize(("table", "variants"), [("IX", PROJECTOR), ("X", KVFA)])
 def test_every_variant_of_the_paper_is_there(table, variants):
     printed = {name for methods in FIGURES[table].values() for name in methods} - {OURS}
     assert printed <= {variant.name for variant in variants} and variants[0] == Variant(ALL)
 
 
 def test_each_loss_is_left_out_alone_once():
-    for variants in (PROJECTOR, RECOGNISER):
+    for variants in (PROJECTOR, KVFA):
         alone = [variant.left_out[0] for variant in variants if len(variant.left_out) == 1]
         assert len(alone) == len(set(alone))
-    assert {v.left_out for v in RECOGNISER} >= {("pmis1", "pmis2", "pmis3"), ("per1", "per2")}
+    assert {v.left_out for v in KVFA} >= {("pmis1", "pmis2", "pmis3"), ("per1", "per2")}
 
 
 def p_after(folder, training):

@@ -25,7 +25,7 @@ def test_what_each_damage_does_to_a_picture(rng):
 def test_the_loss_is_that_of_the_same_trials(context):
     count, people = len(robustness.DAMAGES), np.arange(6)
     genuine, impostor = np.tile(np.linspace(0.5, 1, 6), (count, 1)), np.tile(np.linspace(-0.5, 0.4, 6), (count, 1))
-    genuine[2] = robustness.UNSEEN
+    genuine[2] = robustness.NOT_DETECTED
     rows = {row.name: row for row in damage_rows(context, "same", Cosines(genuine, people), Cosines(impostor, people))}
     assert rows["AUC, same photo, PNG"].value == rows["AUC, same photo, JPEG 75"].value == 1
     unharmed = rows["AUC, same photo, JPEG 75: loss against PNG"]

@@ -1,4 +1,4 @@
-"""Which picture goes where, settled before any work is done: nothing is overwritten or half-written by surprise."""
+"""Output paths. They are checked before any work starts, and existing files are never overwritten by accident."""
 
 from __future__ import annotations
 
@@ -11,106 +11,122 @@ from pathlib import Path
 from kfaar_core.errors import BadKey, BadOutput, BadPicture
 from kfaar_core.keys import UserKey
 
-# Endings that are looked for in a folder. What a file really is, image.open_photo decides: of the second group it reads
-# none, and says so of each, because a photo that stays as it is must never go unnoticed.
+# File suffixes that count as pictures in a folder. image.open_photo cannot read the second group. They are listed too,
+# to give an error for each: a photo that is not anonymised must not go unnoticed.
 READ = ".jpg .jpeg .jpe .jfif .png .apng .webp .avif .heic .heif .hif .tif .tiff .bmp .dib .gif .ppm .pgm .pbm .pnm"
 UNREAD = ".dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .psd .jxl .jp2 .j2k .tga .ico .svg .eps .pcx .exr .hdr .pfm .xcf"
 PICTURES = frozenset((*READ.split(), *UNREAD.split()))
 PNG = ".png"
-CHUNKS = {"Software": "kfaar", "Comment": "synthetic face"}  # in every picture that is written
+CHUNKS = {"Software": "kfaar", "Comment": "synthetic face"}  # PNG text chunks of every picture that is written
 
 
 @dataclass(frozen=True)
-class Place:
-    """One photo and the picture that it becomes."""
+class OutputPath:
+    """A photo and the path of its virtual picture."""
 
     photo: Path
     output: Path
 
     def numbered(self, number: int) -> Path:
-        """The output of one of several faces, counted from 1."""
+        """The output path of face `number` of several, counted from 1: OUT-1.png."""
         return self.output.with_name(f"{self.output.stem}-{number}{self.output.suffix}")
 
 
 def key_file(output: Path) -> Path:
-    """Where the key of an output is kept."""
+    """The path of an output's key file."""
     return output.with_name(f"{output.name}.key")
 
 
-def places(photos: Sequence[Path], output: Path) -> tuple[list[Place], int]:
-    """One photo goes to the file `output`; several, or a folder's, go into the folder `output`.
+def output_paths(photos: Sequence[Path], output: Path) -> tuple[list[OutputPath], int]:
+    """Choose the output path of each photo.
+
+    Args:
+        photos: files or folders of photos.
+        output: the PNG file for a single photo; otherwise a folder.
 
     Returns:
-        What goes where, and how many files of the folders are no pictures by their names, or hidden.
+        The output paths, and the number of files in the folders that are not pictures or are hidden.
+
     Raises:
         BadPicture: a folder without pictures.
-        BadOutput: a name that is no PNG's or no folder's, two photos for one name, a photo as its own output.
+        BadOutput: a file name that does not end in .png, a folder name that is a file's, two photos with the same
+            output, or a photo that is its own output.
     """
     alone = len(photos) == 1 and not photos[0].is_dir()
-    answer, left_out = ([Place(photos[0], png(output))], 0) if alone else into_folder(photos, output)
-    refuse_unusable(place.output for place in answer)
-    for place in answer:
-        if place.output.exists() and place.photo.exists() and place.output.samefile(place.photo):
+    targets, left_out = ([OutputPath(photos[0], png(output))], 0) if alone else into_folder(photos, output)
+    refuse_unusable(target.output for target in targets)
+    for target in targets:
+        if target.output.exists() and target.photo.exists() and target.output.samefile(target.photo):
             raise BadOutput(
-                got=f"the output {place.output.name!r} is the photo itself", mend="choose another name or folder"
+                got=f"the output {target.output.name!r} is the photo itself", mend="choose another name or folder"
             )
-    return answer, left_out
+    return targets, left_out
 
 
 def png(output: Path) -> Path:
-    """The path itself, when it is a PNG's.
+    """Return the path if it ends in .png.
 
     Raises:
-        BadOutput: another ending. JPEG would change the pixels on which a verdict rests.
+        BadOutput: another suffix. JPEG would change the pixels that a verdict depends on.
     """
     if output.suffix.lower() != PNG:
         raise BadOutput(
             got=f"the output {output.name!r} does not end in .png",
-            mend="give a name that does; other formats change the pixels on which a verdict rests",
+            mend="give a name that does; other formats change the pixels that a verdict depends on",
         )
     return output
 
 
-def into_folder(photos: Sequence[Path], folder: Path) -> tuple[list[Place], int]:
-    """A place for every photo, and for every picture in a folder, below the output folder; and what is left out."""
+def into_folder(photos: Sequence[Path], folder: Path) -> tuple[list[OutputPath], int]:
+    """The output paths of photos and folders of photos in the output folder, and the number of other files.
+
+    Raises:
+        BadPicture, BadOutput: as output_paths.
+    """
     if folder.suffix.lower() in PICTURES or (folder.exists() and not folder.is_dir()):
         raise BadOutput(got=f"the output {folder.name!r} is a file's name", mend="name a folder for several photos")
-    found: dict[Path, Path] = {}  # photo -> its place below the folder that it was found in
+    relative_paths: dict[Path, Path] = {}  # photo -> path below the output folder
     left_out = 0
     for photo in photos:
         if photo.is_dir():
             inside = Path(photo.resolve().name) if len(photos) > 1 else Path()
             pictures, others = pictures_in(photo, folder)
-            found.update({path: inside / relative for path, relative in pictures.items()})
+            relative_paths.update({path: inside / relative for path, relative in pictures.items()})
             left_out += others
         else:
-            found[photo] = Path(photo.name)
-    crowded = Counter(relative.with_suffix(PNG) for relative in found.values())
-    answer = [
-        Place(
+            relative_paths[photo] = Path(photo.name)
+    crowded = Counter(relative.with_suffix(PNG) for relative in relative_paths.values())
+    targets = [
+        OutputPath(
             photo,
             folder / (with_png(relative) if crowded[relative.with_suffix(PNG)] > 1 else relative.with_suffix(PNG)),
         )
-        for photo, relative in found.items()
+        for photo, relative in relative_paths.items()
     ]
-    twice = [output for output, count in Counter(place.output for place in answer).items() if count > 1]
+    twice = [output for output, count in Counter(target.output for target in targets).items() if count > 1]
     if twice:
         raise BadOutput(
             got=f"two photos would both become {twice[0].name!r}",
             mend="rename one, or give each folder a run and an output of its own",
         )
-    return answer, left_out
+    return targets, left_out
 
 
 def with_png(name: Path) -> Path:
-    """me.jpg -> me.jpg.png, for a folder that also has a me.png."""
+    """me.jpg -> me.jpg.png, for folders that also contain me.png."""
     return name.with_name(f"{name.name}{PNG}")
 
 
 def pictures_in(folder: Path, output: Path) -> tuple[dict[Path, Path], int]:
-    """Pictures below a folder in the order of their names, without earlier results, and how many other files there are.
+    """List the pictures below a folder, sorted, without results of earlier runs.
 
-    A hidden file is another file, a hidden folder is not looked into.
+    Hidden folders are skipped.
+
+    Returns:
+        Picture -> path relative to the folder, and the number of other files, hidden ones included.
+
+    Raises:
+        BadPicture: the folder has no pictures.
     """
     answer, others = {}, 0
     for path in sorted(folder.rglob("*")):
@@ -131,9 +147,10 @@ def pictures_in(folder: Path, output: Path) -> tuple[dict[Path, Path], int]:
 
 
 def result(path: Path, output: Path, folder: Path) -> bool:
-    """Whether a run with this output made the file: everything in an output folder that lies within the photos' own.
+    """Whether a file is a result of an earlier run with this output.
 
-    Where photos and results share a folder, the mark that the results carry tells them apart.
+    If the output folder is inside the folder of photos, all its files are results. If it is the same folder or contains
+    it, results are recognised by their PNG text chunks.
     """
     into, photos = output.resolve(), folder.resolve()
     if not path.resolve().is_relative_to(into):
@@ -144,28 +161,36 @@ def result(path: Path, output: Path, folder: Path) -> bool:
 
 
 def marked(path: Path) -> bool:
-    """Whether the file is a picture that this program wrote."""
+    """Whether the file is a picture that this program wrote, by its PNG text chunks."""
     from PIL import Image
 
     try:
         with Image.open(path, formats=("PNG",)) as picture:
             return CHUNKS.items() <= picture.info.items()
-    except Exception:  # no PNG, or a damaged one
+    except Exception:  # not a PNG, or a damaged one
         return False
 
 
-def done_before(place: Place, makes_key: bool) -> bool:
-    """Whether an earlier run finished this photo: the picture is there, or its first face's, and a key."""
+def done_before(target: OutputPath, makes_key: bool) -> bool:
+    """Whether an earlier run finished this photo.
+
+    Args:
+        target: the photo and its output.
+        makes_key: the key file must exist as well.
+    """
     return any(
-        marked(output) and (not makes_key or key_file(output).is_file()) for output in (place.output, place.numbered(1))
+        marked(output) and (not makes_key or key_file(output).is_file())
+        for output in (target.output, target.numbered(1))
     )
 
 
 def refuse_other_keys(outputs: Iterable[Path], key: UserKey) -> None:
-    """An output's key file that holds another key would look like its key; it may be the only copy, so it stays.
+    """Check that no output has a key file with another key. Such a file would seem to belong to the new picture.
+
+    The file is never overwritten, because it may be the only copy of that key.
 
     Raises:
-        BadOutput: there is one.
+        BadOutput: there is such a file.
     """
     for output in outputs:
         path = key_file(output)
@@ -181,10 +206,10 @@ def refuse_other_keys(outputs: Iterable[Path], key: UserKey) -> None:
 
 
 def refuse_existing(paths: Iterable[Path]) -> None:
-    """What `--force` is asked for.
+    """Check that no file exists, for runs without `--force`.
 
     Raises:
-        BadOutput: one of the files exists; a link counts.
+        BadOutput: a file exists, also as a symbolic link.
     """
     existing = [path for path in paths if os.path.lexists(path)]
     if existing:
@@ -195,7 +220,11 @@ def refuse_existing(paths: Iterable[Path]) -> None:
 
 
 def refuse_unusable(paths: Iterable[Path]) -> None:
-    """Raises BadOutput when the file system takes no such name, which `--face all` and a key's ending make longer."""
+    """Check that the file system accepts these names; `--face all` and key files make names longer.
+
+    Raises:
+        BadOutput: it does not.
+    """
     for path in paths:
         folder = next((parent for parent in path.parents if parent.is_dir()), Path())
         try:
@@ -210,7 +239,11 @@ def refuse_unusable(paths: Iterable[Path]) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises BadOutput when nothing can be written there."""
+    """Check that a folder exists and is writable.
+
+    Raises:
+        BadOutput: it is not.
+    """
     if not folder.is_dir():
         raise BadOutput(
             got=f"the folder {folder.name!r} for the output does not exist", mend="make it first, or choose another one"
@@ -220,7 +253,11 @@ def check_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """The folder of an output, made when it is not there."""
+    """Create the folder of an output if it does not exist.
+
+    Raises:
+        BadOutput: it cannot be created.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
