@@ -106,8 +106,7 @@ def test_it_is_evaluated(folder):
 
 def test_the_apps_menu_offers_it(folder):
     core = LocalCore(pipeline.load(replace(TINY, method="toy"), "cpu"))
-    asked = core.methods if hasattr(core, "methods") else core.projectors
-    assert asked() == ("toy", "floor", "hashed", "bits")
+    assert [method.name for method in core.methods()] == ["toy", "floor", "hashed", "bits"]
 
 
 def test_the_command_line_knows_it(folder):
