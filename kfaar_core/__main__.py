@@ -21,6 +21,7 @@ app = typer.Typer(
 
 for command in (
     keys.keygen,
+    keys.derive,
     anonymise.anonymise,
     authenticate.authenticate,
     authenticate.scenarios,

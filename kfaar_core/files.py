@@ -34,6 +34,7 @@ class NewFile:
     path: Path
     data: bytes = field(repr=False)
     private: bool = False  # mode 0600 from its creation on; otherwise 0666 less the umask
+    replace: bool = False  # an existing file, also without `force`
 
 
 def write_whole(path: Path, data: bytes, *, force: bool = False, private: bool = False) -> None:
@@ -42,7 +43,7 @@ def write_whole(path: Path, data: bytes, *, force: bool = False, private: bool =
 
 
 def write_together(files: Sequence[NewFile], *, force: bool = False) -> None:
-    """Write several files to one folder: all of them, or none.
+    """Write several files: all of them, or none and everything as it was.
 
     Each file is written under a hidden temporary name and then linked to its own name, in the order given. If two
     processes write the same name, the first wins, and the second removes only its own files. A symbolic link at a path
@@ -50,7 +51,7 @@ def write_together(files: Sequence[NewFile], *, force: bool = False) -> None:
     SIGTERM are delayed until all files are written.
 
     Args:
-        files: all in the same folder.
+        files: in any folders.
         force: replace existing files.
 
     Raises:
@@ -63,14 +64,14 @@ def write_together(files: Sequence[NewFile], *, force: bool = False) -> None:
         try:
             for file in files:
                 with _in_a_sentence(file.path):
-                    _refuse(file.path, force)
+                    _refuse(file.path, force or file.replace)
                     drafts.append(_hidden(file.path))
                     _write_draft(drafts[-1], file.data, 0o600 if file.private else 0o666)
             with _alone_in(files[0].path.parent):
                 for file, draft in zip(files, drafts, strict=True):
                     with _in_a_sentence(file.path):
                         placed.append(_Placed(file.path, os.lstat(draft)))
-                        placed[-1].place(draft, force, only=len(files) == 1)
+                        placed[-1].place(draft, force or file.replace, only=len(files) == 1)
         except BaseException:
             for one in reversed(placed):
                 one.undo()

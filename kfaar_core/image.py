@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -22,8 +22,8 @@ from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps, PngImagePlugi
 from scipy.spatial import ConvexHull
 from torch import Tensor
 
-from kfaar_core.errors import BadPicture
-from kfaar_core.files import write_whole
+from kfaar_core import mark
+from kfaar_core.errors import BadPicture, BadSetting
 from kfaar_core.records import Photo
 
 MAX_PIXELS = 50_000_000  # larger pictures are refused before decoding                                       [design]
@@ -496,20 +496,32 @@ def _moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nda
 # ---- write
 
 
-def png_bytes(picture: np.ndarray, text: Mapping[str, str]) -> bytes:
-    """Encode (H, W, 3) uint8 as PNG with text chunks (keyword -> text) and no other metadata."""
-    chunks = PngImagePlugin.PngInfo()
-    for keyword, words in text.items():
-        chunks.add_text(keyword, words)
-    stream = BytesIO()
-    Image.fromarray(picture).save(stream, format="PNG", pnginfo=chunks)
-    return stream.getvalue()
+JPEG_QUALITY = 95  # with full chroma, because a verdict depends on these pixels                               [design]
 
 
-def write_png(path: Path, picture: np.ndarray, text: Mapping[str, str], force: bool = False) -> None:
-    """Write a PNG file (see png_bytes) atomically.
+def encoded(picture: np.ndarray, format: str, pasted: bool) -> bytes:
+    """Encode (H, W, 3) uint8 with the mark of a synthetic picture (kfaar_core.mark) and no other metadata.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        format: `PNG`, `JPEG`, or `WEBP`, which is lossless.
+        pasted: whether parts of the picture come from a photo.
 
     Raises:
-        BadOutput: the file exists and `force` is false, its folder is missing, or it cannot be written.
+        BadSetting: another format.
     """
-    write_whole(Path(path), png_bytes(picture, text), force=force)
+    xmp, stream = mark.packet(pasted), BytesIO()
+    if format == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        for keyword, words in mark.WORDS.items():
+            chunks.add_text(keyword, words)
+        chunks.add_itxt("XML:com.adobe.xmp", xmp)
+        Image.fromarray(picture).save(stream, "PNG", pnginfo=chunks)
+    elif format == "JPEG":
+        settings = {"quality": JPEG_QUALITY, "subsampling": "4:4:4", "comment": mark.WORDS["Comment"]}
+        Image.fromarray(picture).save(stream, "JPEG", xmp=xmp.encode(), **settings)
+    elif format == "WEBP":
+        Image.fromarray(picture).save(stream, "WEBP", lossless=True, xmp=xmp.encode())
+    else:
+        raise BadSetting(got="the format of a picture is unknown", mend="choose PNG, JPEG or WEBP")
+    return stream.getvalue()

@@ -290,7 +290,7 @@ def read_key(spec: str, ask: Callable[[str], str] = getpass, stdin: TextIO | Non
     if spec.startswith("@"):
         return UserKey.load(Path(spec[1:]).expanduser())
     if spec == "pass:":
-        return UserKey.from_passphrase(_asked(ask))
+        return UserKey.from_passphrase(asked(ask))
     if spec.startswith("pass:"):
         raise BadKey(
             got="a passphrase stands on the command line, where other programs can read it",
@@ -302,19 +302,20 @@ def read_key(spec: str, ask: Callable[[str], str] = getpass, stdin: TextIO | Non
         raise BadKey(got=error.got, mend=f"{error.mend}; a key file is given as @FILE") from None
 
 
-def read_text(path: Path, called: str) -> str:
-    """Read the first 16 KiB of a text file in UTF-8, or in UTF-16 with a byte order mark.
+def read_text(path: Path, called: str, longest: int = _LONGEST_TEXT) -> str:
+    """Read the first `longest` bytes of a text file in UTF-8, or in UTF-16 with a byte order mark.
 
     Args:
         path: of the file.
         called: how errors name the file, for example "the key file".
+        longest: bytes that are read; the default is 16 KiB.
 
     Raises:
         BadKey: no such file, or not readable.
     """
     try:
         with open(path, "rb") as stream:
-            return _decoded(stream.read(_LONGEST_TEXT))
+            return _decoded(stream.read(longest))
     except FileNotFoundError:
         raise BadKey(got=f"{called} does not exist", mend="check its name and folder") from None
     except IsADirectoryError:
@@ -390,10 +391,10 @@ def _first_line(stdin: TextIO | None) -> str:
     return _decoded(line + (stdin.buffer.read(1) if line.startswith(codecs.BOM_UTF16_LE) else b""))
 
 
-def _asked(ask: Callable[[str], str]) -> str:
+def asked(ask: Callable[[str], str], prompt: str = "Passphrase: ") -> str:
     """The passphrase that was typed or piped in, without line end and byte order mark."""
     try:
-        return ask("Passphrase: ").rstrip("\r\n").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+        return ask(prompt).rstrip("\r\n").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
     except (EOFError, AttributeError):  # AttributeError: getpass, when standard input is closed
         return ""
     except UnicodeDecodeError:  # contains the input, so it must not be raised further

@@ -22,6 +22,9 @@ from kfaar_core.records import EnrolledPerson, Face, Photo, Verdict, VirtualFace
 
 log = logging.getLogger(__name__)
 
+# The key of a face, by its number in the photo (0 is the largest) and the number of its keys that were rejected before.
+KeyOf = Callable[[int, int], UserKey]
+
 
 class User:
     """U, the user, who alone makes keys."""
@@ -42,15 +45,26 @@ class AnonymisationServer:
         """Every detected face of the photo, largest first."""
         return self._stages.detector.faces(photo)
 
-    def anonymise(self, request: AnonymiseRequest, progress: Progress | None = None) -> VirtualFace:
+    def anonymise(
+        self, request: AnonymiseRequest, progress: Progress | None = None, key_of: KeyOf | None = None, number: int = 0
+    ) -> VirtualFace:
         """Alg. 1 for one face. If the virtual face is rejected, try `request.rekey` more keys (Section VI-C-2).
+
+        Args:
+            request: the face.
+            progress: see pipeline.
+            key_of: gives the first and all further keys; None starts with the request's and goes on with its next ones.
+            number: of the face, for key_of.
 
         Raises:
             BadSetting, BadKey, NoFaceFound: see pipeline.anonymise.
         """
+        if key_of is not None:
+            request = replace(request, key=key_of(number, 0))
         face, rekeyed = anonymise(self._stages, request, progress), 0
         while face.rejection and rekeyed < request.rekey:
-            request, rekeyed = replace(request, key=request.key.next()), rekeyed + 1
+            rekeyed += 1
+            request = replace(request, key=request.key.next() if key_of is None else key_of(number, rekeyed))
             face = anonymise(self._stages, request, progress)
         return replace(face, rekeyed=rekeyed)
 
@@ -74,8 +88,15 @@ class AnonymisationServer:
         identity = stages.identity(stages.encoder.embed(request.photo.pixels, landmarks))
         return face, EnrolledPerson(face.latent, identity)
 
-    def anonymise_all(self, request: AnonymiseRequest, progress: Progress | None = None) -> list[VirtualFace]:
+    def anonymise_all(
+        self, request: AnonymiseRequest, progress: Progress | None = None, key_of: KeyOf | None = None
+    ) -> list[VirtualFace]:
         """Anonymise every usable face, largest first.
+
+        Args:
+            request: what all faces share.
+            progress: see pipeline.
+            key_of: gives each face a key of its own; None gives all of them the request's.
 
         Returns:
             One VirtualFace for each face. In `paste` mode each picture shows all faces replaced so far.
@@ -87,8 +108,8 @@ class AnonymisationServer:
         request.checked(self._stages.preset)
         answers: list[VirtualFace] = []
         canvas = request.photo
-        for face in self._stages.detector.usable(request.photo):
-            answers.append(self.anonymise(replace(request, face=face, canvas=canvas), progress))
+        for number, face in enumerate(self._stages.detector.usable(request.photo)):
+            answers.append(self.anonymise(replace(request, face=face, canvas=canvas), progress, key_of, number))
             if request.mode == "paste":
                 canvas = replace(request.photo, pixels=answers[-1].picture)
         return answers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -20,9 +20,9 @@ from kfaar_core.commands.options import (
     Json,
     Key,
     MethodName,
+    Person,
     PresetName,
     Threads,
-    key_of,
     load_stages,
     pose,
     settings_of,
@@ -30,7 +30,6 @@ from kfaar_core.commands.options import (
     warn,
 )
 from kfaar_core.commands.outputs import (
-    CHUNKS,
     OutputPath,
     check_folder,
     done_before,
@@ -41,9 +40,10 @@ from kfaar_core.commands.outputs import (
     refuse_other_keys,
     refuse_unusable,
 )
+from kfaar_core.commands.run_keys import COST, KeyWishes, PhotoKeys, RunKeys, path_from, recorded
 from kfaar_core.errors import BadSetting, BadWeights, KfaarError
 from kfaar_core.files import NewFile, write_together
-from kfaar_core.keys import UserKey
+from kfaar_core.mark import FORMATS
 from kfaar_core.presets import Preset
 from kfaar_core.records import Rejection
 
@@ -69,7 +69,7 @@ class Order:
     """The settings of a run, the same for every photo."""
 
     preset: Preset
-    key: UserKey | None  # None: a new key for each photo
+    keys: RunKeys
     face: str | int
     mode: Mode
     side: int | None
@@ -92,7 +92,8 @@ class Answer:
 
     target: OutputPath
     output: Path
-    key: Path | None  # the key file, if a key was made
+    key: Path | None  # the key file, if there is one
+    person: str | None  # label of the derived key; None: the key of the run itself
     number: int  # index of the face in the photo, 0 being the largest
     face: VirtualFace
 
@@ -103,6 +104,7 @@ class Answer:
             "input": str(self.target.photo),
             "output": str(self.output),
             "key_file": None if self.key is None else str(self.key),
+            "person": self.person,
             "face": self.number,
             "rekeyed": face.rekeyed,
             "pose_original": pose(face.posture_original),
@@ -128,13 +130,21 @@ class Answer:
             f"{self.output}: {word} (judge {face.judge_cosine:.3f}, limit {face.judge_threshold:.3f}); "
             f"off in degrees: {gaps}; {sum(face.seconds.values()):.2f} s"
             + (f"; key in {self.key}" if self.key is not None else "")
+            + (f", as {self.person!r}" if self.person is not None else "")
         )
 
 
 def anonymise(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="photos, or folders of photos")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="a .png; a folder for several photos")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="OUT", help="a .png, .jpg or .webp; a folder for several photos")
+    ],
     key: Key = None,
+    person: Person = None,
+    one_key: Annotated[
+        bool, typer.Option("--one-key", help="the same key for all faces: see docs/security.md")
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="another stranger in each picture: nothing to link")] = False,
     preset: PresetName = "lab",
     method: MethodName = None,
     face: Annotated[
@@ -150,20 +160,28 @@ def anonymise(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Anonymise photos. Without --key, a new key is made for each photo and saved as OUT.key.
+    """Anonymise photos. Without --key, a new key is made and saved as OUT.key.
 
-    Of several photos, those that an earlier run finished are skipped, unless --force is given.
+    Of several photos, each person gets a key derived from a master key. In a folder of PERSON/photo.jpg, each inner
+    folder is one person; every other photo counts as a person of its own. OUT/kfaar.keys.json stores the master key and
+    whose key each picture has. Whoever has this file can undo every picture. Photos that an earlier run finished are
+    skipped, unless --force is given.
     """
     settings, which = settings_of(preset, method), face_of(face)
-    targets, left_out = output_paths(photos, output)
     alone = len(photos) == 1 and not photos[0].is_dir()
-    before = [] if alone or force else [target for target in targets if done_before(target, key is None)]
+    wishes = KeyWishes(key, person, one_key, fresh, which == "all", alone)
+    wishes.check()
+    targets, left_out = output_paths(photos, output)
+    home = wishes.home(output)
+    before = [] if alone or force else [target for target in targets if done_before(target, kept_by(wishes, home))]
     wanted = [target for target in targets if target not in before]
-    check_outputs(wanted, photos, output, key is None, which, force)
-    given = None if key is None else key_of(key)
-    if given is not None:
-        refuse_other_keys(candidates(targets, which), given)
-    order = Order(settings, given, which, mode, size, force, device, threads, not quick)
+    check_outputs(wanted, photos, output, wishes, home, which, force)
+    keys = RunKeys.open(wishes, home)
+    if not wishes.derived and key is not None:
+        refuse_other_keys(candidates(targets, which), keys.ring.master)
+    if one_key:
+        warn(COST)
+    order = Order(settings, keys, which, mode, size, force, device, threads, not quick)
     failed = 0
     with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
         for target in wanted:
@@ -185,6 +203,12 @@ def anonymise(
         warn(
             f"{left_out} other {'file was' if left_out == 1 else 'files were'} left out, no pictures by name or hidden"
         )
+    inside = {target.person for target in targets if target.person != target.name}
+    if inside and wishes.derived and person is None and not fresh and which != "all":
+        count = (
+            "one folder counts as one person" if len(inside) == 1 else f"{len(inside)} folders count as one person each"
+        )
+        warn(f"{count}, so all photos in such a folder share a key; --fresh gives each picture its own")
     if before:
         warn(f"{len(before)} of {len(targets)} photos were done before and stay as they are; --force makes them anew")
     if failed:
@@ -214,21 +238,40 @@ def candidates(wanted: Sequence[OutputPath], face: str | int) -> list[Path]:
     return [*(target.output for target in wanted), *(target.numbered(1) for target in wanted if face == "all")]
 
 
+def kept_by(wishes: KeyWishes, home: Path | None) -> Callable[[Path], bool]:
+    """Whether the key of a picture that is there already can be found: in the key file, or beside it."""
+    known = recorded(home)
+
+    def kept(picture: Path) -> bool:
+        if home is not None and path_from(home, picture) in known:
+            return True
+        return key_file(picture).is_file() if wishes.spec is None else home is None
+
+    return kept
+
+
 def check_outputs(
-    wanted: Sequence[OutputPath], photos: Sequence[Path], output: Path, makes_key: bool, face: str | int, force: bool
+    wanted: Sequence[OutputPath],
+    photos: Sequence[Path],
+    output: Path,
+    wishes: KeyWishes,
+    home: Path | None,
+    face: str | int,
+    force: bool,
 ) -> None:
     """Check the outputs before a network is loaded or a passphrase is asked for.
 
     Raises:
         BadOutput: an output exists and `force` is false, its folder is missing or not writable, or its name is invalid.
     """
-    alone = len(photos) == 1 and not photos[0].is_dir()
-    if alone:
+    if wishes.alone:
         check_folder(output.parent)
     elif output.is_dir():
         check_folder(output)
     pictures = candidates(wanted, face)
-    files = [*pictures, *map(key_file, pictures)] if makes_key else pictures
+    files = [*pictures, *map(key_file, pictures)] if wishes.spec is None else pictures
+    if home is not None and not wishes.goes_on(home):
+        files = [*files, home]
     refuse_unusable(files)
     if not force:
         refuse_existing(files)
@@ -239,40 +282,44 @@ def anonymise_one(target: OutputPath, order: Order, progress: Progress) -> list[
     from kfaar_core.image import open_photo
 
     photo = open_photo(target.photo)
-    faces = virtual_faces(photo, order, progress)
+    keys = PhotoKeys(order.keys, target)
+    faces = virtual_faces(photo, order, keys, progress)
     pasted = order.mode == Mode.paste
     single = len(faces) == 1 or pasted
     outputs = [target.output if single else target.numbered(number) for number in range(1, len(faces) + 1)]
-    kept = [key_file(path) if order.key is None else None for path in outputs]
     first = order.face if isinstance(order.face, int) else 0
     answers = [
-        Answer(target, output, key, first + number, face)
-        for number, (output, key, face) in enumerate(zip(outputs, kept, faces, strict=True))
+        Answer(target, output, keys.file(output), keys.label(number), first + number, face)
+        for number, (output, face) in enumerate(zip(outputs, faces, strict=True))
     ]
-    write(answers[-1:] if pasted else answers, order.force)
+    write(answers, keys, pasted, order.force)
     return answers
 
 
-def virtual_faces(photo: Photo, order: Order, progress: Progress) -> list[VirtualFace]:
-    """The virtual faces of one photo. A rejected face gets the next key, unless the key is given."""
+def virtual_faces(photo: Photo, order: Order, keys: PhotoKeys, progress: Progress) -> list[VirtualFace]:
+    """The virtual faces of one photo. A rejected face gets another key, unless the key is given."""
     from kfaar_core.pipeline import AnonymiseRequest
 
-    server, tries = order.server, order.preset.rekey_tries if order.key is None else 0
+    server = order.server
+    key_of = keys.key_of if order.keys.wishes.derived else None
     request = AnonymiseRequest(
         photo=photo,
-        key=order.key or UserKey.generate(order.preset.key_bits),
+        key=order.keys.ring.master,
         face=order.face,
         mode=order.mode.value,
         side=order.side,
         refine=order.refine,
-        rekey=tries,
+        rekey=keys.tries(order.preset.rekey_tries),
     )
     if order.face == "all":
         if order.mode == Mode.portrait:
-            return server.anonymise_all(request, progress)
-        faces = one_key_for_all(server, request, progress)
+            return server.anonymise_all(request, progress, key_of)
+        together = key_of is None  # one key, and so the same next key
+        faces = (
+            one_key_for_all(server, request, progress) if together else server.anonymise_all(request, progress, key_of)
+        )
     else:
-        faces = [server.anonymise(request, progress)]
+        faces = [server.anonymise(request, progress, key_of)]
     if order.mode == Mode.portrait:
         return faces
     return [*faces[:-1], with_rest(faces[-1], len(server.faces(photo)) - len(faces))]
@@ -317,19 +364,23 @@ def remarks(face: VirtualFace) -> list[str]:
     return said
 
 
-def write(answers: Sequence[Answer], force: bool) -> None:
-    """Write pictures and their new key files, all of them or none. Keys first: a picture is lost without its key."""
-    from kfaar_core.image import png_bytes
+def write(answers: Sequence[Answer], keys: PhotoKeys, pasted: bool, force: bool) -> None:
+    """Write pictures and their key files, all of them or none. Keys first: a picture is lost without its key."""
+    from kfaar_core.image import encoded
 
-    files = []
-    for answer in answers:
-        if answer.key is not None:
+    ring = keys.record([(answer.output, answer.face) for answer in answers])
+    files = [] if ring is None else [ring]
+    for answer in answers[-1:] if pasted else answers:
+        if ring is None and answer.key is not None:
             files.append(NewFile(answer.key, answer.face.key.content(), private=True))
         else:
-            refuse_other_keys([answer.output], answer.face.key)
-        files.append(NewFile(answer.output, png_bytes(answer.face.picture, CHUNKS)))
-    make_folder(answers[0].output.parent)
+            refuse_other_keys([answer.output], answer.face.key, keys.run.home)
+        content = encoded(answer.face.picture, FORMATS[answer.output.suffix.lower()], pasted)
+        files.append(NewFile(answer.output, content))
+    for file in files:
+        make_folder(file.path.parent)
     write_together(files, force=force)
+    keys.written()
 
 
 def show(answers: Sequence[Answer], bar: tqdm, as_json: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,43 +17,52 @@ from kfaar_core.commands.options import (
     MethodName,
     NeededKey,
     Original,
+    Person,
     PresetName,
     Threads,
     Virtual,
     key_of,
     load_stages,
     open_both,
+    ring_of,
     settings_of,
     show_json,
     warn,
 )
+from kfaar_core.commands.run_keys import path_from
 from kfaar_core.errors import BadKey
 from kfaar_core.keys import UserKey
 from kfaar_core.scenarios.populations import SCENARIOS
 
 if TYPE_CHECKING:
     from kfaar_core.assemble import Stages
-    from kfaar_core.records import Photo
+    from kfaar_core.records import Photo, Verdict
+    from kfaar_core.servers import AuthenticationServer
 
 
 def authenticate(
     virtual: Virtual,
     original: Original,
     key: Key = None,
+    person: Person = None,
     preset: PresetName = "lab",
     method: MethodName = None,
     device: Device = "auto",
     threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
-    """Decide whether a virtual face shows the person of a photo, with or without the key."""
+    """Decide whether a virtual face shows the person of a photo, with or without the key.
+
+    With a key file of several people, the key that it records for the picture is used. If the file does not know the
+    picture, all its keys are tried.
+    """
     settings = settings_of(preset, method)
-    user_key = None if key is None else key_of(key)
+    tried = [] if key is None else keys_for(key, person, virtual)
     photos = open_both(virtual, original)
     from kfaar_core.servers import AuthenticationServer
 
     server = AuthenticationServer(load_stages(settings, device, threads))
-    answer = server.authenticate(*photos, user_key)
+    answer, whose = answer_of(server, *photos, tried)
     counts = [len(server.faces(photo)) for photo in photos]
     if max(counts) > 1:
         warn(
@@ -60,13 +71,56 @@ def authenticate(
             "(0 is the largest)"
         )
     if as_json:
-        show_json({**asdict(answer), "cosine": float(answer.cosine), "same_person": bool(answer.same_person)})
+        record = {**asdict(answer), "cosine": float(answer.cosine), "same_person": bool(answer.same_person)}
+        show_json({**record, "person": whose, "keys_tried": len(tried)})
     else:
         word = "the same person" if answer.same_person else "not the same person"
         typer.echo(
             f"{word}: cosine {answer.cosine:.3f}, threshold {answer.threshold:.3f} "
-            f"({answer.compared}, d = {answer.dimension})"
+            f"({answer.compared}, d = {answer.dimension})" + said_of(whose, len(tried))
         )
+
+
+@dataclass(frozen=True)
+class PersonKey:
+    """A key that a picture may have been made with."""
+
+    label: str | None  # None: the key that was named, not a derived one
+    key: UserKey = field(repr=False)
+
+
+def keys_for(spec: str, person: str | None, virtual: Path) -> list[PersonKey]:
+    """The keys to try on a virtual picture: one person's, those that the key file records for it, else all of the file.
+
+    Raises:
+        BadKey: see keyring.read_ring and keyring.derived_key.
+    """
+    ring = ring_of(spec)
+    labels: tuple[str | None, ...] = (person,)
+    if person is None:
+        labels = ring.labels_of(path_from(Path(spec[1:]).expanduser(), virtual)) if ring.faces else ()
+    return [PersonKey(label, ring.key(label)) for label in labels or ring.labels()]
+
+
+def answer_of(
+    server: AuthenticationServer, virtual: Photo, original: Photo, tried: Sequence[PersonKey]
+) -> tuple[Verdict, str | None]:
+    """The verdict with the key that fits best, and whose it is."""
+    if len(tried) < 2:
+        if not tried:
+            return server.authenticate(virtual, original, None), None
+        return server.authenticate(virtual, original, tried[0].key), tried[0].label
+    comparison = server.compare(virtual, original)
+    verdicts = [(comparison.with_key(one.key), one.label) for one in tried]
+    return max(verdicts, key=lambda pair: pair[0].cosine - pair[0].threshold)
+
+
+def said_of(whose: str | None, tried: int) -> str:
+    """Which key an answer is about, where there was a choice."""
+    name = "the master key itself" if whose is None else f"the key of {whose!r}"
+    if tried > 1:
+        return f"; with {name}, which fits best of the {tried} that were tried"
+    return "" if whose is None else f"; with {name}"
 
 
 def faces(count: int) -> str:
@@ -94,6 +148,7 @@ def scenarios(
         str | None,
         typer.Option("--wrong-key", metavar="KEY", help=f"{KEY_FORMS}; random if not given"),
     ] = None,
+    person: Person = None,
     preset: PresetName = "lab",
     method: MethodName = None,
     device: Device = "auto",
@@ -102,12 +157,14 @@ def scenarios(
 ) -> None:
     """Evaluate the four scenarios of Table VII for one virtual face and one photo."""
     settings = settings_of(preset, method)
-    right = key_of(key)
-    wrong = different_key(right) if wrong_key is None else key_of(wrong_key)
-    if wrong == right:
+    tried = keys_for(key, person, virtual)
+    wrong = None if wrong_key is None else key_of(wrong_key)
+    if wrong is not None and wrong in [one.key for one in tried]:
         raise BadKey(got="the wrong key is the right one", mend="give another --wrong-key, or none")
     photos = open_both(virtual, original)
-    results = outcomes(load_stages(settings, device, threads), *photos, right, wrong)
+    stages = load_stages(settings, device, threads)
+    right = right_key(stages, *photos, tried)
+    results = outcomes(stages, *photos, right.key, wrong or different_key(right.key))
     if as_json:
         show_json([asdict(outcome) for outcome in results])
         return
@@ -117,6 +174,17 @@ def scenarios(
             f"{outcome.scenario}  {outcome.title:<19} cosine {outcome.cosine:6.3f}  threshold {outcome.threshold:.3f}  "
             f"{word:<19}  {outcome.compared}"
         )
+
+
+def right_key(stages: Stages, virtual: Photo, original: Photo, tried: Sequence[PersonKey]) -> PersonKey:
+    """The key that fits best; which one that was is said."""
+    if len(tried) == 1:
+        return tried[0]
+    from kfaar_core.servers import AuthenticationServer
+
+    _, whose = answer_of(AuthenticationServer(stages), virtual, original, tried)
+    warn(f"the right key is taken to be {said_of(whose, len(tried)).removeprefix('; with ')}")
+    return next(one for one in tried if one.label == whose)
 
 
 def different_key(key: UserKey) -> UserKey:

@@ -20,9 +20,11 @@ from kfaar_core.commands.options import (
     show_json,
     warn,
 )
-from kfaar_core.commands.outputs import CHUNKS, check_folder, png, refuse_existing
+from kfaar_core.commands.outputs import check_folder, picture_file, refuse_existing
 from kfaar_core.errors import BadKey
+from kfaar_core.files import write_whole
 from kfaar_core.keys import UserKey, read_text
+from kfaar_core.mark import FORMATS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +36,7 @@ TILE, STRIP, GAP, LETTERS = 256, 28, 8, 16  # px
 def compare(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="the photo")],
     keys: Annotated[Path, typer.Option("--keys", metavar="FILE", help=f"one HEX key a line, up to {MOST_KEYS}")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="GRID", help="a .png")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="GRID", help="a .png, .jpg or .webp")],
     preset: PresetName = "lab",
     method: MethodName = None,
     device: Device = "auto",
@@ -44,11 +46,11 @@ def compare(
 ) -> None:
     """Draw the virtual faces of one photo under several keys, side by side with the photo."""
     settings = settings_of(preset, method)
-    check_folder(png(output).parent)
+    check_folder(picture_file(output).parent)
     if not force:
         refuse_existing([output])
     tried = keys_in(keys)
-    from kfaar_core.image import open_photo, write_png
+    from kfaar_core.image import encoded, open_photo
     from kfaar_core.pipeline import AnonymiseRequest
     from kfaar_core.servers import AnonymisationServer
 
@@ -59,7 +61,8 @@ def compare(
     faces = [server.anonymise(AnonymiseRequest(photo=picture, key=key)) for key in tried]
     names = [f"key {number}" for number in range(1, len(faces) + 1)]
     tiles = [faces[0].crop.picture, *(face.portrait for face in faces)]
-    write_png(output, grid(tiles, ["original", *names]), CHUNKS, force=force)
+    sheet = encoded(grid(tiles, ["original", *names]), FORMATS[output.suffix.lower()], pasted=True)
+    write_whole(output, sheet, force=force)
     if as_json:
         listed = [
             {"name": name, "judge_cosine": round(face.judge_cosine, 6), "anonymous": bool(face.anonymous)}

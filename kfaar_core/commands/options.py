@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kfaar_core import methods
-from kfaar_core.keys import UserKey, read_key, weak_passphrase
+from kfaar_core.errors import BadKey
+from kfaar_core.keyring import KeyRing, read_ring
+from kfaar_core.keys import UserKey, asked, weak_passphrase
 from kfaar_core.presets import Preset, get_preset
 
 if TYPE_CHECKING:
     from kfaar_core.assemble import Stages
     from kfaar_core.records import Photo, Posture
 
-KEY_FORMS = "HEX, @FILE, @- (standard input) or pass: (asks)"
+KEY_FORMS = (
+    "HEX, @FILE, @- (standard input) or pass: (asks. Without a key file all users share one salt, so that one list of "
+    "guesses serves against all of them; keygen --passphrase makes a file with a salt of your own)"
+)
 
 Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help=f"the key: {KEY_FORMS}")]
-NeededKey = Annotated[str, typer.Option("--key", metavar="KEY", help=f"the right key: {KEY_FORMS}")]
+NeededKey = Annotated[str, typer.Option("--key", metavar="KEY", help=f"the key: {KEY_FORMS}")]
+Person = Annotated[
+    str | None, typer.Option("--person", metavar="LABEL", help="the key that --key, as a master key, gives this person")
+]
 PresetName = Annotated[str, typer.Option("--preset", help="lab or tiny")]
 MethodName = Annotated[
     str | None,
@@ -39,21 +47,43 @@ def warn(sentence: str) -> None:
     typer.echo(f"Note: {sentence[:1].upper()}{sentence[1:].rstrip('.')}.", err=True)
 
 
-def key_of(spec: str) -> UserKey:
-    """Read the key of an option. Prints a note on a weak passphrase.
+def ask_passphrase(prompt: str) -> str:
+    """What is typed, unseen; a weak passphrase is said."""
+    typed = getpass.getpass(prompt)
+    weakness = weak_passphrase(typed.strip()) if typed.strip() else None
+    if weakness:
+        warn(weakness)
+    return typed
+
+
+def ring_of(spec: str) -> KeyRing:
+    """The key file that an option names, or a plain key as a ring without people.
 
     Raises:
-        BadKey: see keys.read_key.
+        BadKey: see keyring.read_ring.
     """
+    return read_ring(spec, ask=ask_passphrase)
 
-    def ask(prompt: str) -> str:
-        typed = getpass.getpass(prompt)
-        weakness = weak_passphrase(typed.strip()) if typed.strip() else None
-        if weakness:
-            warn(weakness)
-        return typed
 
-    return read_key(spec, ask=ask)
+def key_of(spec: str, person: str | None = None) -> UserKey:
+    """The key that an option names: the master itself, or the derived key of a person.
+
+    Raises:
+        BadKey: see keyring.read_ring and keyring.derived_key.
+    """
+    return ring_of(spec).key(person)
+
+
+def new_passphrase_ring() -> KeyRing:
+    """A ring with a fresh salt, of a passphrase that is asked for twice.
+
+    Raises:
+        BadKey: the two differ; see keys.UserKey.from_passphrase.
+    """
+    typed = asked(ask_passphrase, "New passphrase: ")
+    if asked(getpass.getpass, "The same again: ") != typed:
+        raise BadKey(got="the two passphrases differ", mend="repeat the command and type the same one twice")
+    return KeyRing.of_passphrase(typed)
 
 
 def settings_of(preset: str, method: str | None) -> Preset:

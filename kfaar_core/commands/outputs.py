@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kfaar_core.errors import BadKey, BadOutput, BadPicture
+from kfaar_core.keyring import unwritable
 from kfaar_core.keys import UserKey
+from kfaar_core.mark import FORMATS, WORDS, marked
 
 # File suffixes that count as pictures in a folder. image.open_photo cannot read the second group. They are listed too,
 # to give an error for each: a photo that is not anonymised must not go unnoticed.
 READ = ".jpg .jpeg .jpe .jfif .png .apng .webp .avif .heic .heif .hif .tif .tiff .bmp .dib .gif .ppm .pgm .pbm .pnm"
 UNREAD = ".dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .psd .jxl .jp2 .j2k .tga .ico .svg .eps .pcx .exr .hdr .pfm .xcf"
 PICTURES = frozenset((*READ.split(), *UNREAD.split()))
-PNG = ".png"
-CHUNKS = {"Software": "kfaar", "Comment": "synthetic face"}  # PNG text chunks of every picture that is written
+PNG = ".png"  # of every picture in a folder; it keeps all pixels that a verdict depends on
+CHUNKS = WORDS  # for the app, until it writes pictures with image.encoded
+KEY_FILE = "kfaar.keys.json"  # of a run with several photos, in its output folder
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class OutputPath:
 
     photo: Path
     output: Path
+    name: str  # of the photo, unique in the run
+    person: str  # label of the person that it counts as: its folder inside the one that was named, else its name
 
     def numbered(self, number: int) -> Path:
         """The output path of face `number` of several, counted from 1: OUT-1.png."""
@@ -42,18 +47,21 @@ def output_paths(photos: Sequence[Path], output: Path) -> tuple[list[OutputPath]
 
     Args:
         photos: files or folders of photos.
-        output: the PNG file for a single photo; otherwise a folder.
+        output: the file for a single photo; otherwise a folder.
 
     Returns:
         The output paths, and the number of files in the folders that are not pictures or are hidden.
 
     Raises:
         BadPicture: a folder without pictures.
-        BadOutput: a file name that does not end in .png, a folder name that is a file's, two photos with the same
+        BadOutput: a file name of another format, a folder name that is a file's, two photos with the same
             output, or a photo that is its own output.
     """
     alone = len(photos) == 1 and not photos[0].is_dir()
-    targets, left_out = ([OutputPath(photos[0], png(output))], 0) if alone else into_folder(photos, output)
+    if alone:
+        targets, left_out = [OutputPath(photos[0], picture_file(output), photos[0].name, photos[0].name)], 0
+    else:
+        targets, left_out = into_folder(photos, output)
     refuse_unusable(target.output for target in targets)
     for target in targets:
         if target.output.exists() and target.photo.exists() and target.output.samefile(target.photo):
@@ -63,16 +71,16 @@ def output_paths(photos: Sequence[Path], output: Path) -> tuple[list[OutputPath]
     return targets, left_out
 
 
-def png(output: Path) -> Path:
-    """Return the path if it ends in .png.
+def picture_file(output: Path) -> Path:
+    """Return the path if its suffix is one of a format that is written.
 
     Raises:
-        BadOutput: another suffix. JPEG would change the pixels that a verdict depends on.
+        BadOutput: another suffix.
     """
-    if output.suffix.lower() != PNG:
+    if output.suffix.lower() not in FORMATS:
         raise BadOutput(
-            got=f"the output {output.name!r} does not end in .png",
-            mend="give a name that does; other formats change the pixels that a verdict depends on",
+            got=f"the output {output.name!r} does not end in .png, .jpg or .webp",
+            mend="give a name that does; .png and .webp keep all pixels that a verdict depends on",
         )
     return output
 
@@ -86,12 +94,14 @@ def into_folder(photos: Sequence[Path], folder: Path) -> tuple[list[OutputPath],
     if folder.suffix.lower() in PICTURES or (folder.exists() and not folder.is_dir()):
         raise BadOutput(got=f"the output {folder.name!r} is a file's name", mend="name a folder for several photos")
     relative_paths: dict[Path, Path] = {}  # photo -> path below the output folder
+    people: dict[Path, str] = {}  # photo -> label, if the photo is in a folder inside the one that was named
     left_out = 0
     for photo in photos:
         if photo.is_dir():
             inside = Path(photo.resolve().name) if len(photos) > 1 else Path()
             pictures, others = pictures_in(photo, folder)
             relative_paths.update({path: inside / relative for path, relative in pictures.items()})
+            people.update({path: label(relative.parent) for path, relative in pictures.items() if relative.parent.name})
             left_out += others
         else:
             relative_paths[photo] = Path(photo.name)
@@ -100,6 +110,8 @@ def into_folder(photos: Sequence[Path], folder: Path) -> tuple[list[OutputPath],
         OutputPath(
             photo,
             folder / (with_png(relative) if crowded[relative.with_suffix(PNG)] > 1 else relative.with_suffix(PNG)),
+            label(relative),
+            people.get(photo, label(relative)),
         )
         for photo, relative in relative_paths.items()
     ]
@@ -110,6 +122,11 @@ def into_folder(photos: Sequence[Path], folder: Path) -> tuple[list[OutputPath],
             mend="rename one, or give each folder a run and an output of its own",
         )
     return targets, left_out
+
+
+def label(relative: Path) -> str:
+    """A path as a label. Characters that a label must not have are written as Python escapes them."""
+    return "".join(repr(c)[1:-1] if unwritable(c) else c for c in relative.as_posix())
 
 
 def with_png(name: Path) -> Path:
@@ -150,44 +167,35 @@ def result(path: Path, output: Path, folder: Path) -> bool:
     """Whether a file is a result of an earlier run with this output.
 
     If the output folder is inside the folder of photos, all its files are results. If it is the same folder or contains
-    it, results are recognised by their PNG text chunks.
+    it, results are recognised by their mark.
     """
     into, photos = output.resolve(), folder.resolve()
     if not path.resolve().is_relative_to(into):
         return False
     if photos in into.parents:
         return True
-    return marked(path) or (path.suffix == ".key" and marked(path.with_suffix("")))
+    return marked(path) or path.name == KEY_FILE or (path.suffix == ".key" and marked(path.with_suffix("")))
 
 
-def marked(path: Path) -> bool:
-    """Whether the file is a picture that this program wrote, by its PNG text chunks."""
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            return CHUNKS.items() <= picture.info.items()
-    except Exception:  # not a PNG, or a damaged one
-        return False
-
-
-def done_before(target: OutputPath, makes_key: bool) -> bool:
+def done_before(target: OutputPath, kept: Callable[[Path], bool]) -> bool:
     """Whether an earlier run finished this photo.
 
     Args:
         target: the photo and its output.
-        makes_key: the key file must exist as well.
+        kept: whether the key of a picture can be found.
     """
-    return any(
-        marked(output) and (not makes_key or key_file(output).is_file())
-        for output in (target.output, target.numbered(1))
-    )
+    return any(marked(output) and kept(output) for output in (target.output, target.numbered(1)))
 
 
-def refuse_other_keys(outputs: Iterable[Path], key: UserKey) -> None:
+def refuse_other_keys(outputs: Iterable[Path], key: UserKey, home: Path | None = None) -> None:
     """Check that no output has a key file with another key. Such a file would seem to belong to the new picture.
 
     The file is never overwritten, because it may be the only copy of that key.
+
+    Args:
+        outputs: the pictures.
+        key: their key.
+        home: the key file of the run, which is not looked at.
 
     Raises:
         BadOutput: there is such a file.
@@ -195,12 +203,12 @@ def refuse_other_keys(outputs: Iterable[Path], key: UserKey) -> None:
     for output in outputs:
         path = key_file(output)
         try:
-            other = os.path.lexists(path) and UserKey.load(path) != key
+            other = path != home and os.path.lexists(path) and UserKey.load(path) != key
         except BadKey:
             other = True
         if other:
             raise BadOutput(
-                got=f"the file {path.name!r} holds another key than --key, and would look like the key of this picture",
+                got=f"the file {path.name!r} holds another key than this picture's, and would look like its key",
                 mend="move it away, or choose another output",
             )
 

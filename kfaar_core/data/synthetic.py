@@ -19,6 +19,7 @@ from kfaar_core import image
 from kfaar_core.assemble import Stages
 from kfaar_core.data.cache import ArrayCache, content_key
 from kfaar_core.data.photos import Dataset, Sample
+from kfaar_core.files import write_whole
 from kfaar_core.records import Posture
 from kfaar_core.runtime import stream
 from kfaar_core.stages.generate import GeneratedFace, w_plus
@@ -132,5 +133,5 @@ def write_examples(stages: Stages, folder: Path, seeds: tuple[int, ...]) -> list
     names.append("two-people.png")
     paths = [folder / name for name in names]
     for path, picture in zip(paths, pictures, strict=True):
-        image.write_png(path, picture, {"Software": "kfaar", "Comment": "synthetic face"}, force=True)
+        write_whole(path, image.encoded(picture, "PNG", pasted=False), force=True)
     return paths

@@ -34,6 +34,36 @@ def test_a_file_is_written_with_the_modes_that_the_umask_leaves(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["closed", "open"]
 
 
+def test_one_of_several_files_may_replace_what_exists(tmp_path):
+    """A key file that grows and a new picture, in two folders: both, or everything as it was."""
+    (tmp_path / "deep").mkdir()
+    keys, picture = tmp_path / "keys", tmp_path / "deep" / "picture"
+    keys.write_bytes(b"old")
+    both = [NewFile(keys, b"new", private=True, replace=True), NewFile(picture, b"a picture")]
+    write_together(both)
+    assert (keys.read_bytes(), picture.read_bytes()) == (b"new", b"a picture")
+    keys.write_bytes(b"old")
+    with pytest.raises(BadOutput, match="'picture' exists already"):
+        write_together(both)
+    assert keys.read_bytes() == b"old" and sorted(os.listdir(tmp_path)) == ["deep", "keys"]
+
+
+def test_a_file_that_was_replaced_comes_back_when_the_next_one_loses_a_race(tmp_path, monkeypatch):
+    (tmp_path / "keys").write_bytes(b"old")
+    real = os.replace
+
+    def overtaken(source, target):
+        real(source, target)
+        (tmp_path / "picture").write_bytes(b"theirs")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", overtaken)
+        with pytest.raises(BadOutput, match="'picture' exists already"):
+            write_together([NewFile(tmp_path / "keys", b"new", replace=True), NewFile(tmp_path / "picture", b"ours")])
+    assert (tmp_path / "keys").read_bytes() == b"old" and (tmp_path / "picture").read_bytes() == b"theirs"
+    assert sorted(os.listdir(tmp_path)) == ["keys", "picture"]
+
+
 def test_what_exists_stays_unless_forced(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"old")

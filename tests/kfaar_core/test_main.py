@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "scipy", "openvino", "facenet_pytorch", "sklearn", "plotly", "gradio")
-LIGHT = (["keygen"], ["--help"], ["anonymise", "--help"], ["anonymise", "none.jpg", "-o", "v.jpg"])
+LIGHT = (["keygen"], ["--help"], ["anonymise", "--help"], ["anonymise", "none.jpg", "-o", "v.gif"])
 
 
 def python(*words: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,5 +95,24 @@ def opened() -> Callable[[Path], Image.Image]:
         with Image.open(path) as picture:
             picture.load()
         return picture
+
+    return read
+
+
+@pytest.fixture
+def source_type() -> Callable[[Image.Image], str]:
+    """What a picture says about its origin: the end of the IPTC term in its XMP packet, which has nothing else."""
+
+    def read(picture: Image.Image) -> str:
+        (about,) = ElementTree.fromstring(picture.info["xmp"]).iter(
+            "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
+        )
+        said = dict(about.attrib)
+        assert said.pop("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}about") == "" and len(about) == 0
+        ((name, term),) = said.items()
+        assert name == "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
+        folder, _, last = term.rpartition("/")
+        assert folder == "http://cv.iptc.org/newscodes/digitalsourcetype"
+        return last
 
     return read

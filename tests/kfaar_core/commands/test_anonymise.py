@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from kfaar_core.calibration import Calibration
+from kfaar_core.keyring import KeyRing
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import STEPS, AnonymiseRequest, load
 from kfaar_core.records import Photo
@@ -59,10 +60,11 @@ def lines(result) -> list[dict]:
 # ---- one photo
 
 
-def test_the_picture_is_the_one_of_the_core_and_says_what_it_is(tiny, photo, folder, opened):
+def test_the_picture_is_the_one_of_the_core_and_says_what_it_is(tiny, photo, folder, opened, source_type):
     tiny("anonymise", photo, "-o", "v.png", "--key", KEY)
     picture = opened(folder / "v.png")
-    assert picture.info == {"Software": "kfaar", "Comment": "synthetic face"}
+    assert picture.text.items() >= {"Software": "kfaar", "Comment": "synthetic face"}.items()
+    assert source_type(picture) == "trainedAlgorithmicMedia"
     pixels = np.asarray(opened(photo).convert("RGB"))
     expected = AnonymisationServer(load("tiny", "cpu")).anonymise(
         AnonymiseRequest(photo=Photo(pixels=pixels), key=UserKey.parse(KEY))
@@ -102,11 +104,12 @@ def test_sizes(tiny, photo, folder, opened, options, size):
     assert opened(folder / "v.png").size == size
 
 
-def test_pasted_back_the_photo_keeps_its_size_and_its_corners(tiny, photo, folder, opened):
+def test_pasted_back_the_photo_keeps_its_size_and_its_corners(tiny, photo, folder, opened, source_type):
     tiny("anonymise", photo, "-o", "v.png", "--mode", "paste")
     before, after = np.asarray(opened(photo)), np.asarray(opened(folder / "v.png"))
     assert after.shape == before.shape and (after != before).any()
     np.testing.assert_array_equal(after[:5], before[:5])
+    assert source_type(opened(folder / "v.png")) == "compositeWithTrainedAlgorithmicMedia"
 
 
 # ---- a face that comes too close (VI-C-2)
@@ -135,31 +138,47 @@ def test_a_given_key_stays_and_the_next_one_is_offered(tiny, photo, folder, neve
 # ---- several faces
 
 
-def test_all_faces_as_portraits_get_a_file_and_a_key_each(tiny, photo, files, two_faces):
+def test_all_faces_as_portraits_get_a_file_and_a_key_each(tiny, photo, folder, files, two_faces):
     answers = lines(tiny("anonymise", photo, "-o", "v.png", "--face", "all", "--json"))
     assert [(answer["face"], answer["output"]) for answer in answers] == [(0, "v-1.png"), (1, "v-2.png")]
-    assert files() == {"me.jpg", "v-1.png", "v-1.png.key", "v-2.png", "v-2.png.key"}
+    assert files() == {"me.jpg", "v-1.png", "v-2.png", "v.png.key"}
+    ring = KeyRing.load(folder / "v.png.key")
+    keys = [ring.key(*ring.labels_of(answer["output"])) for answer in answers]
+    assert len({*keys, ring.master}) == 3
+    for number, key in enumerate(keys):
+        key.save(folder / f"{number}.key")
+        tiny("anonymise", photo, "-o", f"{number}.png", "--face", number, "--key", f"@{number}.key")
+        assert (folder / f"{number}.png").read_bytes() == (folder / f"v-{number + 1}.png").read_bytes()
 
 
-def test_all_faces_pasted_back_are_one_picture_with_one_key(
+def test_all_faces_pasted_back_are_one_picture_with_a_key_each(
     tiny, photo, folder, files, two_faces, never_anonymous, made_key
 ):
     answers = lines(tiny("anonymise", photo, "-o", "v.png", "--face", "all", "--mode", "paste", "--json"))
     assert {answer["output"] for answer in answers} == {"v.png"} and len(answers) == 2
     assert files() == {"me.jpg", "v.png", "v.png.key"}
-    assert UserKey.load(folder / "v.png.key") == made_key.next().next().next()
-    assert {answer["rekeyed"] for answer in answers} == {3}
+    ring = KeyRing.load(folder / "v.png.key")
+    assert [face.label for face in ring.faces] == ["me.jpg face 1", "me.jpg face 2"]
+    assert len({face.box for face in ring.faces}) == 2 and ring.master == made_key
+    assert {answer["rekeyed"] for answer in answers} == {3} and all(person.nonce for person in ring.people)
+
+
+def test_one_key_for_all_faces_is_said_to_cost(tiny, photo, folder, files, two_faces, never_anonymous, made_key):
+    words = ("anonymise", photo, "-o", "v.png", "--face", "all", "--mode", "paste", "--one-key")
+    result = tiny(*words)
+    assert "few dozen of the photos" in result.stderr and files() == {"me.jpg", "v.png", "v.png.key"}
+    assert UserKey.load(folder / "v.png.key") == made_key.next().next().next()  # they take the next key together
+
+
+def test_one_face_of_all_keeps_the_plain_name(tiny, photo, files):
+    (answer,) = lines(tiny("anonymise", photo, "-o", "v.png", "--face", "all", "--key", KEY, "--json"))
+    assert files() == {"me.jpg", "v.png"} and answer["person"] == "me.jpg face 1"
 
 
 def test_faces_that_stay_in_the_picture_are_said(tiny, photo, two_faces):
     assert "1 other face is still" in tiny("anonymise", photo, "-o", "a.png", "--mode", "paste").stderr
     assert "still" not in tiny("anonymise", photo, "-o", "b.png", "--mode", "paste", "--face", "all").stderr
     assert "still" not in tiny("anonymise", photo, "-o", "c.png").stderr
-
-
-def test_one_face_of_all_keeps_the_plain_name(tiny, photo, files):
-    tiny("anonymise", photo, "-o", "v.png", "--face", "all", "--key", KEY)
-    assert files() == {"me.jpg", "v.png"}
 
 
 def test_a_face_by_its_number(tiny, refused, photo, folder, two_faces):
@@ -217,6 +236,8 @@ def test_a_folder_becomes_a_folder(tiny, album, folder):
     written = {path.relative_to(folder / "out").as_posix() for path in (folder / "out").rglob("*.*")}
     assert written == {"me.jpg.png", "me.png.png", "deep/you.png"}
     assert len(answers) == 3 and len({answer["input"] for answer in answers}) == 3
+    assert {answer["person"] for answer in answers} == {"me.jpg", "me.png", "deep"}  # a folder is a person
+    assert {answer["key_file"] for answer in answers} == {None}  # a key that was given is written nowhere
 
 
 def test_a_second_run_does_not_take_results_for_photos(tiny, album):
@@ -227,8 +248,10 @@ def test_a_second_run_does_not_take_results_for_photos(tiny, album):
 
 def test_each_photo_gets_its_own_key(tiny, photo, album, folder):
     answers = lines(tiny("anonymise", photo, album / "deep" / "you.png", "-o", "out", "--json"))
-    assert [answer["key_file"] for answer in answers] == ["out/me.png.key", "out/you.png.key"]
-    assert UserKey.load(folder / "out/me.png.key") != UserKey.load(folder / "out/you.png.key")
+    assert {answer["key_file"] for answer in answers} == {"out/kfaar.keys.json"}
+    assert [answer["person"] for answer in answers] == ["me.jpg", "you.png"]
+    ring = KeyRing.load(folder / "out/kfaar.keys.json")
+    assert len({ring.master, ring.key("me.jpg"), ring.key("you.png")}) == 3
 
 
 def test_a_failed_photo_is_reported_and_the_rest_go_on(kfaar, album, folder):
@@ -237,8 +260,12 @@ def test_a_failed_photo_is_reported_and_the_rest_go_on(kfaar, album, folder):
     result = kfaar("anonymise", album, "gone.jpg", "-o", "out", "--preset", "tiny", "--key", KEY, "--json")
     assert result.exit_code == 1 and len(lines(result)) == 3
     said = result.stderr.splitlines()
-    assert said[3:-1] == ["Note: 2 other files were left out, no pictures by name or hidden."]
-    assert len(said) == 5 and said[-1].startswith("3 of 6 photos failed.")
+    assert said[3:-2] == ["Note: 2 other files were left out, no pictures by name or hidden."]
+    assert (
+        len(said) == 6
+        and "one folder counts as one person" in said[4].lower()
+        and said[-1].startswith("3 of 6 photos failed.")
+    )
     assert "aaa.jpg" in said[0] and "empty" in said[0]
     assert "black.png" in said[1] and "no face" in said[1].lower()
     assert "gone.jpg" in said[2] and "does not exist" in said[2]
@@ -275,15 +302,18 @@ def test_a_run_that_was_stopped_goes_on(kfaar, tiny, album, folder, monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(TinyDetector, "faces", stopped)
         assert kfaar(*words, "--preset", "tiny").exit_code == 130
-    before = {path: path.read_bytes() for path in (folder / "out").rglob("*.*")}
-    assert 2 <= len(before) < 6
+    before = {path: path.read_bytes() for path in (folder / "out").rglob("*.png")}
+    ring = KeyRing.load(folder / "out" / "kfaar.keys.json")
+    assert 1 <= len(before) == len(ring.faces) < 3
     result = tiny(*words)
-    assert f"{len(before) // 2} of 3 photos were done before" in result.stderr and "--force" in result.stderr
-    after = {path: path.read_bytes() for path in (folder / "out").rglob("*.*")}
-    assert len(after) == 6 and before.items() <= after.items()
+    assert f"{len(before)} of 3 photos were done before" in result.stderr and "--force" in result.stderr
+    after = {path: path.read_bytes() for path in (folder / "out").rglob("*.png")}
+    whole = KeyRing.load(folder / "out" / "kfaar.keys.json")
+    assert len(after) == len(whole.faces) == 3 and before.items() <= after.items() and whole.master == ring.master
     assert tiny(*words).stdout == ""
     tiny(*words, "--force")
-    assert not before.items() & {path: path.read_bytes() for path in (folder / "out").rglob("*.key")}.items()
+    assert after == {path: path.read_bytes() for path in (folder / "out").rglob("*.png")}  # the same keys again
+    assert {path.name for path in (folder / "out").iterdir()} == {"me.jpg.png", "me.png.png", "deep", "kfaar.keys.json"}
 
 
 def test_what_another_program_left_is_not_taken_for_a_result(refused, album, folder, pixels):
@@ -300,7 +330,7 @@ def test_results_may_lie_above_the_photos_or_among_them(tiny, album, folder, out
     for _ in range(2):
         result = tiny("anonymise", album, "-o", out)
     assert "2 of 2 photos were done before" in result.stderr and "2 other files" in result.stderr
-    assert {path.name for path in (folder / out).rglob("*.key")} == {"me.png.key", "you.png.key"}
+    assert {path.name for path in (folder / out).rglob("*.key*")} == {"kfaar.keys.json"}
 
 
 def test_a_wrong_setting_is_said_once(refused, album, files):
@@ -324,8 +354,19 @@ def test_folders_that_cannot_be_used(refused, photo, album, folder):
 # ---- outputs
 
 
-@pytest.mark.parametrize("name", ["v.jpg", "v", "v.png.webp"])
-def test_only_png_is_written(refused, photo, files, name):
+@pytest.mark.parametrize("name", ["v.jpg", "v.JPEG", "v.webp"])
+def test_the_ending_chooses_the_format(tiny, photo, folder, opened, source_type, name):
+    tiny("anonymise", photo, "-o", name, "--key", KEY)
+    tiny("anonymise", photo, "-o", "v.png", "--key", KEY)
+    picture, pixels = opened(folder / name), np.asarray(opened(folder / "v.png")).astype(int)
+    assert picture.format == {"v.jpg": "JPEG", "v.JPEG": "JPEG", "v.webp": "WEBP"}[name]
+    assert source_type(picture) == "trainedAlgorithmicMedia" and "exif" not in picture.info
+    loss = np.abs(np.asarray(picture.convert("RGB")).astype(int) - pixels)
+    assert (loss.max() == 0) if name == "v.webp" else (0 < loss.mean() < 3)
+
+
+@pytest.mark.parametrize("name", ["v.gif", "v", "v.png.heic"])
+def test_other_endings_are_refused(refused, photo, files, name):
     before = files()
     assert "does not end in .png" in refused("anonymise", photo, "-o", name, "--preset", "tiny")
     assert files() == before
@@ -476,7 +517,7 @@ def test_pictures_that_need_care(tiny, folder, pixels, opened, kind, note):
     result = tiny("anonymise", name, "-o", "v.png", "--key", KEY, "--mode", "paste")
     assert note in result.stderr and bool(result.stderr) is bool(note)
     assert opened(folder / "v.png").size == (100, 120)  # upright
-    assert set(opened(folder / "v.png").info) == {"Software", "Comment"}
+    assert set(opened(folder / "v.png").text) == {"Software", "Comment", "XML:com.adobe.xmp"}
 
 
 def huge_png() -> bytes:
@@ -538,4 +579,5 @@ def test_no_path_and_no_key_in_the_picture(tiny, photo, folder):
         size = int.from_bytes(content[place : place + 4])
         chunks.append(content[place + 4 : place + 8])
         place += 12 + size
-    assert set(chunks) == {b"IHDR", b"tEXt", b"IDAT", b"IEND"} and chunks.count(b"tEXt") == 2
+    assert set(chunks) == {b"IHDR", b"tEXt", b"iTXt", b"IDAT", b"IEND"}
+    assert chunks.count(b"tEXt") == 2 and chunks.count(b"iTXt") == 1
