@@ -89,7 +89,7 @@ def test_make_installs_only_when_requirements_changed(tmp_path, python):
     assert [" ".join(call.split()[:3]) for call in make("app")] == ["-m venv .venv", "-m pip install", "app.py"]
     assert make("app") == ["app.py"]
     assert [call.split()[1] for call in make("test")] == ["pip", "pytest"]
-    assert make("test") == ["-m pytest"]
+    assert [" ".join(call.split()[:2]) for call in make("test")] == ["-m pytest"]
     later = (tmp_path / ".venv" / "installed-dev").stat().st_mtime + 5
     os.utime(tmp_path / "requirements.txt", (later, later))
     assert [call.split()[1] for call in make("test")] == ["pip", "pytest"]
