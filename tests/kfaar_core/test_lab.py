@@ -165,8 +165,8 @@ def test_e_sees_another_person_in_a_refined_face_under_another_key(seen):
     """That of the code, by the u that P learned with; in a face that was not refined E sees little of it."""
     learned = IdentityMap(weights.load("projector_hashed"))
     for key, readouts in zip(KEYS, seen, strict=True):
-        u = readouts[0].identifier.original(readouts[0].original)
-        before, refined = (learned(readout.virtual) @ rotation(key, len(u)) @ u for readout in readouts)
+        u = readouts[0].identifier.original(readouts[0].original[0])
+        before, refined = (learned(readout.virtual[0]) @ rotation(key, len(u)) @ u for readout in readouts)
         assert refined > before + 0.2
 
 

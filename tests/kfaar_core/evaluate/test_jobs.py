@@ -40,7 +40,7 @@ def test_an_error_of_another_process_is_told_by_its_kind_and_sentences(context, 
 def test_two_processes_see_what_one_sees(context, tmp_path, monkeypatch):
     asked = [Real(0), Real(3), Virtual(0, "shared 0", 256), Virtual(2, "shared 1", 8)]
     monkeypatch.setenv("KFAAR_CACHE", str(tmp_path))
-    apart = replace(context, setup=replace(context.config, jobs=2), cache=ArrayCache(tmp_path / "evaluate"))
+    apart = replace(context, config=replace(context.config, jobs=2), cache=ArrayCache(tmp_path / "evaluate"))
     jobs.fill(apart, asked)
     for request in asked:
         assert apart.cache.has(apart.name_of(request))
