@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from kfaar_core import methods
-from kfaar_core.commands.outputs import CHUNKS
 from kfaar_core.data.cache import InMemoryCache
 from kfaar_core.keys import UserKey
+from kfaar_core.mark import WORDS
 from kfaar_core.presets import Preset, get_preset
 from kfaar_core.records import Face, Photo, Rejection, Verdict, VirtualFace
 from kfaar_core.results import Result as Result  # for the rest of the demo
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]  # stage name, done, of
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-MARK: Mapping[str, str] = CHUNKS  # what every picture that leaves the app says of itself, as the command line's do
+MARK: Mapping[str, str] = WORDS  # what every picture that leaves the app says of itself, as the command line's do
 METHOD_NAMES: tuple[str, ...] = methods.names()  # every method that the core knows
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from kfaar_core.errors import BadKey, BadOutput, BadPicture
 from kfaar_core.keyring import unwritable
 from kfaar_core.keys import UserKey
-from kfaar_core.mark import FORMATS, WORDS, marked
+from kfaar_core.mark import FORMATS, marked
 
 # File suffixes that count as pictures in a folder. image.open_photo cannot read the second group. They are listed too,
 # to give an error for each: a photo that is not anonymised must not go unnoticed.
@@ -19,7 +19,6 @@ READ = ".jpg .jpeg .jpe .jfif .png .apng .webp .avif .heic .heif .hif .tif .tiff
 UNREAD = ".dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .psd .jxl .jp2 .j2k .tga .ico .svg .eps .pcx .exr .hdr .pfm .xcf"
 PICTURES = frozenset((*READ.split(), *UNREAD.split()))
 PNG = ".png"  # of every picture in a folder; it keeps all pixels that a verdict depends on
-CHUNKS = WORDS  # for the app, until it writes pictures with image.encoded
 KEY_FILE = "kfaar.keys.json"  # of a run with several photos, in its output folder
 
 
