@@ -1,0 +1,13 @@
+"""The paper's own cast: the published networks that the preset `paper` loads, one file each.
+
+| file | network | letter of the paper |
+|---|---|---|
+| facenet.py | FaceNet, InceptionResnetV1 on VGGFace2 | E, and R in training |
+| stylegan2.py | StyleGAN2 on FFHQ | M and G |
+| facevid2vid.py | FaceVid2Vid | G_f |
+
+MTCNN is the detector of every preset (stages.locate). Every class has `from_published(state)`: it takes the tensors of
+the published file by their flat names (published.flattened), refuses every other set of names or shapes, and returns a
+frozen float32 network in evaluation mode on the CPU. Pictures are RGB in [-1, 1] for all of them. What a network was
+trained with besides (other ranges, BGR) is done inside.
+"""
