@@ -20,7 +20,7 @@ from demo.build import LAUNCH, build
 from demo.core import METHOD_NAMES, LocalCore, preset_with
 from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.pipeline import load
-from kfaar_core.presets import RUNNABLE
+from kfaar_core.presets import PRESETS
 
 INSTALL_MCP = f"{sys.executable} -m pip install 'gradio[mcp]'"
 
@@ -28,7 +28,7 @@ INSTALL_MCP = f"{sys.executable} -m pip install 'gradio[mcp]'"
 def flags() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="KFAAR: keyed face anonymisation in the browser.")
-    parser.add_argument("--preset", default="lab", choices=RUNNABLE)
+    parser.add_argument("--preset", default="lab", choices=tuple(PRESETS))
     parser.add_argument("--method", "--projector", choices=METHOD_NAMES, help="instead of the preset's")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--port", type=int, help="7860, or the next free one, when left out")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kfaar_core import methods, runtime, weights
+from kfaar_core import cast, methods, runtime, weights
 from kfaar_core.calibration import Calibration, load_calibration
 from kfaar_core.keys import UserKey
 from kfaar_core.methods.base import Method, MethodNetworks, Projector, SharedStages
@@ -162,6 +162,7 @@ def assemble(
             posture_gain=posture["gain"],
         )
         return _joined(method, shared, detector, judge, Calibration.tiny(), {})
+    cast.check_present(preset)
     state = weights.load("mobile_stylegan")
     shared = SharedStages(
         preset=preset,

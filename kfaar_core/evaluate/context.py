@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kfaar_core import image, methods, weights
+from kfaar_core import cast, image, methods, weights
 from kfaar_core.assemble import Stages, assemble
 from kfaar_core.calibration import Calibration
 from kfaar_core.data.cache import ArrayCache, content_key
@@ -51,6 +51,8 @@ UNRELATED = (
     "look_min",
     "tries_per_hour",
 )
+# Fields that came later, with the value that keeps earlier entries of the cache valid.
+LATER = {"corrector": "latent"}
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ class EvaluationContext:
         """What a virtual face under a key of `bits` bits and its kvfa_features depend on, for cache keys."""
         preset = replace(self.stages.preset, key_bits=bits)
         return {
-            "preset": {name: value for name, value in vars(preset).items() if name not in UNRELATED},
+            "preset": {n: v for n, v in vars(preset).items() if n not in UNRELATED and LATER.get(n) != v},
             "weights": hashes(preset, bits),
             "seed": self.seed,
         }
@@ -247,8 +249,9 @@ def hashes(preset: Preset, bits: int | None = None) -> dict[str, str]:
     method = methods.get(preset.method)
     others = {name for other in methods.registered() for name in other.all_weights()}
     own = set(method.all_weights() if bits is None else method.weights(bits))
+    published = cast.PUBLISHED - set(cast.needed(preset))  # checkpoints of other networks than the preset's
     return {
         name: weights.pin_of(weight).sha256
         for name, weight in weights.WEIGHTS.items()
-        if name in own or name not in others
+        if (name in own or name not in others) and name not in published
     }

@@ -18,7 +18,7 @@ from kfaar_core import pipeline
 from kfaar_core.assemble import assemble
 from kfaar_core.errors import BadSetting
 from kfaar_core.keys import UserKey
-from kfaar_core.presets import RUNNABLE, get_preset
+from kfaar_core.presets import PRESETS, get_preset
 from kfaar_core.records import Photo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,16 +105,16 @@ def test_the_default_method_stands_first_and_others_are_loaded_once(local, monke
     assert loaded == [("bits", "cpu")]
 
 
-def test_the_app_offers_only_presets_that_run(monkeypatch, capsys):
+def test_the_app_offers_every_preset(monkeypatch, capsys):
     import app
 
-    for preset in RUNNABLE:
+    for preset in PRESETS:
         monkeypatch.setattr(sys, "argv", ["app.py", "--preset", preset])
         assert get_preset(app.flags().preset).name == preset
-    monkeypatch.setattr(sys, "argv", ["app.py", "--preset", "paper"])
+    monkeypatch.setattr(sys, "argv", ["app.py", "--preset", "best"])
     with pytest.raises(SystemExit):
         app.flags()
-    assert "choose from lab, tiny" in capsys.readouterr().err.replace("'", "")
+    assert "choose from lab, paper, tiny" in capsys.readouterr().err.replace("'", "")
 
 
 def test_an_unknown_method_is_refused_in_words(local):

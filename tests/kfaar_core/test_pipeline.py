@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kfaar_core import image, pipeline
 from kfaar_core.assemble import Stages
-from kfaar_core.errors import BadKey, BadSetting, NoFaceFound, OtherPerson, TooManyTries
+from kfaar_core.errors import BadKey, BadSetting, BadWeights, NoFaceFound, OtherPerson, TooManyTries
 from kfaar_core.keys import UserKey
 from kfaar_core.methods import names
 from kfaar_core.pipeline import STEPS, AnonymiseRequest
@@ -253,7 +253,7 @@ def test_unknown_settings(server, photo, wrong, sentence):
 
 
 def test_presets_methods_and_devices_that_are_not_there(tiny):
-    with pytest.raises(BadSetting, match="not wired yet"):
+    with pytest.raises(BadWeights, match=r"4 files that are not here .* lab needs neither and works now"):
         pipeline.load("paper")
     with pytest.raises(BadSetting, match="lab, paper, tiny"):
         pipeline.load("huge")

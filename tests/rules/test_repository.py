@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kfaar_core.checkpoints import CHECKPOINTS
 from kfaar_core.weights import WEIGHTS, Asset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,8 @@ def test_notice_names_every_committed_weight_and_its_origin():
     notice = (ROOT / "NOTICE").read_text()
     for weight in WEIGHTS.values():
         assert (f"assets/weights/{weight.file}" if Asset() in weight.sources else weight.file) in notice
+    for weight in CHECKPOINTS:
+        assert weight.licence_weights in " ".join(notice.split()), weight.name
     for words in (
         "Changes made",
         "Sergei Belousov",

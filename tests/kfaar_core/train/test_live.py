@@ -292,7 +292,7 @@ def test_a_gradient_comes_back_through_the_committed_generator(camera, encoder):
         (("--device", "cuda"), "this machine has none"),
         (("--device", "gpu"), "use auto, cpu or cuda"),
         (("--preset", "tiny"), "nothing to train"),
-        (("--preset", "paper"), "not wired"),
+        (("--preset", "paper"), "nothing to train"),
     ],
 )
 def test_a_device_or_preset_that_is_none_is_one_sentence(monkeypatch, words, option, said):
