@@ -80,7 +80,7 @@ class Outcome:
 
     number: str  # "1" to "4"
     cosine: float
-    by_recogniser: bool = False  # judged by FR at FR's own threshold, not by KVFA
+    by_judge: bool = False  # judged by FR at FR's own threshold, not by KVFA
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ NO_DIRECTION = 1e-6  # a feature shorter than this is not normalised: its cosine
 PROJECTOR_TERMS = ("ano", "syn", "div", "dif")  # Eq. 6-9
 MISIDENTIFICATION_TERMS = ("pmis1", "pmis2", "pmis3")  # Eq. 17-19
 FALSE_REJECTION_TERMS = ("per1", "per2")  # Eq. 21 and 22
-RECOGNISER_TERMS = (*MISIDENTIFICATION_TERMS, *FALSE_REJECTION_TERMS)
+KVFA_TERMS = (*MISIDENTIFICATION_TERMS, *FALSE_REJECTION_TERMS)
 
 
 def directions(features: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ def false_rejection_total(terms: Mapping[str, Tensor], weights: Mapping[str, flo
 
 
 @dataclass(frozen=True)
-class Readings:
+class Identities:
     """Identities by I for N triplets (x1, x2 of one person, y of another), each with keys k1, k2; all (N, D)."""
 
     x1: Tensor  # I(x1), the photo itself, which takes no key
@@ -181,17 +181,17 @@ class Readings:
     y_k1: Tensor  # I(G(y, k1), k1)
 
 
-def recogniser_terms(read: Readings, margin: float) -> dict[str, Tensor]:
-    """The losses of KVFA (Section IV-C-3), by the names of RECOGNISER_TERMS."""
+def kvfa_terms(identity: Identities, margin: float) -> dict[str, Tensor]:
+    """The losses of KVFA (Section IV-C-3), by the names of KVFA_TERMS."""
     return {
-        "pmis1": without_key(read.x1_none, read.x1, margin),
-        "pmis2": wrong_key(read.x1_k2, read.x1, margin),
-        "pmis3": other_person(read.x1_k1, read.y_k1, margin),
-        "per1": right_key(read.x1_k1, read.x1),
-        "per2": other_photo(read.x1_k1, read.x2_k1),
+        "pmis1": without_key(identity.x1_none, identity.x1, margin),
+        "pmis2": wrong_key(identity.x1_k2, identity.x1, margin),
+        "pmis3": other_person(identity.x1_k1, identity.y_k1, margin),
+        "per1": right_key(identity.x1_k1, identity.x1),
+        "per2": other_photo(identity.x1_k1, identity.x2_k1),
     }
 
 
-def recogniser_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+def kvfa_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     """L_tot = L_tot1 + L_tot2 (Eq. 24)."""
     return misidentification_total(terms, weights) + false_rejection_total(terms, weights)

@@ -35,7 +35,7 @@ class Thresholds:
     paper: float  # Preset.match_threshold, the paper's 0.7
     dev: float  # set on dev people
     in_force: str  # which of the two KVFA uses, "paper" or "dev"
-    recogniser: Mapping[str, float] = field(default_factory=dict)  # of the judge, for example {"FMR 1 %": 0.41}
+    judge: Mapping[str, float] = field(default_factory=dict)  # for example {"FMR 1 %": 0.41}
 
     def __post_init__(self) -> None:
         if self.in_force not in ("paper", "dev"):
@@ -113,7 +113,7 @@ def save_result(path: Path, result: Result, *, force: bool = False) -> None:
         arrays[f"people_{number}"] = np.asarray(scores.people, dtype=np.int64)
     packed = npz_bytes(arrays)
     listed = [{"name": s.name, "n": len(s.values), "failed": s.failed} for s in result.populations]
-    thresholds = {**asdict(result.thresholds), "recogniser": dict(result.thresholds.recogniser)}
+    thresholds = {**asdict(result.thresholds), "judge": dict(result.thresholds.judge)}
     plain = {name: getattr(result, name) for name in PLAIN}
     record = {
         "schema": SCHEMA,
@@ -155,7 +155,9 @@ def load_result(path: Path) -> Result:
     record = read_record(path)
     arrays = read_scores(path.with_suffix(".npz"), record)
     try:
-        thresholds = Thresholds(**record["thresholds"])
+        # Older files call the judge `recogniser`.
+        named = {"judge" if name == "recogniser" else name: value for name, value in record["thresholds"].items()}
+        thresholds = Thresholds(**named)
         populations = tuple(
             Scores(str(p["name"]), frozen(arrays[f"values_{i}"]), frozen(arrays[f"people_{i}"]), int(p["failed"]))
             for i, p in enumerate(record["populations"])

@@ -143,7 +143,7 @@ def on_scenarios(
     report = reporter(progress, check, f"{words.scenario_line('1')}: ")
     again = core.anonymise(Request(face, key, case.method), report)
     judged = float(core.judge_cosines([photo, Photo(pixels=again.portrait)])[0, 1])
-    first = Outcome("1", judged, by_recogniser=True)
+    first = Outcome("1", judged, by_judge=True)
     visitor = replace(visitor, outcomes=(first, *outcomes), step=max(visitor.step, 4))
     yield Ran(decided(threshold, visitor, facts), diagrams.walkthrough(visitor.step), visitor)
 
@@ -158,8 +158,8 @@ def another(key: UserKey) -> UserKey:
 def decided(threshold: float, visitor: Visitor, facts: Facts) -> Decided:
     """Bars, table and sentence of the outcomes at a threshold."""
     at = exact(threshold, facts)
-    limits = [facts.judge_threshold if outcome.by_recogniser else at for outcome in visitor.outcomes]
-    marks = [facts.judge_marks if outcome.by_recogniser else facts.marks for outcome in visitor.outcomes]
+    limits = [facts.judge_threshold if outcome.by_judge else at for outcome in visitor.outcomes]
+    marks = [facts.judge_marks if outcome.by_judge else facts.marks for outcome in visitor.outcomes]
     accepted = [o.number for o, limit in zip(visitor.outcomes, limits, strict=True) if o.cosine >= limit]
     names = [words.scenario_line(outcome.number) for outcome in visitor.outcomes]
     figure = plots.scenario_bars(names, [outcome.cosine for outcome in visitor.outcomes], limits, marks)
@@ -240,11 +240,14 @@ def on_flip(
     draws = [[key.flip_random(place, rng) for _ in range(controls.FLIP_DRAWS if place else 1)] for place in places]
     cosines = reading.with_keys([flipped for some in draws for flipped in some])
     parts = np.split(cosines, np.cumsum([len(some) for some in draws])[:-1])
-    mean, low, high = ([float(kind(part)) for part in parts] for kind in (np.mean, np.min, np.max))
+    cosines_of = [
+        (place, float(part.mean()), float(part.min()), float(part.max()))
+        for place, part in zip(places, parts, strict=True)
+    ]
     own = float(parts[places.index(chosen)][0])
     paper = {place: paper_figure("XII", f"{key.bits} bits, {place} wrong") for place in places}
     figure = plots.flipped_bits(
-        places, mean, low, high, threshold, (chosen, own), {place: value for place, value in paper.items() if value}
+        cosines_of, threshold, (chosen, own), {place: value for place, value in paper.items() if value}
     )
     rows = [
         [
@@ -254,7 +257,7 @@ def on_flip(
             f"{c:.3f}",
             words.NOT_YET if paper[place] is None else f"{paper[place]:.3f}",
         ]
-        for place, a, b, c in zip(places, mean, low, high, strict=True)
+        for place, a, b, c in cosines_of
     ]
     table = markup.table(words.FLIP_HEADERS, rows)
     return Experiment(words.flipped(chosen, own, threshold), gr.update(value=figure, visible=True), table)

@@ -35,6 +35,7 @@ def ablation(
     from kfaar_core.data.photos import locate
     from kfaar_core.data.split import TEST
     from kfaar_core.evaluate import ablate_kvfa, ablate_projector
+    from kfaar_core.evaluate.ablation import Repeats
     from kfaar_core.evaluate.context import EvaluationConfig
     from kfaar_core.evaluate.runner import write_table
     from kfaar_core.scenarios import pairs
@@ -47,19 +48,20 @@ def ablation(
     torch.set_num_threads(1)
     training = with_settings(LAB_TRAINING, settings)
     typer.echo(json.dumps(asdict(training), indent=2))
+    repeats = Repeats(training, seeds, resume)
     training_data = TrainingData(training, locate(data))
     if part == "projector":
         bench = ablate_projector.bench_of(training_data)
         del training_data  # frees its pictures
         context = EvaluationConfig(replace(LAB, method="floor"), data, limit, threads=1, jobs=jobs).open()
         people = pairs.people(context.data.samples, context.data.identities_of(TEST), limit=limit)
-        table = ablate_projector.table_ix(bench, context, people, training, seeds=seeds, keys=keys, resume=resume)
+        table = ablate_projector.table_ix(bench, context, people, repeats, keys=keys)
         stem = f"{LAB.name}-hashed-{context.data.name}-ix-shared"
     else:
         examples = recipe.keyed_examples(training_data, training_data.reader(weights), name)
         held, unseen = ablate_kvfa.split(ablate_kvfa.triplets_of(examples, training_data.people), training.seed)
         draw = recipe.draw_of(training_data, examples, name, weights, training_data.people.without(held))
         scaling, fixed = recipe.projector_reader(name), LAB.match_threshold
-        table = ablate_kvfa.table_x(unseen, draw, scaling, training, bits=bits, fixed=fixed, seeds=seeds, resume=resume)
+        table = ablate_kvfa.table_x(unseen, draw, scaling, repeats, bits=bits, fixed=fixed)
         stem = f"{LAB.name}-{name}-renders-x"
     typer.echo(str(write_table(output / stem, table)))

@@ -175,7 +175,7 @@ def anonymise(
     home = wishes.home(output)
     before = [] if alone or force else [target for target in targets if done_before(target, kept_by(wishes, home))]
     wanted = [target for target in targets if target not in before]
-    check_outputs(wanted, photos, output, wishes, home, which, force)
+    check_outputs(candidates(wanted, which), output, wishes, home, force)
     keys = RunKeys.open(wishes, home)
     if not wishes.derived and key is not None:
         refuse_other_keys(candidates(targets, which), keys.ring.master)
@@ -250,15 +250,7 @@ def kept_by(wishes: KeyWishes, home: Path | None) -> Callable[[Path], bool]:
     return kept
 
 
-def check_outputs(
-    wanted: Sequence[OutputPath],
-    photos: Sequence[Path],
-    output: Path,
-    wishes: KeyWishes,
-    home: Path | None,
-    face: str | int,
-    force: bool,
-) -> None:
+def check_outputs(pictures: Sequence[Path], output: Path, wishes: KeyWishes, home: Path | None, force: bool) -> None:
     """Check the outputs before a network is loaded or a passphrase is asked for.
 
     Raises:
@@ -268,7 +260,6 @@ def check_outputs(
         check_folder(output.parent)
     elif output.is_dir():
         check_folder(output)
-    pictures = candidates(wanted, face)
     files = [*pictures, *map(key_file, pictures)] if wishes.spec is None else pictures
     if home is not None and not wishes.goes_on(home):
         files = [*files, home]

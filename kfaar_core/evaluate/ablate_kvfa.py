@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kfaar_core.evaluate.ablation import KVFA, Curve, Figure, Mean, Share, rows, runs
+from kfaar_core.evaluate.ablation import KVFA, Curve, Figure, Mean, Repeats, Share, rows, runs
 from kfaar_core.losses import cosines
 from kfaar_core.metrics.verification import area, best_crr_threshold
 from kfaar_core.nets.keyed_net import KeyedNet
@@ -22,7 +22,6 @@ from kfaar_core.report.tables import Table
 from kfaar_core.runtime import stream
 from kfaar_core.train.bits import Draw, KeyedExamples, train_keyed
 from kfaar_core.train.projector import People
-from kfaar_core.train.settings import Training
 
 HELD = 0.2  # share of people that are held out                                 [design]
 
@@ -154,12 +153,10 @@ def table_x(
     unseen: Triplets,
     draw: Draw,
     scaling: Mapping[str, Tensor],
-    training: Training,
+    repeats: Repeats,
     *,
     bits: int,
     fixed: float,
-    seeds: int,
-    resume: bool,
 ) -> Table:
     """Table X: train every variant with every seed and compare them.
 
@@ -167,23 +164,23 @@ def table_x(
         unseen: triplets of held-out people, sorted by the person of x1.
         draw: draws training triplets of the other people.
         scaling: `mean` and `scale` (S,) of the features.
-        training: configuration of every variant; its seed is the first one.
+        repeats: how every variant is trained.
         bits: length of the keys.
         fixed: the paper's threshold.
-        seeds: number of seeds.
-        resume: continue from checkpoints.
     """
+    training = repeats.training
     held = unseen.people[:, 0]
     by_variant: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in KVFA}
-    for variant, chosen, folder in runs(KVFA, training, seeds, f"kvfa-bits-{bits}"):
+    for variant, chosen, checkpoints in runs(KVFA, repeats, f"kvfa-bits-{bits}"):
         net = untrained(scaling, bits, unseen.payload.shape[-1] - bits, chosen.seed)
-        train_keyed(net, draw, chosen, folder, resume)
+        train_keyed(net, draw, chosen, checkpoints)
         by_variant[variant.name].append(scores(net, unseen, bits, training.seed))
     named = {name: figures(each, held, fixed) for name, each in by_variant.items()}
     about = (
         f"renders by P of bits of LFW-train people, {bits}-bit keys, one posture step: {len(np.unique(held))} people "
-        f"held out from KVFA's training, {len(unseen)} triplets; {seeds} seeds, {training.keyed_steps} steps a variant "
-        f"from random weights, on the other people with a surrogate encoder. P and u were trained on all, F on nobody; "
+        f"held out from KVFA's training, {len(unseen)} triplets; {repeats.seeds} seeds, {training.keyed_steps} steps "
+        "a variant from random weights, on the other people with a surrogate encoder. P and u were trained on all, "
+        f"F on nobody; "
         f"CRR, FAR: {GENUINE} and {IMPOSTOR}, threshold set on the other half of the held-out people unless said"
     )
     return Table("X", "Losses of KVFA left out", about, rows("X", named, "lfw", training.seed))

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from kfaar_core.evaluate.ablation import PROJECTOR, Curve, Figure, Mean, Share, rows, runs
+from kfaar_core.evaluate.ablation import PROJECTOR, Curve, Figure, Mean, Repeats, Share, rows, runs
 from kfaar_core.evaluate.context import Arrays, EvaluationContext, FaceFeatures, Real, features
 from kfaar_core.evaluate.jobs import fill
 from kfaar_core.files import cache_folder
@@ -30,6 +30,7 @@ from kfaar_core.stages.identify import IdentityMap
 from kfaar_core.train.artefacts import prefixed, save_state
 from kfaar_core.train.data import TrainingData
 from kfaar_core.train.hashed import FILE, initial_projector, payload_axes, projector_constants, train_hashed
+from kfaar_core.train.loop import Checkpoints
 from kfaar_core.train.projector import ProjectorInputs
 from kfaar_core.train.settings import Training
 
@@ -55,12 +56,12 @@ def bench_of(data: TrainingData) -> Bench:
     return Bench(ProjectorInputs(data.people, data.renderer(with_bootstrap=True), encoder), axes, constants)
 
 
-def train_variant(bench: Bench, training: Training, folder: Path, resume: bool) -> None:
+def train_variant(bench: Bench, training: Training, checkpoints: Checkpoints) -> None:
     """Train P and save it in the folder. The seed determines initial weights, people and keys."""
     torch.manual_seed(training.seed)
     net = initial_projector(training.code_dimension, bench.axes, training)
-    train_hashed(net, bench.inputs, training, folder, resume)
-    save_state(folder / FILE, bench.constants | prefixed("net.", net.state_dict()))
+    train_hashed(net, bench.inputs, training, checkpoints)
+    save_state(checkpoints.folder / FILE, bench.constants | prefixed("net.", net.state_dict()))
 
 
 @dataclass(frozen=True)
@@ -185,11 +186,9 @@ def table_ix(
     bench: Bench,
     context: EvaluationContext,
     people: Sequence[pairs.Person],
-    training: Training,
+    repeats: Repeats,
     *,
-    seeds: int,
     keys: int,
-    resume: bool,
 ) -> Table:
     """Table IX: train every variant with every seed, generate its virtual faces, and compare them.
 
@@ -197,23 +196,23 @@ def table_ix(
         bench: training inputs.
         context: of the method `floor`, see VariantFace.
         people: test people, each with two photos.
-        training: configuration of every variant; its seed is the first one.
-        seeds: number of seeds.
+        repeats: how every variant is trained; generated faces are cached in any case.
         keys: number of shared keys.
-        resume: continue from checkpoints; generated faces are cached in any case.
     """
+    training = repeats.training
     real = real_features(context, people)
     features_by_variant: dict[str, list[np.ndarray]] = {variant.name: [] for variant in PROJECTOR}
-    for variant, chosen, folder in runs(PROJECTOR, training, seeds, "projector"):
-        train_variant(bench, chosen, folder, resume)
-        run = f"ablation/projector/{folder.name}"
+    for variant, chosen, checkpoints in runs(PROJECTOR, repeats, "projector"):
+        train_variant(bench, chosen, checkpoints)
+        run = f"ablation/projector/{checkpoints.folder.name}"
         features_by_variant[variant.name].append(virtual_features(context, people, run, keys, real.shape[-1]))
     threshold = context.stages.calibration.judge_fmr_1
     named = {name: figures(real, np.stack(virtual), threshold) for name, virtual in features_by_variant.items()}
     about = (
-        f"{context.data.name}, {len(people)} test people, 2 photos each, {keys} keys shared by all, {seeds} seeds; "
-        f"method hashed, trained on {len(bench.inputs.people.pairs)} training people with two photos or more in "
-        f"{training.projector_steps} steps a variant; our own terms `read`, `seen` and `natural` stay in all of them; "
+        f"{context.data.name}, {len(people)} test people, 2 photos each, {keys} keys shared by all, "
+        f"{repeats.seeds} seeds; method hashed, trained on {len(bench.inputs.people.pairs)} training people with two "
+        f"photos or more in {training.projector_steps} steps a variant; our own terms `read`, `seen` and `natural` "
+        "stay in all of them; "
         f"different: judge's cosine below {threshold:.3f} (FMR 1 %)"
     )
     return Table("IX", "Each loss of HPVFG left out", about, rows("IX", named, context.data.name, training.seed))

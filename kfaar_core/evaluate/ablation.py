@@ -9,14 +9,13 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
 import numpy as np
 
 from kfaar_core.files import cache_folder
-from kfaar_core.losses import FALSE_REJECTION_TERMS, MISIDENTIFICATION_TERMS, PROJECTOR_TERMS, RECOGNISER_TERMS
+from kfaar_core.losses import FALSE_REJECTION_TERMS, KVFA_TERMS, MISIDENTIFICATION_TERMS, PROJECTOR_TERMS
 from kfaar_core.metrics.bootstrap import Interval, curve_difference, curve_interval, mean_interval, rate_interval
 from kfaar_core.metrics.score_pair import ScorePair
 from kfaar_core.metrics.verification import Roc, roc
@@ -24,6 +23,7 @@ from kfaar_core.records import Row
 from kfaar_core.report.paper_figures import OURS, paper_figure
 from kfaar_core.report.tables import row
 from kfaar_core.runtime import stream
+from kfaar_core.train.loop import Checkpoints
 from kfaar_core.train.settings import Training, with_settings
 
 log = logging.getLogger(__name__)
@@ -52,33 +52,40 @@ KVFA = (  # Table X; single terms are not in the paper
     Variant(ALL),
     Variant("w/o tot1", MISIDENTIFICATION_TERMS),
     Variant("w/o tot2", FALSE_REJECTION_TERMS),
-    *_each(RECOGNISER_TERMS),
+    *_each(KVFA_TERMS),
 )
 
 
-def runs(
-    variants: Sequence[Variant], training: Training, seeds: int, kind: str
-) -> Iterator[tuple[Variant, Training, Path]]:
+@dataclass(frozen=True)
+class Repeats:
+    """How each variant is trained."""
+
+    training: Training  # its seed is the first one
+    seeds: int  # number of seeds
+    resume: bool = False  # continue from checkpoints
+
+
+def runs(variants: Sequence[Variant], repeats: Repeats, kind: str) -> Iterator[tuple[Variant, Training, Checkpoints]]:
     """All training runs of an ablation.
 
     All variants run with the first seed before the next seed, so an interrupted ablation can already be compared.
 
     Args:
         variants: of the loss.
-        training: the configuration; its seed is the first one.
-        seeds: number of seeds.
+        repeats: how each is trained.
         kind: part of the folder's name.
 
     Yields:
-        The variant, its configuration, and its folder in the cache.
+        The variant, its configuration, and its checkpoints in the cache.
     """
-    started, of = monotonic(), seeds * len(variants)
+    training, of, started = repeats.training, repeats.seeds * len(variants), monotonic()
     for done in range(of):
         seed, variant = training.seed + done // len(variants), variants[done % len(variants)]
         left = f", {timedelta(seconds=round((monotonic() - started) / done * (of - done)))} left" if done else ""
         log.info("%s, seed %d: training %d of %d%s", variant.name, seed, done + 1, of, left)
         name = f"{variant.name.replace('/', '').replace(' ', '-')}-seed-{seed}"
-        yield variant, replace(variant.of(training), seed=seed), cache_folder(f"ablation/{kind}/{name}")
+        checkpoints = Checkpoints(cache_folder(f"ablation/{kind}/{name}"), repeats.resume)
+        yield variant, replace(variant.of(training), seed=seed), checkpoints
 
 
 # ---- figures

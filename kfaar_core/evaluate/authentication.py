@@ -106,5 +106,5 @@ def thresholds_of(stages: Stages) -> Thresholds:
         paper=stages.preset.match_threshold,
         dev=calibration.kvfa_dev,
         in_force=stages.preset.threshold_in_force,
-        recogniser={"FMR 1 %": calibration.judge_fmr_1, "FMR 0.1 %": calibration.judge_fmr_01},
+        judge={"FMR 1 %": calibration.judge_fmr_1, "FMR 0.1 %": calibration.judge_fmr_01},
     )

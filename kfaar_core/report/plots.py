@@ -140,10 +140,7 @@ def _marks(name: str, at: Sequence[float], bars: Sequence[str], colour: str, sym
 
 
 def flipped_bits(
-    bits: Sequence[int],
-    mean: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
+    draws: Sequence[tuple[int, float, float, float]],
     threshold: float,
     chosen: tuple[int, float] | None = None,
     paper: Mapping[int, float] | None = None,
@@ -151,12 +148,12 @@ def flipped_bits(
     """Line plot of the cosine against the number of wrong bits of the key (Table XII).
 
     Args:
-        bits: numbers of wrong bits.
-        mean, low, high: of the cosines for each number of wrong bits.
+        draws: (wrong bits, mean, lowest and highest cosine) of the draws with so many wrong bits.
         threshold: of KVFA.
         chosen: (wrong bits, cosine) of the user's flipped key.
         paper: wrong bits -> the paper's cosine.
     """
+    bits, mean, low, high = zip(*draws, strict=True)
     ticks = [str(count) for count in bits]  # categories, evenly spaced: small numbers of bits matter most
     figure = go.Figure()
     figure.add_trace(

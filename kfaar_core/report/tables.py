@@ -45,25 +45,23 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def table_vi(
-    scores: Mapping[str, Scores],
-    thresholds: Thresholds,
-    *,
-    dataset: str,
-    dimension: int,
-    random_directions: bool = True,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> tuple[Row, ...]:
+@dataclass(frozen=True, kw_only=True)
+class TableSettings:
+    """What the rows of a table depend on beside the scores."""
+
+    thresholds: Thresholds  # of KVFA and the judge
+    dataset: str  # for the paper's figures
+    dimension: int  # d, length of the vectors that KVFA compares
+    random_directions: bool = True  # test the cosines of wrong keys against the distribution of random directions
+    seed: int = 0  # of the bootstrap
+    resamples: int = RESAMPLES  # of the bootstrap
+
+
+def table_vi(scores: Mapping[str, Scores], settings: TableSettings) -> tuple[Row, ...]:
     """Table VI, recognition accuracy of KVFA: CRR and FAR at two thresholds, and AUC. EER and FRR are not in the paper.
 
     Args:
         scores: population name -> scores; all of populations.names_for("VI").
-        thresholds: of KVFA.
-        dataset: for the paper's figures.
-        dimension, random_directions: unused; all table functions have the same arguments.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
 
     Raises:
         DataMissing: a population is missing or has no score.
@@ -72,13 +70,13 @@ def table_vi(
     rows: list[Row] = []
     for photo, words in PHOTO_WORDS.items():
         genuine = scored(scores, populations.genuine(photo))
-        for label, threshold in kvfa_thresholds(thresholds):
-            rng = stream(seed, f"table VI, {photo}, {label}")
-            rows += decisions(genuine, impostor, threshold, f"{words}, {label}", dataset, rng, resamples)
+        for label, threshold in kvfa_thresholds(settings.thresholds):
+            rng = stream(settings.seed, f"table VI, {photo}, {label}")
+            rows += decisions(genuine, impostor, threshold, f"{words}, {label}", settings, rng)
         for figure, statistic in (("AUC", area), ("EER", equal_error)):
-            rng = stream(seed, f"table VI, {photo}, {figure}")
-            interval = curve_interval(statistic, ScorePair.of(genuine, impostor), rng, resamples)
-            paper = paper_figure("VI", figure.lower(), dataset)
+            rng = stream(settings.seed, f"table VI, {photo}, {figure}")
+            interval = curve_interval(statistic, ScorePair.of(genuine, impostor), rng, settings.resamples)
+            paper = paper_figure("VI", figure.lower(), settings.dataset)
             rows.append(row(f"{figure}, {words}", interval, paper, failed_words(genuine, impostor)))
     return tuple(rows)
 
@@ -88,9 +86,8 @@ def decisions(
     impostor: Scores,
     threshold: float,
     words: str,
-    dataset: str,
+    settings: TableSettings,
     rng: np.random.Generator,
-    resamples: int,
 ) -> list[Row]:
     """Rows: CRR, FAR and FRR at one threshold."""
     accepted, refused = genuine.values >= threshold, impostor.values < threshold
@@ -101,57 +98,44 @@ def decisions(
         strict = crr(genuine.values, impostor.values, threshold) * right.size / (right.size + failed)
         crr_note += f"; CRR {strict:.3f} when they count as wrong"
     rates = {
-        "CRR": (rate_interval(right, owners, rng, resamples), crr_note),
-        "FAR": (rate_interval(~refused, impostor.people, rng, resamples), failed_words(impostor)),
-        "FRR": (rate_interval(~accepted, genuine.people, rng, resamples), failed_words(genuine)),
+        "CRR": (rate_interval(right, owners, rng, settings.resamples), crr_note),
+        "FAR": (rate_interval(~refused, impostor.people, rng, settings.resamples), failed_words(impostor)),
+        "FRR": (rate_interval(~accepted, genuine.people, rng, settings.resamples), failed_words(genuine)),
     }
     return [
-        row(f"{figure}, {words}", interval, paper_figure("VI", figure.lower(), dataset), note)
+        row(f"{figure}, {words}", interval, paper_figure("VI", figure.lower(), settings.dataset), note)
         for figure, (interval, note) in rates.items()
     ]
 
 
-def table_vii(
-    scores: Mapping[str, Scores],
-    thresholds: Thresholds,
-    *,
-    dataset: str,
-    dimension: int,
-    random_directions: bool = True,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> tuple[Row, ...]:
+def table_vii(scores: Mapping[str, Scores], settings: TableSettings) -> tuple[Row, ...]:
     """Table VII, similarity of original and virtual face in four scenarios, with the accepted share at each threshold.
 
     The AUC against strangers measures how well the cosine separates the person from other people; 0.5 is chance.
 
     Args:
         scores: population name -> scores; all of populations.names_for("VII"), optionally those of strangers.
-        thresholds: of KVFA and the judge.
-        dataset: for the paper's figures.
-        dimension: d, length of the vectors that KVFA compares.
-        random_directions: test the cosines of wrong keys against the distribution of random directions.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
 
     Raises:
         DataMissing: a population is missing or has no score.
     """
     rows: list[Row] = []
+    thresholds, seed, resamples = settings.thresholds, settings.seed, settings.resamples
     for entry in populations.SCENARIOS:
         strangers = None  # in scenario 4 they are KVFA's impostors, whose AUC is in Table VI
         if entry.number in populations.ATTACKS:
             strangers = scores.get(populations.scenario(entry.number, populations.STRANGER))
-        limits = tuple(thresholds.recogniser.items()) if entry.by_judge else kvfa_thresholds(thresholds)
+        limits = tuple(thresholds.judge.items()) if entry.by_judge else kvfa_thresholds(thresholds)
         for photo, words in PHOTO_WORDS.items():
             population = scored(scores, populations.scenario(entry.number, photo))
             name = f"Scenario {entry.number} ({entry.title}), {words}"
             note = failed_words(population)
-            if entry.number == 3 and random_directions:
-                note = "; ".join(part for part in (law_words(population, dimension), note) if part)
+            if entry.number == 3 and settings.random_directions:
+                note = "; ".join(part for part in (law_words(population, settings.dimension), note) if part)
             rng = stream(seed, f"table VII, {entry.number}, {photo}")
             mean = mean_interval(population.values, population.people, rng, resamples)
-            rows.append(row(f"{name}: cosine", mean, paper_figure("VII", f"scenario {entry.number}", dataset), note))
+            paper = paper_figure("VII", f"scenario {entry.number}", settings.dataset)
+            rows.append(row(f"{name}: cosine", mean, paper, note))
             if strangers is not None and len(strangers.values):
                 rng = stream(seed, f"table VII, {entry.number}, {photo}, strangers")
                 separation = curve_interval(area, ScorePair.of(population, strangers), rng, resamples)
@@ -165,7 +149,7 @@ def table_vii(
     return tuple(rows)
 
 
-TABLES: Mapping[str, tuple[str, Callable[..., tuple[Row, ...]]]] = {
+TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Scores], TableSettings], tuple[Row, ...]]]] = {
     "VI": ("The recognition accuracy of KVFA", table_vi),
     "VII": ("The similarity of original and virtual face in different authentication scenarios", table_vii),
 }
@@ -182,14 +166,15 @@ def table_of(result: Result, *, resamples: int = RESAMPLES) -> Table:
         raise BadSetting(got=f"the table {result.table!r}", mend=f"choose one of {', '.join(TABLES)}")
     title, rows = TABLES[result.table]
     named = {scores.name: scores for scores in result.populations}
-    settings = {
-        "dataset": result.dataset,
-        "dimension": result.dimension,
-        "random_directions": result.method in methods.names() and methods.get(result.method).random_directions,
-        "seed": result.seed,
-        "resamples": resamples,
-    }
-    return Table(result.table, title, about(result), rows(named, result.thresholds, **settings))
+    settings = TableSettings(
+        thresholds=result.thresholds,
+        dataset=result.dataset,
+        dimension=result.dimension,
+        random_directions=result.method in methods.names() and methods.get(result.method).random_directions,
+        seed=result.seed,
+        resamples=resamples,
+    )
+    return Table(result.table, title, about(result), rows(named, settings))
 
 
 def about(result: Result) -> str:

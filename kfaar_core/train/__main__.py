@@ -83,7 +83,8 @@ def renders(
     recipe = _of(RENDERS, "kind", kind)
     run = _run(data, out, settings=settings, device=device, preset=preset)
     torch.set_num_threads(1)
-    render_cache(run.data.generator, kind, recipe.sampler(run), recipe.shards(run), run.training.seed, worker, workers)
+    shards = range(worker, recipe.shards(run), workers)
+    render_cache(run.data.generator, kind, recipe.sampler(run), shards, run.training.seed)
 
 
 @app.command("recogniser", hidden=True)  # its earlier name, which the committed model card has

@@ -23,10 +23,10 @@ from torch.nn import functional
 from kfaar_core.files import cache_folder
 from kfaar_core.losses import (
     Faces,
-    Readings,
+    Identities,
+    kvfa_terms,
+    kvfa_total,
     projector_terms,
-    recogniser_terms,
-    recogniser_total,
     wrong_key,
 )
 from kfaar_core.methods.bits import KEY_LENGTHS, bits_net, networks
@@ -36,7 +36,7 @@ from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.stages.generate import Generator
 from kfaar_core.train.appearance import predict
 from kfaar_core.train.artefacts import cosine_report, last_losses, prefixed, save_state
-from kfaar_core.train.loop import Plan, train
+from kfaar_core.train.loop import Checkpoints, Plan, train
 from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.projector import People, ProjectorInputs, objective, projector_plan, unnatural
 from kfaar_core.train.renders import Samples, load_renders
@@ -67,11 +67,17 @@ def wrong_keys(right: Tensor) -> Tensor:
     return torch.where((torch.rand(count, 1) < 0.3) | same, one_bit, drawn)
 
 
-def styles_of_bits(
-    net: BitsNet, mapping: Callable[[Tensor], Tensor], w_mean: Tensor, z: Tensor, bits: Tensor, truncation: float
-) -> Tensor:
-    """w (N, 3, 512), the same for every layer group: z' = P(z, k), w = M(z'), truncated."""
-    return truncated(mapping(net(z, bits)), w_mean, truncation)
+@dataclass(frozen=True)
+class BitsStyles:
+    """P of `bits` and M: w (N, 3, 512), the same for every layer group: z' = P(z, k), w = M(z'), truncated."""
+
+    net: BitsNet
+    generator: Generator
+    truncation: float
+
+    def __call__(self, z: Tensor, bits: Tensor) -> Tensor:
+        """(N, D) embeddings and (N, b) bits as +-1."""
+        return truncated(self.generator.map(self.net(z, bits)), self.generator.w_mean, self.truncation)
 
 
 def truncated(w: Tensor, w_mean: Tensor, truncation: float) -> Tensor:
@@ -89,13 +95,9 @@ class BitsTraining(nn.Module):
 
 
 def train_bits(
-    bits: int, generator: Generator, inputs: ProjectorInputs, training: Training, folder: Path, resume: bool
+    bits: int, generator: Generator, inputs: ProjectorInputs, training: Training, checkpoints: Checkpoints
 ) -> BitsTraining:
-    """Train P through M with Eq. 6-10 and the terms `read`, `wrong` and `natural` (train.projector).
-
-    Args:
-        folder: of checkpoint and log.
-    """
+    """Train P through M with Eq. 6-10 and the terms `read`, `wrong` and `natural` (train.projector)."""
     people, encoder = inputs.people, inputs.encoder
     torch.manual_seed(training.seed)
     module = BitsTraining(people.feature.shape[1], bits, len(encoder.mean), people.identity.shape[1])
@@ -127,7 +129,7 @@ def train_bits(
         return terms
 
     plan = projector_plan(training.bits_steps, training.bits_rate, training.seed, inputs.device)
-    train(module, losses, plan, folder, resume, lambda terms: objective(terms, weights), training)
+    train(module, losses, plan, checkpoints, lambda terms: objective(terms, weights), training)
     return module
 
 
@@ -142,7 +144,7 @@ def train_projector(run: Run, name: str) -> Metrics:
     encoder = data.encoder(data.reader(run.out), "mixed")
     people = data.people
     inputs = ProjectorInputs(people, renderer, encoder, run.device.type)
-    module = train_bits(bits, data.generator, inputs, run.training, folder, run.resume)
+    module = train_bits(bits, data.generator, inputs, run.training, Checkpoints(folder, run.resume))
     save_state(folder / "reader.safetensors", module.reader.state_dict())
     state = {
         **prefixed("net.", module.net.state_dict()),
@@ -156,22 +158,13 @@ def train_projector(run: Run, name: str) -> Metrics:
 # ---- renders
 
 
-def bits_styles(
-    net: BitsNet,
-    generator: Generator,
-    truncation: float,
-    people: People,
-    step: PostureStep,
-    rng: np.random.Generator,
-    count: int,
-) -> Samples:
+def bits_styles(styles: BitsStyles, people: People, step: PostureStep, rng: np.random.Generator, count: int) -> Samples:
     """Faces of P after a step of posture correction: two photos of a person and one of another, under one key."""
     torch.manual_seed(int(rng.integers(2**62)))
     photos = torch.stack(people.triplets(count // 3), dim=1).flatten()
-    key = random_bits(count // 3, net.bits).repeat_interleave(3, dim=0)
+    key = random_bits(count // 3, styles.net.bits).repeat_interleave(3, dim=0)
     with torch.inference_mode():
-        styles = styles_of_bits(net, generator.map, generator.w_mean, people.feature[photos], key, truncation)
-        w = step.moved(styles)
+        w = step.moved(styles(people.feature[photos], key))
     return Samples(w.numpy(), torch.cat((people.identity[photos], key), dim=1).numpy(), group=3)
 
 
@@ -179,7 +172,8 @@ def projector_sampler(run: Run, name: str) -> partial[Samples]:
     """Draws faces of the trained P of one key length."""
     data, bits = run.data, NAMES[name]
     net = bits_net(load_file(run.out / f"{networks(bits)[0]}.safetensors"), bits)
-    return partial(bits_styles, net, data.generator, run.training.bits_truncation, data.people, data.floor.step)
+    styles = BitsStyles(net, data.generator, run.training.bits_truncation)
+    return partial(bits_styles, styles, data.people, data.floor.step)
 
 
 # ---- the keyed MLP
@@ -210,7 +204,7 @@ def keyed_examples(data: TrainingData, reader: ReaderNet, name: str) -> KeyedExa
 Draw = Callable[[int], tuple[Tensor, Tensor, Tensor]]
 
 
-def keyed_draw(net: BitsNet, generator: Generator, truncation: float, people: People, encoder: LatentEncoder) -> Draw:
+def keyed_draw(styles: BitsStyles, people: People, encoder: LatentEncoder) -> Draw:
     """Fresh triplets (x1, x2 of one person, y of another), each under a random key, as faces of P.
 
     Fresh ones, because from as many renders as a CPU can make, the MLP memorised the people.
@@ -219,12 +213,9 @@ def keyed_draw(net: BitsNet, generator: Generator, truncation: float, people: Pe
     @torch.no_grad()
     def draw(count: int) -> tuple[Tensor, Tensor, Tensor]:
         photos = people.triplets(count)
-        key = random_bits(count, net.bits)
-        styles = [
-            styles_of_bits(net, generator.map, generator.w_mean, people.feature[photo], key, truncation)
-            for photo in photos
-        ]
-        return torch.stack([encoder.encode(w) for w in styles], dim=1), people.identity[photos[0]], key
+        key = random_bits(count, styles.net.bits)
+        faces = [encoder.encode(styles(people.feature[photo], key)) for photo in photos]
+        return torch.stack(faces, dim=1), people.identity[photos[0]], key
 
     return draw
 
@@ -240,7 +231,8 @@ def draw_of(data: TrainingData, examples: KeyedExamples, name: str, folder: Path
     bits = NAMES[name]
     state = load_file(folder / f"{networks(bits)[0]}.safetensors")
     encoder = data.keyed_encoder(examples.features, examples.w, folder)
-    return keyed_draw(bits_net(state, bits), data.generator, float(state["truncation"]), people, encoder)
+    styles = BitsStyles(bits_net(state, bits), data.generator, float(state["truncation"]))
+    return keyed_draw(styles, people, encoder)
 
 
 def projector_reader(name: str) -> dict[str, Tensor]:
@@ -248,14 +240,14 @@ def projector_reader(name: str) -> dict[str, Tensor]:
     return load_file(cache_folder(f"projector/{name}") / "reader.safetensors")
 
 
-def train_keyed(net: KeyedNet, draw: Draw, training: Training, folder: Path, resume: bool) -> None:
+def train_keyed(net: KeyedNet, draw: Draw, training: Training, checkpoints: Checkpoints) -> None:
     """Train the keyed MLP in place with Eq. 17-24."""
-    weights = training.recogniser_weights()
+    weights = training.kvfa_weights()
 
     def losses(step: int) -> dict[str, Tensor]:
         features, u, right = draw(training.bits_batch)
         x1, x2, y = features.unbind(dim=1)
-        readings = Readings(
+        identities = Identities(
             x1=u,
             x1_none=net(x1, torch.zeros_like(right)),
             x1_k2=net(x1, wrong_keys(right)),
@@ -263,10 +255,10 @@ def train_keyed(net: KeyedNet, draw: Draw, training: Training, folder: Path, res
             x2_k1=net(x2, right),
             y_k1=net(y, right),
         )
-        return recogniser_terms(readings, training.margin)
+        return kvfa_terms(identities, training.margin)
 
     plan = Plan(steps=training.keyed_steps, rate=training.projector_rate, decay=0.05, seed=training.seed)
-    train(net, losses, plan, folder, resume, lambda terms: recogniser_total(terms, weights), training)
+    train(net, losses, plan, checkpoints, lambda terms: kvfa_total(terms, weights), training)
 
 
 @torch.inference_mode()
@@ -297,6 +289,7 @@ def train_kvfa(run: Run, name: str) -> Metrics:
     test = len(examples.payload) // 15 * 3
     net = KeyedNet(examples.features.shape[2], bits, run.training.code_dimension)
     net.load_state_dict(projector_reader(name))
-    train_keyed(net, draw_of(data, examples[:-test], name, run.out, data.people), run.training, folder, run.resume)
+    draw = draw_of(data, examples[:-test], name, run.out, data.people)
+    train_keyed(net, draw, run.training, Checkpoints(folder, run.resume))
     metrics = keyed_report(net, examples.features[0, -test:], examples.payload[-test:])
     return run.save(networks(bits)[1], net.state_dict(), metrics)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +21,7 @@ from kfaar_core.runtime import stream
 from kfaar_core.stages.geometry import BLENDSHAPE_NAMES, VIEW_CENTRE, VIEW_SIDE, euler_degrees, view
 from kfaar_core.stages.locate import EYE_CORNERS
 from kfaar_core.train.augment import degrade
-from kfaar_core.train.loop import Plan, train
+from kfaar_core.train.loop import Checkpoints, Plan, train
 from kfaar_core.train.photos import LabelledPhotos, load_photos
 from kfaar_core.train.renders import Renders, load_renders
 
@@ -89,16 +88,10 @@ def terms(found: Geometry, landmarks: Tensor, rotation: Tensor, blendshapes: Ten
 
 
 def train_geometry_net(
-    data: Labelled,
-    plan: Plan,
-    batch: int,
-    seed: int,
-    folder: Path,
-    resume: bool,
-    start: Mapping[str, Tensor] | None = None,
+    data: Labelled, plan: Plan, batch: int, checkpoints: Checkpoints, start: Mapping[str, Tensor] | None = None
 ) -> GeometryNet:
     """Train a GeometryNet on displaced and degraded views; from the state `start` where it is given."""
-    torch.manual_seed(seed)
+    torch.manual_seed(plan.seed)
     net = GeometryNet()
     if start is not None:
         net.load_state_dict({name: tensor.float() for name, tensor in start.items()})
@@ -107,9 +100,9 @@ def train_geometry_net(
 
     def losses(step: int) -> dict[str, Tensor]:
         epoch, index = divmod(step, per_epoch)
-        order = stream(seed, f"geometry epoch {epoch}").permutation(len(data.pictures))
+        order = stream(plan.seed, f"geometry epoch {epoch}").permutation(len(data.pictures))
         chosen = np.sort(order[index * batch : (index + 1) * batch])
-        rng = stream(seed, f"geometry batch {step}")
+        rng = stream(plan.seed, f"geometry batch {step}")
         moves = random_moves(batch, rng)
         portraits = torch.from_numpy(data.pictures[chosen]).permute(0, 3, 1, 2).float() / 127.5 - 1
         x = degrade(view(portraits, moves), rng).to(memory_format=torch.channels_last)
@@ -118,7 +111,7 @@ def train_geometry_net(
             features = net.trunk(x)
         return terms(net.heads(features.float()), landmarks, rotation, data.blendshapes[chosen])
 
-    train(net, losses, plan, folder, resume)
+    train(net, losses, plan, checkpoints)
     return net
 
 
@@ -148,19 +141,19 @@ def report(net: GeometryNet, data: Labelled) -> dict[str, float]:
 def train_geometry(run: Run) -> Metrics:
     """Train on photos and mixed renders."""
     training = run.training
-    plan = Plan(steps=training.geometry_steps, rate=training.rate, decay=training.geometry_decay)
-    data = labelled(*_sources(run))
-    folder = cache_folder("geometry/run")
-    return _saved(run, train_geometry_net(data, plan, training.batch, training.seed, folder, run.resume))
+    plan = Plan(training.geometry_steps, training.rate, training.geometry_decay, seed=training.seed)
+    checkpoints = Checkpoints(cache_folder("geometry/run"), run.resume)
+    return _saved(run, train_geometry_net(labelled(*_sources(run)), plan, training.batch, checkpoints))
 
 
 def tune_geometry(run: Run) -> Metrics:
     """Continue from the weights in the output folder, with posed renders as well."""
     training = run.training
-    plan = Plan(steps=training.tune_steps, rate=training.tune_rate, decay=training.geometry_decay)
+    plan = Plan(training.tune_steps, training.tune_rate, training.geometry_decay, seed=training.seed + 1)
     data = labelled(*_sources(run), load_renders("posed", training.posed_shards))
-    folder, start = cache_folder("geometry/tune"), load_file(run.out / "geometry.safetensors")
-    return _saved(run, train_geometry_net(data, plan, training.batch, training.seed + 1, folder, run.resume, start))
+    checkpoints = Checkpoints(cache_folder("geometry/tune"), run.resume)
+    start = load_file(run.out / "geometry.safetensors")
+    return _saved(run, train_geometry_net(data, plan, training.batch, checkpoints, start))
 
 
 def _sources(run: Run) -> tuple[LabelledPhotos, Renders]:

@@ -25,7 +25,7 @@ from kfaar_core.methods.hashed import hashed_net
 from kfaar_core.nets.projector_net import GROUPS, LEADING, HashedNet
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.artefacts import last_losses, prefixed, save_state
-from kfaar_core.train.loop import train
+from kfaar_core.train.loop import Checkpoints, train
 from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.projector import ProjectorInputs, objective, projector_plan, unnatural
 from kfaar_core.train.renders import Samples
@@ -92,13 +92,9 @@ class HashedTraining(nn.Module):
 
 
 def train_hashed(
-    net: HashedNet, inputs: ProjectorInputs, training: Training, folder: Path, resume: bool
+    net: HashedNet, inputs: ProjectorInputs, training: Training, checkpoints: Checkpoints
 ) -> HashedTraining:
-    """Train P in place with Eq. 6-10 and the terms `read`, `seen` and `natural` (train.projector).
-
-    Args:
-        folder: of checkpoint and log.
-    """
+    """Train P in place with Eq. 6-10 and the terms `read`, `seen` and `natural` (train.projector)."""
     people, encoder = inputs.people, inputs.encoder
     dimension = people.identity.shape[1]
     module = HashedTraining(net, len(encoder.mean), dimension)
@@ -130,7 +126,7 @@ def train_hashed(
         return terms
 
     plan = projector_plan(training.projector_steps, training.projector_rate, training.seed, inputs.device)
-    train(module, losses, plan, folder, resume, lambda terms: objective(terms, weights), training)
+    train(module, losses, plan, checkpoints, lambda terms: objective(terms, weights), training)
     return module
 
 
@@ -199,7 +195,7 @@ def train_projector(run: Run) -> Metrics:
 def _trained(inputs: ProjectorInputs, run: Run, folder: Path) -> HashedNet:
     training = run.training
     net = initial_projector(training.code_dimension, payload_axes(inputs.encoder, training.code_dimension), training)
-    train_hashed(net, inputs, training, folder, run.resume)
+    train_hashed(net, inputs, training, Checkpoints(folder, run.resume))
     return net
 
 

@@ -68,8 +68,7 @@ def identity_map(
 
 
 def balanced_map(
-    features: np.ndarray,
-    widths: Sequence[int],
+    parts: Sequence[np.ndarray],
     people: np.ndarray,
     dimension: int,
     shrink: float,
@@ -79,9 +78,9 @@ def balanced_map(
     """identity_map of concatenated embeddings, each scaled to the same total variance first.
 
     Args:
-        widths: of each embedding; they sum to D.
+        parts: (N, D_i) embeddings by each encoder.
     """
-    parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
+    features = np.concatenate(parts, axis=1)
     scale = np.concatenate([np.full(part.shape[1], np.sqrt(part.var(axis=0).sum())) for part in parts])
     found = identity_map(features / scale, people, dimension, shrink, reliable, importance)
     return {
@@ -211,10 +210,10 @@ def pair_identity(data: TrainingData) -> dict[str, Tensor]:
     that of E, so that E reads from a virtual face the code that refinement put there, and not one that contradicts it.
     """
     features, people, training = pair_features(data, data.photos, "lfw-train"), data.photos.people, data.training
-    widths = FEATURE, WIDE - FEATURE, features.shape[1] - WIDE
+    parts = np.split(features, (FEATURE, WIDE), axis=1)
     weights = group_weights(rarer_side(data, features, people), training.axis_evens)
     d = training.code_dimension
-    state = balanced_map(features, widths, people, d, training.wide_shrink, training.wide_power, weights)
+    state = balanced_map(parts, people, d, training.wide_shrink, training.wide_power, weights)
     return aligned_with(state, features, IdentityMap(data.identity)(data.photo_features))
 
 

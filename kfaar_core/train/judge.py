@@ -5,6 +5,7 @@ python -m kfaar_core.train judge
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from kfaar_core.stages.encode import JUDGE
 from kfaar_core.stages.locate import five_points
 from kfaar_core.train.artefacts import save_arrays
 from kfaar_core.train.augment import degrade
-from kfaar_core.train.loop import Plan, train
+from kfaar_core.train.loop import Checkpoints, Plan, train
 from kfaar_core.train.photos import SIDE, load_photos
 from kfaar_core.train.renders import load_renders
 from kfaar_core.weights import load_checkpoint
@@ -31,21 +32,18 @@ from kfaar_core.weights import load_checkpoint
 if TYPE_CHECKING:
     from kfaar_core.train.recipe import Metrics, Run
 
-CPU = torch.device("cpu")
 MARGIN = 8  # px around the aligned crop, for shifted and turned views
 
 
 # ---- the teacher
 
 
-def convolution(before: int, after: int, kernel: int, stride: int, padding: int, groups: int, rule: bool) -> nn.Module:
-    """One layer of MobileFaceNet: convolution, batch normalisation and, with `rule`, PReLU."""
-    layer = nn.Sequential()
-    layer.add_module("conv", nn.Conv2d(before, after, kernel, stride, padding, groups=groups, bias=False))
-    layer.add_module("bn", nn.BatchNorm2d(after))
-    if rule:
-        layer.add_module("prelu", nn.PReLU(after))
-    return layer
+def layer(conv: nn.Conv2d, activated: bool = True) -> nn.Sequential:
+    """One layer of MobileFaceNet: the convolution, batch normalisation and, if `activated`, PReLU."""
+    parts: dict[str, nn.Module] = {"conv": conv, "bn": nn.BatchNorm2d(conv.out_channels)}
+    if activated:
+        parts["prelu"] = nn.PReLU(conv.out_channels)
+    return nn.Sequential(OrderedDict(parts))
 
 
 class Bottleneck(nn.Module):
@@ -75,8 +73,8 @@ class MobileFaceNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = convolution(3, 64, 3, 2, 1, 1, True)
-        self.dw_conv1 = convolution(64, 64, 3, 1, 1, 64, True)
+        self.conv1 = layer(nn.Conv2d(3, 64, 3, 2, 1, bias=False))
+        self.dw_conv1 = layer(nn.Conv2d(64, 64, 3, 1, 1, groups=64, bias=False))
         blocks, channels = [], 64
         for widen, after, count, stride in (
             (2, 64, 5, 2),
@@ -89,9 +87,9 @@ class MobileFaceNet(nn.Module):
                 blocks.append(Bottleneck(channels, after, stride if i == 0 else 1, widen))
                 channels = after
         self.blocks = nn.Sequential(*blocks)
-        self.conv2 = convolution(128, 512, 1, 1, 0, 1, True)
-        self.linear7 = convolution(512, 512, (7, 6), 1, 0, 512, False)  # type: ignore[arg-type]
-        self.linear1 = convolution(512, 128, 1, 1, 0, 1, False)
+        self.conv2 = layer(nn.Conv2d(128, 512, 1, bias=False))
+        self.linear7 = layer(nn.Conv2d(512, 512, (7, 6), groups=512, bias=False), activated=False)
+        self.linear1 = layer(nn.Conv2d(512, 128, 1, bias=False), activated=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv2(self.blocks(self.dw_conv1(self.conv1(x))))
@@ -164,22 +162,14 @@ def augmented(crops: Tensor, seed: int, step: int) -> Tensor:
 # ---- distillation
 
 
-def distil(
-    data: AlignedCrops,
-    teacher: nn.Module,
-    plan: Plan,
-    batch: int,
-    seed: int,
-    folder: Path,
-    resume: bool,
-    device: torch.device = CPU,
-) -> JudgeNet:
+def distil(data: AlignedCrops, teacher: nn.Module, plan: Plan, batch: int, checkpoints: Checkpoints) -> JudgeNet:
     """Train a JudgeNet to match the direction of the teacher's embedding and the similarities within a batch.
 
     Teacher and student get the same augmented view (Beyer et al., arXiv 2106.05237), so that the student need not guess
     details that the view hides from the teacher too.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(plan.seed)
+    device = torch.device(plan.device)
     net = JudgeNet().to(device)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
     teacher = teacher.to(device)
@@ -188,9 +178,9 @@ def distil(
 
     def losses(step: int) -> dict[str, Tensor]:
         epoch, index = divmod(step, per_epoch)
-        order = stream(seed, f"judge epoch {epoch}").permutation(len(crops))
+        order = stream(plan.seed, f"judge epoch {epoch}").permutation(len(crops))
         chosen = torch.from_numpy(order[index * batch : (index + 1) * batch]).to(device)
-        x = augmented(crops[chosen], seed, step).to(memory_format=torch.channels_last)
+        x = augmented(crops[chosen], plan.seed, step).to(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=torch.bfloat16):
             features = net(x)
             with torch.no_grad():
@@ -199,8 +189,8 @@ def distil(
         pattern = (ours @ ours.T - theirs @ theirs.T).square().mean()
         return {"direction": 1 - (ours * theirs).sum(dim=1).mean(), "pattern": 4 * pattern}
 
-    train(net, losses, plan, folder, resume)
-    teacher.to(CPU)
+    train(net, losses, plan, checkpoints)
+    teacher.cpu()
     return net.cpu()
 
 
@@ -226,9 +216,9 @@ def train_judge(run: Run) -> Metrics:
     """Distil the judge."""
     training, teacher = run.training, load_mobilefacenet()
     data = load_crops(run.lfw, "train", training.mixed_shards)
-    plan = Plan(steps=training.judge_steps, rate=training.rate, decay=training.judge_decay)
-    folder = cache_folder("judge/run")
-    net = distil(data, teacher, plan, training.judge_batch, training.seed, folder, run.resume, run.device)
+    device = run.device.type
+    plan = Plan(training.judge_steps, training.rate, training.judge_decay, seed=training.seed, device=device)
+    net = distil(data, teacher, plan, training.judge_batch, Checkpoints(cache_folder("judge/run"), run.resume))
     state = {f"net.{name}": tensor.contiguous() for name, tensor in net.state_dict().items()}
     state["mean"] = mean_feature(net, data.crops[: data.photos])
     unseen = load_crops(run.lfw, "dev", 0)

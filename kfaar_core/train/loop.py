@@ -47,6 +47,14 @@ class Plan:
     checkpoint_s: float = 120.0  # seconds between checkpoints; the last step always makes one
 
 
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where a training run keeps `checkpoint.pt`, `log.csv` and `settings.json`, and whether it continues from them."""
+
+    folder: Path
+    resume: bool = False  # go on from the checkpoint when there is one
+
+
 @dataclass
 class Curve:
     """What `log.csv` shows: each term's mean over the steps since the line before; travels with the checkpoint."""
@@ -85,17 +93,15 @@ def train(
     net: nn.Module,
     losses: Losses,
     plan: Plan,
-    folder: Path,
-    resume: bool = False,
+    checkpoints: Checkpoints,
     objective: Callable[[Mapping[str, Tensor]], Tensor] = plain_sum,
     training: Training | None = None,
 ) -> None:
-    """Train `net` in place; writes `checkpoint.pt`, `log.csv` and `settings.json` into `folder`.
+    """Train `net` in place.
 
     Args:
         net: on its device; in training mode while `losses` is asked, in evaluation mode afterwards.
         losses: step in [0, plan.steps) -> named terms; their means are what the log shows.
-        resume: go on from the checkpoint when there is one.
         objective: the terms -> what is minimised, 0-dim; for example a weighted sum (Eq. 10).
         training: kept in `settings.json` beside the plan.
 
@@ -108,8 +114,9 @@ def train(
         optimiser, max_lr=plan.rate, total_steps=plan.steps + 1, pct_start=plan.warm
     )
     parts: dict[str, Any] = {"net": net, "optimiser": optimiser, "schedule": schedule}
-    path, first, curve = folder / "checkpoint.pt", 0, Curve()
-    resumed = resume and path.exists()
+    folder, first, curve = checkpoints.folder, 0, Curve()
+    path = folder / "checkpoint.pt"
+    resumed = checkpoints.resume and path.exists()
     keep_settings(folder / "settings.json", plan, training, resumed)
     if resumed:
         saved = load_checkpoint(path)

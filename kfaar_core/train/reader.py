@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 
 from kfaar_core.files import cache_folder
-from kfaar_core.losses import SAME, Readings, cosine_loss, recogniser_terms, recogniser_total
+from kfaar_core.losses import SAME, Identities, cosine_loss, kvfa_terms, kvfa_total
 from kfaar_core.nets.projector_net import GROUPS, LEADING
 from kfaar_core.nets.reader_net import ReaderNet
 from kfaar_core.runtime import stream
@@ -30,7 +29,7 @@ from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.train.appearance import coordinates, fit_appearance, predict
 from kfaar_core.train.artefacts import cosine_report, prefixed, save_state
 from kfaar_core.train.hashed import rotations
-from kfaar_core.train.loop import Plan, train
+from kfaar_core.train.loop import Checkpoints, Plan, train
 from kfaar_core.train.posture import ridge
 from kfaar_core.train.settings import Training
 from kfaar_core.train.views import Views
@@ -52,25 +51,24 @@ class Objective:
     total: Callable[[Mapping[str, Tensor]], Tensor]  # terms -> what is minimised, 0-dim
 
 
+@dataclass(frozen=True)
+class Examples:
+    """N rendered faces and what F shall predict from them."""
+
+    views: Views
+    targets: Tensor  # (N, T)
+    group: int = 1  # consecutive renders that share a code
+
+
 def train_reader(
-    net: ReaderNet,
-    data: Views,
-    targets: Tensor,
-    objective: Objective,
-    plan: Plan,
-    training: Training,
-    folder: Path,
-    resume: bool,
-    group: int = 1,
+    net: ReaderNet, examples: Examples, objective: Objective, plan: Plan, training: Training, checkpoints: Checkpoints
 ) -> None:
     """Train F in place behind its fixed appearance model; half of every batch is damaged by resizing and JPEG.
 
-    Args:
-        targets: (N, T).
-        folder: of checkpoint and log.
-        group: renders that share a code; a batch holds the first of every group, then the second, and so on.
+    A batch holds the first render of every group, then the second, and so on.
     """
-    both = torch.stack([coordinates(net, faces) for faces in (data.clean, data.damaged)])
+    targets, group = examples.targets, examples.group
+    both = torch.stack([coordinates(net, faces) for faces in (examples.views.clean, examples.views.damaged)])
     device = torch.device(plan.device)
     net.to(device)
     groups, count = len(targets) // group, training.reader_batch // group
@@ -86,7 +84,7 @@ def train_reader(
         x = x + training.reader_noise * torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
         return objective.terms(net.of_appearance(x.to(device)).float(), targets[chosen].to(device))
 
-    train(net, losses, plan, folder, resume, objective.total, training)
+    train(net, losses, plan, checkpoints, objective.total, training)
     net.cpu()
 
 
@@ -128,12 +126,12 @@ def train_styles(run: Run) -> Metrics:
     data, training, folder = run.data, run.training, cache_folder("kvfa/styles")
     torch.manual_seed(training.seed)
     net = ReaderNet(STYLES)
-    examples = joined([data.views(kind, 0, data.held_out(kind)[0]) for kind in ("mixed", "draft")])
-    fit_appearance(net, examples.clean, data.mean_shape)
-    targets = style_targets(data.space, examples.w)
+    views = joined([data.views(kind, 0, data.held_out(kind)[0]) for kind in ("mixed", "draft")])
+    fit_appearance(net, views.clean, data.mean_shape)
+    examples = Examples(views, style_targets(data.space, views.w))
     objective = Objective(styles_terms, lambda terms: terms["styles"])
     plan = data.reader_plan(training.styles_steps)
-    train_reader(net, examples, targets, objective, plan, training, folder, run.resume)
+    train_reader(net, examples, objective, plan, training, Checkpoints(folder, run.resume))
     save_state(folder / "net.safetensors", net.state_dict())
     unseen = data.views("draft", *data.held_out("draft"))
     return styles_report(predict(net, unseen.clean), style_targets(data.space, unseen.w))
@@ -167,7 +165,7 @@ def code_terms(outputs: Tensor, targets: Tensor, margin: float) -> dict[str, Ten
     one, two = outputs[:, STYLES:].chunk(2)
     code = targets[: len(one), STYLES:]
     right, wrong = rotations(2, code.shape[1]).to(code.device)  # a row times O is O^T applied to it
-    readings = Readings(
+    identities = Identities(
         x1=code @ right,
         x1_none=one,
         x1_k2=one @ wrong,
@@ -175,7 +173,7 @@ def code_terms(outputs: Tensor, targets: Tensor, margin: float) -> dict[str, Ten
         x2_k1=two @ right,
         y_k1=one.roll(1, dims=0) @ right,
     )
-    terms = recogniser_terms(readings, margin)
+    terms = kvfa_terms(identities, margin)
     # Both photos count alike in L_per1.
     terms["per1"] = (terms["per1"] + cosine_loss(two, targets[len(one) :, STYLES:], SAME)) / 2
     return terms | styles_terms(outputs, targets)
@@ -183,21 +181,22 @@ def code_terms(outputs: Tensor, targets: Tensor, margin: float) -> dict[str, Ten
 
 def train_code(run: Run) -> tuple[ReaderNet, Metrics]:
     """Train F to predict the code of faces of P."""
-    data, training, lambdas = run.data, run.training, run.training.recogniser_weights()
-    examples = data.views("hashed", 0, data.held_out("hashed")[0])
+    data, training, lambdas = run.data, run.training, run.training.kvfa_weights()
+    views = data.views("hashed", 0, data.held_out("hashed")[0])
     torch.manual_seed(training.seed)
     net = with_outputs(data.style_reader(), STYLES + training.code_dimension)
-    targets = torch.cat((style_targets(data.space, examples.w), torch.from_numpy(examples.payload)), dim=1)
+    targets = torch.cat((style_targets(data.space, views.w), torch.from_numpy(views.payload)), dim=1)
+    examples = Examples(views[:-HELD_OUT], targets[:-HELD_OUT], group=2)
     objective = Objective(
         lambda outputs, aims: code_terms(outputs, aims, training.margin),
-        lambda terms: recogniser_total(terms, lambdas) + training.styles_share * terms["styles"],
+        lambda terms: kvfa_total(terms, lambdas) + training.styles_share * terms["styles"],
     )
-    plan, folder = data.reader_plan(training.code_steps), cache_folder("kvfa/hashed")
-    train_reader(net, examples[:-HELD_OUT], targets[:-HELD_OUT], objective, plan, training, folder, run.resume, group=2)
+    checkpoints = Checkpoints(cache_folder("kvfa/hashed"), run.resume)
+    train_reader(net, examples, objective, data.reader_plan(training.code_steps), training, checkpoints)
     metrics: Metrics = {}
-    for name, faces in (("as_it_is", examples.clean), ("saved_small_or_as_jpeg", examples.damaged)):
+    for name, faces in (("as_it_is", views.clean), ("saved_small_or_as_jpeg", views.damaged)):
         codes = predict(net, faces[-HELD_OUT:])[:, STYLES:]
-        report = cosine_report(codes, examples.payload[-HELD_OUT:], "code")
+        report = cosine_report(codes, views.payload[-HELD_OUT:], "code")
         metrics |= {f"{name}_{figure}": value for figure, value in report.items()}
     return net, metrics
 

@@ -80,18 +80,16 @@ def render_shard(generator: Generator, landmarker: Landmarker, samples: Samples,
     save_arrays(path, missed=len(faces) - len(kept), **columns)
 
 
-def render_cache(
-    generator: Generator, kind: str, sample: Sampler, shards: int, seed: int, worker: int = 0, workers: int = 1
-) -> None:
-    """Fill the cache folder `renders-<kind>` with shards numbered from 0; this process takes every `workers`-th."""
+def render_cache(generator: Generator, kind: str, sample: Sampler, shards: range, seed: int) -> None:
+    """Fill the cache folder `renders-<kind>` with the shards of these numbers."""
     landmarker = Landmarker()
     folder = cache_folder(f"renders-{kind}")
-    for number in range(worker, shards, workers):
+    for number in shards:
         path = folder / f"{number:04d}.npz"
         if path.exists():
             continue
         render_shard(generator, landmarker, sample(stream(seed, f"{kind} {number}"), SHARD), path)
-        log.info("%s: shard %d of %d", kind, number + 1, shards)
+        log.info("%s: shard %d of %d", kind, number + 1, shards.stop)
 
 
 def load_renders(kind: str, limit: int | None = None, first: int = 0) -> Renders:

@@ -109,7 +109,7 @@ class Training:
         """Weights of the terms that P is trained with, by name: the paper's four and ours."""
         return self._weights("ano", "syn", "div", "dif", "read", "seen", "wrong", "natural")
 
-    def recogniser_weights(self) -> dict[str, float]:
+    def kvfa_weights(self) -> dict[str, float]:
         """Weights of the terms that KVFA is trained with, by name."""
         return self._weights("pmis1", "pmis2", "pmis3", "per1", "per2")
 

@@ -9,19 +9,19 @@ from torch import Tensor
 
 from kfaar_core.losses import (
     DIFFERENT,
+    KVFA_TERMS,
     PROJECTOR_TERMS,
-    RECOGNISER_TERMS,
     SAME,
     Faces,
-    Readings,
+    Identities,
     cosine_loss,
     cosines,
     false_rejection_total,
+    kvfa_terms,
+    kvfa_total,
     misidentification_total,
     projector_terms,
     projector_total,
-    recogniser_terms,
-    recogniser_total,
 )
 from kfaar_core.train.settings import Training
 
@@ -225,7 +225,7 @@ def test_a_forgotten_weight_or_term_of_p_is_no_silent_zero(missing):
 # ---- KVFA
 
 
-def readings(count: int = 1) -> Readings:
+def readings(count: int = 1) -> Identities:
     """Unit vectors in a plane, a direction for each role, with cosines that are easy to work out."""
     directions = {
         "x1": (1.0, 0.0),
@@ -235,7 +235,7 @@ def readings(count: int = 1) -> Readings:
         "x2_k1": (0.8, 0.6),
         "y_k1": (0.0, 1.0),
     }
-    return Readings(**{name: torch.tensor([xy] * count, requires_grad=True) for name, xy in directions.items()})
+    return Identities(**{name: torch.tensor([xy] * count, requires_grad=True) for name, xy in directions.items()})
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -247,8 +247,8 @@ def readings(count: int = 1) -> Readings:
     ],
 )
 def test_losses_of_kvfa_worked_by_hand(count, margin, expected):
-    found = recogniser_terms(readings(count), margin)
-    assert tuple(found) == RECOGNISER_TERMS
+    found = kvfa_terms(readings(count), margin)
+    assert tuple(found) == KVFA_TERMS
     assert all(term.shape == () for term in found.values())
     assert {name: float(term.detach()) for name, term in found.items()} == pytest.approx(expected, abs=1e-6)
 
@@ -256,8 +256,8 @@ def test_losses_of_kvfa_worked_by_hand(count, margin, expected):
 def test_what_the_method_wants_of_kvfa_costs_nothing():
     """With the right key both virtual faces are the person; without one, with a wrong one and of y, nobody known."""
     person, keyless, wrong, stranger = torch.eye(4)[:, None]
-    read = Readings(x1=person, x1_none=keyless, x1_k2=wrong, x1_k1=person, x2_k1=person, y_k1=stranger)
-    assert all(float(term) == 0 for term in recogniser_terms(read, margin=0.0).values())
+    read = Identities(x1=person, x1_none=keyless, x1_k2=wrong, x1_k1=person, x2_k1=person, y_k1=stranger)
+    assert all(float(term) == 0 for term in kvfa_terms(read, margin=0.0).values())
 
 
 @pytest.mark.parametrize(
@@ -272,18 +272,18 @@ def test_what_the_method_wants_of_kvfa_costs_nothing():
 )
 def test_each_loss_of_kvfa_moves_its_own_pair(name, felt_by):
     read = readings()
-    before = recogniser_terms(read, margin=0.0)[name]
+    before = kvfa_terms(read, margin=0.0)[name]
     before.backward()
     gradients = {field.name: getattr(read, field.name).grad for field in fields(read)}
     assert {role for role, gradient in gradients.items() if gradient is not None} == felt_by
     assert all(gradients[role].abs().max() > 0.1 for role in felt_by)
     moved = {role: getattr(read, role).detach() - 0.1 * gradients[role] for role in felt_by}
-    assert recogniser_terms(replace(read, **moved), 0.0)[name] < before
+    assert kvfa_terms(replace(read, **moved), 0.0)[name] < before
 
 
 def test_nothing_to_read_is_no_nan():
     nothing = torch.zeros(2, 8, requires_grad=True)
-    terms = recogniser_terms(Readings(*[nothing] * 6), 0.0)
+    terms = kvfa_terms(Identities(*[nothing] * 6), 0.0)
     sum(terms.values()).backward()
     assert [float(term.detach()) for term in terms.values()] == [0, 0, 0, 1, 1]
     assert torch.isfinite(nothing.grad).all()
@@ -295,17 +295,17 @@ def test_totals_of_kvfa_take_weights_by_name_and_leave_other_terms_alone():
     weights = {"pmis1": 10000.0, "pmis2": 1000.0, "pmis3": 100.0, "per1": 10.0, "per2": 1.0}
     assert float(misidentification_total(terms, weights)) == 12300
     assert float(false_rejection_total(terms, weights)) == 45
-    assert float(recogniser_total(terms, weights)) == 12345
+    assert float(kvfa_total(terms, weights)) == 12345
 
 
 def test_the_total_of_kvfa_with_the_weights_of_the_paper():
     """0.6 + 0.8 + 0.28 + 0.04 + 0.064."""
-    found = recogniser_total(recogniser_terms(readings(), 0.0), Training().recogniser_weights())
+    found = kvfa_total(kvfa_terms(readings(), 0.0), Training().kvfa_weights())
     assert float(found.detach()) == pytest.approx(1.784)
 
 
-@pytest.mark.parametrize("missing", RECOGNISER_TERMS)
+@pytest.mark.parametrize("missing", KVFA_TERMS)
 def test_a_forgotten_weight_of_kvfa_is_no_silent_zero(missing):
-    terms = {name: torch.tensor(1.0) for name in RECOGNISER_TERMS}
+    terms = {name: torch.tensor(1.0) for name in KVFA_TERMS}
     with pytest.raises(KeyError, match=missing):
-        recogniser_total(terms, {name: 1.0 for name in RECOGNISER_TERMS if name != missing})
+        kvfa_total(terms, {name: 1.0 for name in KVFA_TERMS if name != missing})

@@ -246,6 +246,44 @@ def test_only_a_few_files_import_it(module):
     assert not wrong
 
 
+MOST_ARGUMENTS = 6
+FROM_GRADIO = {"gr.Request", "gr.Progress"}  # found by their types; no caller gives them
+
+
+def many_arguments(module: ast.AST) -> list[str]:
+    """Functions with more than MOST_ARGUMENTS, but for commands: typer takes their options from the signature."""
+    found = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef) and not any("command" in ast.unparse(d) for d in node.decorator_list):
+            every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            given = [a for a in every if a.annotation is None or ast.unparse(a.annotation) not in FROM_GRADIO]
+            found += [node.name] if len([a for a in given if a.arg not in ("self", "cls")]) > MOST_ARGUMENTS else []
+    return found
+
+
+def registered_commands() -> set[str]:
+    """Those of the command line, as "module.function"."""
+    loops = [node for node in tree("kfaar_core/__main__.py").body if isinstance(node, ast.For)]
+    return {ast.unparse(command) for loop in loops for command in ast.walk(loop.iter)}
+
+
+def test_no_function_takes_many_arguments():
+    commands = registered_commands()
+    assert "anonymise.anonymise" in commands
+    wrong = [
+        f"{name}: {function}"
+        for name in sources()
+        for function in many_arguments(tree(name))
+        if not name.startswith("kfaar_core/commands/") or f"{Path(name).stem}.{function}" not in commands
+    ]
+    assert wrong == []
+
+
+def test_the_rule_counts_what_a_caller_gives():
+    assert many_arguments(ast.parse("def f(a, b, /, c, *, d, e, f, g): ...")) == ["f"]
+    assert many_arguments(ast.parse("def f(self, a, b, c, d, e, f, r: gr.Request): ...")) == []
+
+
 def test_no_star_and_no_relative_imports():
     for name in sources():
         assert not [found for found in imported(tree(name)) if found.endswith(".*")], name

@@ -20,7 +20,7 @@ from kfaar_core.evaluate.ablate_kvfa import (
     triplets_of,
     untrained,
 )
-from kfaar_core.evaluate.ablation import KVFA
+from kfaar_core.evaluate.ablation import KVFA, Repeats
 from kfaar_core.train.bits import KeyedExamples
 from kfaar_core.train.projector import People
 from kfaar_core.train.settings import LAB_TRAINING
@@ -146,13 +146,13 @@ def test_a_table_comes_again_without_a_step(triplets, tmp_path, monkeypatch):
     def draw(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return torch.randn(count, 3, width), torch.randn(count, D), torch.randn(count, BITS).sign()
 
-    ask = {"bits": BITS, "fixed": 0.7, "seeds": 2, "resume": True}
-    table = table_x(unseen, draw, scaling, QUICK, **ask)
+    ask = {"repeats": Repeats(QUICK, seeds=2, resume=True), "bits": BITS, "fixed": 0.7}
+    table = table_x(unseen, draw, scaling, **ask)
     assert table.number == "X" and len(table.rows) == 18 * len(KVFA)
     assert f"{BITS}-bit keys" in table.about and f"{len(unseen)} triplets" in table.about
     papers = {row.name: row.paper for row in table.rows if row.paper is not None}
     assert papers["CRR, w/o tot1"] == 0.756 and papers["AUC, all losses"] == 0.987 and len(papers) == 9
     before = {path: path.read_bytes() for path in tmp_path.rglob("checkpoint.pt")}
     assert len(before) == 2 * len(KVFA)
-    assert table_x(unseen, draw, scaling, QUICK, **ask) == table
+    assert table_x(unseen, draw, scaling, **ask) == table
     assert all(path.read_bytes() == data for path, data in before.items())

@@ -10,13 +10,14 @@ import torch
 
 from kfaar_core.data.split import TEST
 from kfaar_core.evaluate.ablate_projector import Bench, VariantFace, figures, table_ix, train_variant
-from kfaar_core.evaluate.ablation import PROJECTOR
+from kfaar_core.evaluate.ablation import PROJECTOR, Repeats
 from kfaar_core.evaluate.context import EvaluationConfig
 from kfaar_core.methods.hashed import tiny_weights
 from kfaar_core.presets import TINY
 from kfaar_core.scenarios import pairs
 from kfaar_core.servers import AnonymisationServer
 from kfaar_core.stages import tiny
+from kfaar_core.train.loop import Checkpoints
 from kfaar_core.train.projector import ProjectorInputs
 from kfaar_core.train.settings import LAB_TRAINING
 from kfaar_core.train.surrogates import SurrogateRenderer
@@ -116,13 +117,13 @@ def test_a_face_that_is_not_found_counts_in_detection_alone():
 
 
 def test_a_table_comes_again_without_a_step_or_a_face(bench, context, people, monkeypatch):
-    ask = {"seeds": 2, "keys": 2, "resume": True}
-    table = table_ix(bench, context, people, QUICK, **ask)
+    repeats = Repeats(QUICK, seeds=2, resume=True)
+    table = table_ix(bench, context, people, repeats, keys=2)
     assert table.number == "IX" and len(table.rows) == 10 * len(PROJECTOR)
     assert "3 test people" in table.about and "4 training people" in table.about and "2 steps" in table.about
     assert all(row.n > 0 and np.isfinite(row.value) for row in table.rows)
     monkeypatch.setattr(AnonymisationServer, "anonymise", None)
-    assert table_ix(bench, context, people, QUICK, **ask) == table
+    assert table_ix(bench, context, people, repeats, keys=2) == table
 
 
 def test_a_face_is_that_of_the_p_in_its_folder(bench, context, tmp_path):
@@ -131,7 +132,7 @@ def test_a_face_is_that_of_the_p_in_its_folder(bench, context, tmp_path):
     folder.mkdir(parents=True)
     names, seen = [], []
     for seed in (0, 1, 0):
-        train_variant(bench, replace(QUICK, seed=seed), folder, resume=False)
+        train_variant(bench, replace(QUICK, seed=seed), Checkpoints(folder))
         names.append(context.name_of(request))
         seen.append(request.arrays(context)["judge"])
     assert names[0] == names[2] != names[1]

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from kfaar_core import losses
-from kfaar_core.evaluate.ablation import ALL, KVFA, PROJECTOR, Curve, Mean, Share, Variant, pooled, rows, runs
+from kfaar_core.evaluate.ablation import ALL, KVFA, PROJECTOR, Curve, Mean, Repeats, Share, Variant, pooled, rows, runs
 from kfaar_core.metrics.verification import area
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.report.paper_figures import FIGURES, OURS
 from kfaar_core.train.bits import train_keyed
 from kfaar_core.train.hashed import initial_projector, train_hashed
+from kfaar_core.train.loop import Checkpoints
 from kfaar_core.train.projector import ProjectorInputs
 from kfaar_core.train.settings import LAB_TRAINING
 from kfaar_core.train.surrogates import SurrogateRenderer
@@ -59,7 +60,7 @@ def p_after(folder, training):
     encoder = encoder_of(torch.randn(8, MOVED) / 20, 0.1 * torch.eye(8))
     net = initial_projector(4, torch.eye(MOVED), training)
     inputs = ProjectorInputs(crowd(np.random.default_rng(0)), renderer, encoder)
-    train_hashed(net, inputs, training, folder, resume=False)
+    train_hashed(net, inputs, training, Checkpoints(folder))
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
@@ -67,9 +68,11 @@ def keyed_after(folder, training):
     folder.mkdir()
     torch.manual_seed(0)
     net = KeyedNet(5, 8, 4)
-    train_keyed(
-        net, lambda n: (torch.randn(n, 3, 5), torch.randn(n, 4), torch.randn(n, 8).sign()), training, folder, False
-    )
+
+    def draw(n):
+        return torch.randn(n, 3, 5), torch.randn(n, 4), torch.randn(n, 8).sign()
+
+    train_keyed(net, draw, training, Checkpoints(folder))
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
@@ -100,7 +103,7 @@ def test_what_a_loss_asks_for_matters_only_where_it_is_in(monkeypatch, tmp_path,
 
 
 def test_the_first_seed_of_all_variants_comes_first(tmp_path):
-    found = list(runs(PROJECTOR[:2], replace(QUICK, seed=5), 2, "some"))
+    found = list(runs(PROJECTOR[:2], Repeats(replace(QUICK, seed=5), 2), "some"))
     assert [(variant.name, training.seed) for variant, training, _ in found] == [
         (ALL, 5),
         ("w/o ano", 5),
@@ -108,7 +111,7 @@ def test_the_first_seed_of_all_variants_comes_first(tmp_path):
         ("w/o ano", 6),
     ]
     assert [training.lambda_ano for _, training, _ in found] == [0.4, 0, 0.4, 0]
-    folders = [folder.relative_to(tmp_path / "cache" / "ablation" / "some") for _, _, folder in found]
+    folders = [kept.folder.relative_to(tmp_path / "cache" / "ablation" / "some") for _, _, kept in found]
     assert [str(folder) for folder in folders] == [
         "all-losses-seed-5",
         "wo-ano-seed-5",

@@ -42,7 +42,7 @@ def test_curves_are_drawn_on_their_axes(rng):
 
 
 def test_wrong_bits_are_evenly_spaced_and_the_paper_stands_beside():
-    figure = plots.flipped_bits([0, 1, 16], [0.8, 0, 0], [0.8, -1, -1], [0.8, 1, 1], 0.5, (1, 0.1), {0: 0.862, 5: 0.5})
+    figure = plots.flipped_bits([(0, 0.8, 0.8, 0.8), (1, 0, -1, 1), (16, 0, -1, 1)], 0.5, (1, 0.1), {0: 0.862, 5: 0.5})
     assert figure.layout.xaxis.type == "category"
     assert list(figure.data[2].x) == ["0"]  # 5 is not among the places
 

@@ -12,8 +12,12 @@ from kfaar_core.report import tables
 from kfaar_core.results import Result, Thresholds
 from kfaar_core.scenarios import populations
 
-THRESHOLDS = Thresholds(paper=0.7, dev=0.3, in_force="paper", recogniser={"FMR 1 %": 0.4, "FMR 0.1 %": 0.5})
+THRESHOLDS = Thresholds(paper=0.7, dev=0.3, in_force="paper", judge={"FMR 1 %": 0.4, "FMR 0.1 %": 0.5})
 PEOPLE = np.repeat(np.arange(25), 2)  # two trials each
+
+
+def settings(dataset):
+    return tables.TableSettings(thresholds=THRESHOLDS, dataset=dataset, dimension=32)
 
 
 def scores(name, values, failed=0):
@@ -73,7 +77,7 @@ def result(table, named):
 
 
 def test_table_vi_by_hand(six):
-    rows = by_name(tables.table_vi(six, THRESHOLDS, dataset="lfw", dimension=32))
+    rows = by_name(tables.table_vi(six, settings("lfw")))
     paper, dev = "another photo, threshold 0.700 (paper, in force)", "another photo, threshold 0.300 (dev)"
     even = 26 / 50  # 13 of 25 people
     assert rows[f"FRR, {paper}"].value == pytest.approx(1 - even)
@@ -86,38 +90,36 @@ def test_table_vi_by_hand(six):
 
 
 def test_the_papers_figures_stand_beside(six):
-    rows = by_name(tables.table_vi(six, THRESHOLDS, dataset="celeba", dimension=32))
+    rows = by_name(tables.table_vi(six, settings("celeba")))
     assert rows["AUC, same photo"].paper == 0.989
     assert rows["CRR, same photo, threshold 0.300 (dev)"].paper == 0.956
     assert rows["EER, same photo"].paper is None
-    assert all(row.paper is None for row in tables.table_vi(six, THRESHOLDS, dataset="mine", dimension=32))
+    assert all(row.paper is None for row in tables.table_vi(six, settings("mine")))
 
 
 def test_no_error_reads_as_at_most_three_in_n(six):
-    rows = by_name(tables.table_vi(six, THRESHOLDS, dataset="lfw", dimension=32))
+    rows = by_name(tables.table_vi(six, settings("lfw")))
     far = rows["FAR, same photo, threshold 0.700 (paper, in force)"]
     assert "0 of 50: <= 3/25" in far.note
     assert far.high == pytest.approx(3 / 25)
 
 
 def test_failures_are_shown_and_count_as_wrong(six):
-    row = by_name(tables.table_vi(six, THRESHOLDS, dataset="lfw", dimension=32))[
-        "CRR, same photo, threshold 0.700 (paper, in force)"
-    ]
+    row = by_name(tables.table_vi(six, settings("lfw")))["CRR, same photo, threshold 0.700 (paper, in force)"]
     assert (row.value, row.n) == (1.0, 100)
     assert "10 of 110 trials failed; CRR 0.909 when they count as wrong" in row.note
 
 
 def test_another_photo_leads(six, seven):
     for rows in (
-        tables.table_vi(six, THRESHOLDS, dataset="lfw", dimension=32),
-        tables.table_vii(seven, THRESHOLDS, dataset="lfw", dimension=32),
+        tables.table_vi(six, settings("lfw")),
+        tables.table_vii(seven, settings("lfw")),
     ):
         assert "another photo" in rows[0].name
 
 
 def test_table_vii_by_hand(seven):
-    rows = by_name(tables.table_vii(seven, THRESHOLDS, dataset="lfw", dimension=32))
+    rows = by_name(tables.table_vii(seven, settings("lfw")))
     first = "Scenario 1 (right key, no KVFA), another photo"
     assert rows[f"{first}: cosine"].value == pytest.approx((13 * 0.4 + 12 * 0.1) / 25)
     assert rows[f"{first}: cosine"].paper == 0.498
@@ -133,23 +135,23 @@ def test_table_vii_by_hand(seven):
 
 def test_strangers_tell_how_much_a_scenario_gives_away(seven):
     """Half of the people score above every stranger, the others below all of them; a file may lack strangers."""
-    names = [row.name for row in tables.table_vii(seven, THRESHOLDS, dataset="lfw", dimension=32)]
+    names = [row.name for row in tables.table_vii(seven, settings("lfw"))]
     assert not any("strangers" in name for name in names)
     strangers = scores("scenario 1 stranger", np.full(50, 0.2), failed=3)
-    rows = by_name(tables.table_vii(seven | {strangers.name: strangers}, THRESHOLDS, dataset="lfw", dimension=32))
+    rows = by_name(tables.table_vii(seven | {strangers.name: strangers}, settings("lfw")))
     found = rows.pop("Scenario 1 (right key, no KVFA), same photo: AUC against strangers")
     assert found.value == pytest.approx(13 / 25) and found.n == 100 and "3 of 103 trials failed" in found.note
     assert [name for name in rows if "strangers" not in name] == names
 
 
 def test_wrong_keys_are_held_against_the_law_of_random_directions(seven):
-    rows = by_name(tables.table_vii(seven, THRESHOLDS, dataset="lfw", dimension=32))
+    rows = by_name(tables.table_vii(seven, settings("lfw")))
     note = rows["Scenario 3 (KVFA, wrong key), same photo: cosine"].note
     assert "a random direction in 32 dimensions has 0.177" in note
 
 
 def test_every_row_lies_in_its_interval(seven):
-    for row in tables.table_vii(seven, THRESHOLDS, dataset="lfw", dimension=32):
+    for row in tables.table_vii(seven, settings("lfw")):
         assert row.low - 1e-12 <= row.value <= row.high + 1e-12
         assert row.n == 50
 

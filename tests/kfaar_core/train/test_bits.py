@@ -14,14 +14,15 @@ from kfaar_core.methods.bits import BitsProjector
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import BitsNet
 from kfaar_core.train.bits import (
+    BitsStyles,
     bits_styles,
     keyed_draw,
     keyed_report,
-    styles_of_bits,
     train_bits,
     train_keyed,
     wrong_keys,
 )
+from kfaar_core.train.loop import Checkpoints
 from kfaar_core.train.projector import ProjectorInputs
 from kfaar_core.train.settings import LAB_TRAINING
 from tests.kfaar_core.train.small_worlds import MOVED, crowd, encoder_of, frozen_renderer, log_of, random, still
@@ -53,7 +54,7 @@ def test_three_steps_of_bits_show_every_term_and_move_p_alone(rng, tmp_path, bit
     )
     before = {**generator.mapping.state_dict(), **renderer.state_dict(), "feature": people.feature.clone()}
     before = {name: tensor.clone() for name, tensor in before.items()}
-    module = train_bits(bits, generator, ProjectorInputs(people, renderer, encoder), QUICK, tmp_path, resume=False)
+    module = train_bits(bits, generator, ProjectorInputs(people, renderer, encoder), QUICK, Checkpoints(tmp_path))
     found = log_of(tmp_path)
     assert found.keys() == {"step", "ano", "syn", "div", "dif", "read", "wrong", "natural"}
     assert all(np.isfinite(value) for value in found.values())
@@ -77,7 +78,7 @@ def test_the_two_keys_of_a_triplet_always_differ(rng, tmp_path, monkeypatch):
 
     monkeypatch.setattr(BitsNet, "forward", spied)
     encoder = encoder_of(random(8, MOVED) / 20, 0.1 * torch.eye(8))
-    train_bits(1, FrozenM(), ProjectorInputs(crowd(rng), frozen_renderer(), encoder), QUICK, tmp_path, resume=False)
+    train_bits(1, FrozenM(), ProjectorInputs(crowd(rng), frozen_renderer(), encoder), QUICK, Checkpoints(tmp_path))
     assert len(asked) == 4 * 3
     for step in range(3):
         x1, x2, other, y = asked[4 * step : 4 * step + 4]
@@ -97,7 +98,7 @@ def test_p_learns_as_it_is_used(rng):
     used = BitsProjector({8: {**state, "truncation": torch.tensor(0.7)}}, generator)(photo, key).latent
     bits = torch.from_numpy(key.signs())[None]
     with torch.no_grad():
-        taught = styles_of_bits(net, generator.map, generator.w_mean, people.feature[3:4], bits, 0.7)[0]
+        taught = BitsStyles(net, generator, 0.7)(people.feature[3:4], bits)[0]
     torch.testing.assert_close(taught, used, atol=1e-5, rtol=1e-4)
 
 
@@ -125,7 +126,7 @@ def keyed(folder: Path, steps: int) -> KeyedNet:
     net.mean.fill_(0.5)
     training = replace(LAB_TRAINING, keyed_steps=steps, bits_batch=64, projector_rate=3e-3)
     folder.mkdir(exist_ok=True)
-    train_keyed(net, drawn, training, folder, False)
+    train_keyed(net, drawn, training, Checkpoints(folder))
     return net
 
 
@@ -169,7 +170,7 @@ def test_a_draw_shows_three_photos_under_one_key(rng):
             asked.append(w)
             return w[:, 0, :5]
 
-    features, u, key = keyed_draw(net, Plain(), 0.7, people, Seen())(6)  # type: ignore[arg-type]
+    features, u, key = keyed_draw(BitsStyles(net, Plain(), 0.7), people, Seen())(6)  # type: ignore[arg-type]
     assert features.shape == (6, 3, 5) and key.shape == (6, 8) and set(key.unique().tolist()) == {-1.0, 1.0}
     assert not features.requires_grad
     owners = {photo: person for person, photos in enumerate(people.pairs) for photo in photos.tolist()}
@@ -196,7 +197,7 @@ def test_faces_of_the_bits_p_come_as_two_photos_of_a_person_and_one_of_another_u
     people = crowd(rng)
     torch.manual_seed(0)
     net = BitsNet(6, 8, hidden=16).eval()
-    found = bits_styles(net, OneLayer(), 0.7, people, still(), np.random.default_rng(0), 250)
+    found = bits_styles(BitsStyles(net, OneLayer(), 0.7), people, still(), np.random.default_rng(0), 250)
     assert found.group == 3 and len(found.w) == len(found.payload) == 249  # a multiple of three
     u, key = found.payload[:, :4].reshape(-1, 3, 4), found.payload[:, 4:].reshape(-1, 3, 8)
     assert set(np.unique(key)) == {-1.0, 1.0} and (key == key[:, :1]).all() and len(np.unique(key[:, 0], axis=0)) > 20

@@ -7,7 +7,7 @@ import torch
 from kfaar_core.nets.geometry_net import Geometry
 from kfaar_core.stages.geometry import euler_degrees, view
 from kfaar_core.train.geometry import Labelled, in_view, moved, random_moves, report, terms, train_geometry_net
-from kfaar_core.train.loop import Plan
+from kfaar_core.train.loop import Checkpoints, Plan
 
 SIDE = 256
 DOTS = np.array([[100.0, 120], [170, 110], [128, 160], [110, 200]])  # px of the portrait
@@ -120,8 +120,8 @@ def test_report_by_hand():
 
 
 def test_learning_again_gives_the_same_network(tmp_path):
-    plan = Plan(steps=2, checkpoint_s=1e9)
-    first, again = (train_geometry_net(data(), plan, batch=2, seed=7, folder=tmp_path, resume=False) for _ in range(2))
+    plan = Plan(steps=2, checkpoint_s=1e9, seed=7)
+    first, again = (train_geometry_net(data(), plan, 2, Checkpoints(tmp_path)) for _ in range(2))
     for one, other in zip(first.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(one, other)
     assert (tmp_path / "checkpoint.pt").is_file()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kfaar_core.nets.projector_net import GROUPS, LEADING, HashedNet
 from kfaar_core.train.hashed import code_styles, initial_projector, padded, payload_axes, rotations, train_hashed
+from kfaar_core.train.loop import Checkpoints
 from kfaar_core.train.posture import PostureFit, PostureStep
 from kfaar_core.train.projector import ProjectorInputs, objective
 from kfaar_core.train.settings import LAB_TRAINING
@@ -123,7 +124,7 @@ def trained_hashed(rng: np.random.Generator, folder: Path, **changes: object):
     training = replace(QUICK, **changes)
     net = initial_projector(4, torch.eye(MOVED), training)
     folder.mkdir(exist_ok=True)
-    return train_hashed(net, ProjectorInputs(crowd(rng), renderer, encoder), training, folder, resume=False), renderer
+    return train_hashed(net, ProjectorInputs(crowd(rng), renderer, encoder), training, Checkpoints(folder)), renderer
 
 
 def test_three_steps_of_hashed_show_every_term_and_move_p_alone(rng, tmp_path):
@@ -167,8 +168,7 @@ def test_a_triplet_is_seen_under_one_key_and_x1_under_another_too(rng, tmp_path)
         net,
         ProjectorInputs(crowd(rng), Spy(6, hidden=4).requires_grad_(False), encoder),
         training,
-        tmp_path,
-        resume=False,
+        Checkpoints(tmp_path),
     )
     x1, x2, other, y = (v[:, 1:5] / training.code_size for v in asked)
     for code in (x1, x2, other, y):
@@ -201,8 +201,7 @@ def test_r_sees_faces_with_the_postures_of_photos(rng, tmp_path):
         net,
         ProjectorInputs(crowd(rng), Spy(6, hidden=4).requires_grad_(False), encoder),
         training,
-        tmp_path,
-        resume=False,
+        Checkpoints(tmp_path),
     )
     assert len(asked) == 4
     for coordinate in asked:

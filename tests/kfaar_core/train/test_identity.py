@@ -110,7 +110,8 @@ def test_no_part_counts_for_more_because_its_numbers_are_larger(rng):
     features, owners = people(rng)
     size = np.array([1000.0] * 3 + [1.0] * 4 + [0.01])
     plain, large = (
-        IdentityMap(balanced_map(seen, (3, 4, 1), owners, 3, 3.0, 2.0))(seen) for seen in (features, features * size)
+        IdentityMap(balanced_map(np.split(seen, (3, 7), axis=1), owners, 3, 3.0, 2.0))(seen)
+        for seen in (features, features * size)
     )
     np.testing.assert_allclose(plain @ plain.T, large @ large.T, atol=1e-9)
     unbalanced = IdentityMap(identity_map(features * size, owners, 3, 3.0, 2.0))(features * size)

@@ -22,7 +22,7 @@ from kfaar_core.train.judge import (
     report,
     without_margin,
 )
-from kfaar_core.train.loop import Plan
+from kfaar_core.train.loop import Checkpoints, Plan
 
 
 class Sums(nn.Module):
@@ -123,8 +123,8 @@ class Watched(Sums):
 
 
 def distilled(data: AlignedCrops, folder: Path, steps: int = 2, teacher: nn.Module | None = None) -> nn.Module:
-    plan = Plan(steps=steps, checkpoint_s=1e9)
-    return distil(data, teacher or Sums(), plan, batch=2, seed=3, folder=folder, resume=False)
+    plan = Plan(steps=steps, checkpoint_s=1e9, seed=3)
+    return distil(data, teacher or Sums(), plan, 2, Checkpoints(folder))
 
 
 def test_distilling_again_gives_the_same_network(rng, tmp_path):

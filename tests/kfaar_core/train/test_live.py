@@ -38,6 +38,7 @@ from kfaar_core.train.live import (
     LiveTrainingData,
     live_encoder,
 )
+from kfaar_core.train.loop import Checkpoints
 from kfaar_core.train.projector import ProjectorInputs
 from kfaar_core.train.settings import LAB_TRAINING
 from tests.kfaar_core.train.small_worlds import MOVED, SPACE, crowd, still
@@ -196,7 +197,7 @@ def trained(folder: Path, resume: bool = False, dies_at: int = -1) -> dict[str, 
     net = initial_projector(4, torch.eye(MOVED), QUICK)
     folder.mkdir(exist_ok=True)
     people = crowd(np.random.default_rng(0))
-    train_hashed(net, ProjectorInputs(people, renderer, world.latent_encoder), QUICK, folder, resume)
+    train_hashed(net, ProjectorInputs(people, renderer, world.latent_encoder), QUICK, Checkpoints(folder, resume))
     return net.state_dict()
 
 

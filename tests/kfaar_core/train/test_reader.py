@@ -18,9 +18,10 @@ from kfaar_core.stages.tiny import reader_state
 from kfaar_core.train import reader
 from kfaar_core.train.appearance import predict
 from kfaar_core.train.data import TrainingData
-from kfaar_core.train.loop import Plan
+from kfaar_core.train.loop import Checkpoints, Plan
 from kfaar_core.train.reader import (
     STYLES,
+    Examples,
     Objective,
     code_terms,
     fit_reading,
@@ -169,7 +170,7 @@ def trained(folder: Path, data: Views, targets: Tensor, dies_at: int = -1, resum
     net = Small(targets.shape[1])
     folder.mkdir(exist_ok=True)
     objective = Objective(of, lambda terms: terms["fit"])
-    train_reader(net, data, targets, objective, PLAN, TRAINING, folder, resume, group=2)
+    train_reader(net, Examples(data, targets, group=2), objective, PLAN, TRAINING, Checkpoints(folder, resume))
     return net, calls
 
 
@@ -217,7 +218,7 @@ def test_half_of_what_f_sees_was_saved(rng, tmp_path):
 
     training, plan = replace(LAB_TRAINING, reader_batch=20), Plan(steps=4)
     objective = Objective(of, lambda terms: terms["fit"])
-    train_reader(Spy(1), data, torch.zeros(count, 1), objective, plan, training, tmp_path, False)
+    train_reader(Spy(1), Examples(data, torch.zeros(count, 1)), objective, plan, training, Checkpoints(tmp_path))
     assert len(shades) == 80 and 0.3 < np.mean(np.array(shades) > 0) < 0.7
 
 
@@ -228,13 +229,11 @@ def test_f_itself_learns_a_step(rng, tmp_path):
     targets = torch.from_numpy(rng.standard_normal((4, STYLES))).float()
     train_reader(
         net,
-        data_of(rng, 4),
-        targets,
+        Examples(data_of(rng, 4), targets),
         Objective(styles_terms, lambda terms: terms["styles"]),
         Plan(steps=1),
         replace(LAB_TRAINING, reader_batch=2),
-        tmp_path,
-        False,
+        Checkpoints(tmp_path),
     )
     assert all(tensor.is_contiguous() for tensor in net.state_dict().values())  # or it could not be saved
     for name, parameter in net.named_parameters():

@@ -76,7 +76,7 @@ def test_where_one_face_of_a_group_is_missed_the_whole_group_is(cache, group, ke
 
 
 def test_shards_by_number(cache):
-    render_cache(FakeGenerator(), "n", lambda rng, count: samples(rng.uniform(0.1, 1)), shards=4, seed=0)
+    render_cache(FakeGenerator(), "n", lambda rng, count: samples(rng.uniform(0.1, 1)), range(4), seed=0)
     every = load_renders("n").w[:, 0, 0].tolist()
     assert load_renders("n", 3, first=1).w[:, 0, 0].tolist() == every[1:3]
     assert load_renders("n", first=3).w[:, 0, 0].tolist() == every[3:]
@@ -87,17 +87,17 @@ def test_workers_share_the_shards_and_finished_ones_stay(cache):
         return samples(*rng.uniform(0.1, 1, count))
 
     for worker in (1, 0):
-        render_cache(FakeGenerator(), "y", draw, shards=3, seed=5, worker=worker, workers=2)
+        render_cache(FakeGenerator(), "y", draw, range(worker, 3, 2), seed=5)
     assert sorted(path.name for path in (cache / "renders-y").iterdir()) == ["0000.npz", "0001.npz", "0002.npz"]
     before = load_renders("y")
     assert len(before.w) == 9 and len(load_renders("y", limit=1).w) == 3
     expected = stream(5, "y 1").uniform(0.1, 1, 3)
     np.testing.assert_allclose(before.w[3:6, 0, 0], expected, rtol=1e-6)
-    render_cache(FakeGenerator(), "y", lambda *_: pytest.fail("rendered again"), shards=3, seed=5)
+    render_cache(FakeGenerator(), "y", lambda *_: pytest.fail("rendered again"), range(3), seed=5)
 
 
 def test_a_shard_that_is_being_written_is_not_read(cache):
-    render_cache(FakeGenerator(), "z", lambda rng, count: samples(1.0), shards=1, seed=0)
+    render_cache(FakeGenerator(), "z", lambda rng, count: samples(1.0), range(1), seed=0)
     (cache / "renders-z" / "0001.part.npz").write_bytes(b"half a file")
     assert len(load_renders("z").w) == 1
 

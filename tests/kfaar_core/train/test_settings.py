@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from kfaar_core.errors import BadSetting
-from kfaar_core.losses import PROJECTOR_TERMS, RECOGNISER_TERMS
+from kfaar_core.losses import KVFA_TERMS, PROJECTOR_TERMS
 from kfaar_core.train.settings import LAB_TRAINING, Correction, Training, with_settings
 
 
@@ -13,13 +13,13 @@ def test_the_weights_of_the_paper():
     """Section V-A: lambda_ano is 0.4 and all others 1."""
     weights = Training().projector_weights()
     assert {name: weights[name] for name in PROJECTOR_TERMS} == {"ano": 0.4, "syn": 1, "div": 1, "dif": 1}
-    assert Training().recogniser_weights() == dict.fromkeys(RECOGNISER_TERMS, 1)
+    assert Training().kvfa_weights() == dict.fromkeys(KVFA_TERMS, 1)
 
 
 def test_a_changed_weight_arrives_at_its_loss():
     training = Training(lambda_div=0.0, lambda_pmis2=5.0)
     assert training.projector_weights() == Training().projector_weights() | {"div": 0.0}
-    assert training.recogniser_weights() == Training().recogniser_weights() | {"pmis2": 5.0}
+    assert training.kvfa_weights() == Training().kvfa_weights() | {"pmis2": 5.0}
 
 
 @pytest.mark.parametrize(
