@@ -11,23 +11,22 @@ import torch
 from kfaar_core import cast, methods, runtime, weights
 from kfaar_core.calibration import Calibration, load_calibration
 from kfaar_core.keys import UserKey
-from kfaar_core.methods.base import Method, MethodNetworks, Projector, SharedStages
+from kfaar_core.methods.base import Method, MethodNetworks, SharedStages
 from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.presets import Preset, get_preset
 from kfaar_core.records import Face, Photo
 from kfaar_core.stages import tiny
 from kfaar_core.stages.correct import Corrector, LatentCorrector
-from kfaar_core.stages.encode import JUDGE, Encoder, FaceEncoder, encoder_of, load_auxiliary_encoder, load_encoder
+from kfaar_core.stages.encode import JUDGE, FaceEncoder, encoder_of, load_auxiliary_encoder, load_encoder
 from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, synthesis_of
 from kfaar_core.stages.geometry import GeometryReader
-from kfaar_core.stages.identify import FaceReader, Identifier, IdentityMap, features_of
+from kfaar_core.stages.identify import features_of
 from kfaar_core.stages.judge import judge_features
 from kfaar_core.stages.locate import Detector, FaceLocator, MtcnnDetector
-from kfaar_core.stages.refine import Refiner
 
 
-@dataclass(frozen=True)
-class Stages:
+@dataclass(frozen=True, kw_only=True)
+class Stages(MethodNetworks):
     """Every stage of the paper's Fig. 3, loaded and frozen. One object can serve many threads."""
 
     preset: Preset
@@ -38,43 +37,12 @@ class Stages:
     generator: Generator  # M and G
     corrector: Corrector  # G_f
     judge: FaceEncoder  # R
-    networks: MethodNetworks  # of the method
     calibration: Calibration
     own_thresholds: Mapping[int, float]  # key bits -> dev threshold, if each key length has its own networks
 
     @property
     def detector(self) -> Detector:
         return self.locator.detector
-
-    @property
-    def encoder(self) -> Encoder:
-        """E, as the method uses it for photos."""
-        return self.networks.encoder
-
-    @property
-    def identity(self) -> IdentityMap:
-        """The linear map from an embedding to the identity u of a photo."""
-        return self.networks.identity
-
-    @property
-    def projector(self) -> Projector:
-        """The projector P of the method: identity and key -> latent."""
-        return self.networks.projector
-
-    @property
-    def identifier(self) -> Identifier:
-        """The identifier I of the method: features -> identity."""
-        return self.networks.identifier
-
-    @property
-    def reader(self) -> FaceReader | None:
-        """The reader F of KVFA, which decodes virtual faces; None if the method has none."""
-        return self.networks.reader
-
-    @property
-    def refiner(self) -> Refiner | None:
-        """The refinement of the method; None if it does not refine."""
-        return self.networks.refiner
 
     @property
     def judge_threshold(self) -> float:
@@ -198,6 +166,7 @@ def _joined(
 ) -> Stages:
     preset = shared.preset
     return Stages(
+        **vars(method.build(shared)),
         preset=preset,
         method=method,
         device=shared.device,
@@ -208,7 +177,6 @@ def _joined(
             {"gain": shared.posture_gain}, shared.generator, shared.geometry, preset.correct_steps, preset.turn_steps
         ),
         judge=judge,
-        networks=method.build(shared),
         calibration=calibration,
         own_thresholds=own,
     )

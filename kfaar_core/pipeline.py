@@ -84,8 +84,9 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
     with clock.stage("encode"):
         feature = stages.encoder.embed(photo.pixels, located.landmarks)  # z = E(x)
     with clock.stage("project"):
-        projected = stages.projector(feature, key)  # z' = P(z, k)
-        if request.person is not None:
+        if request.person is None:
+            projected = stages.projector(feature, key)  # z' = P(z, k)
+        else:
             check_person(stages, feature, key, request.person)
             projected = Projected(torch.from_numpy(request.person.latent))
     with clock.stage("generate"):
@@ -207,6 +208,7 @@ class Comparison:
     threshold_for: Callable[[UserKey | None], float] = field(repr=False)
     virtual: np.ndarray = field(repr=False)  # (V, S) features of the virtual picture's faces, see Stages.features
     original: np.ndarray = field(repr=False)  # (O, D) embeddings of the photo's faces, from which I(x) is computed
+    faces: tuple[Sequence[Face], Sequence[Face]] = ((), ())  # V and O of them; empty for one known pair
 
     def with_key(self, key: UserKey) -> Verdict:
         """Condition 2: compare I(x) with I(x_v, k)."""
@@ -221,8 +223,10 @@ class Comparison:
         return np.array([self.with_key(key).cosine for key in keys])
 
     def _best(self, key: UserKey | None) -> Verdict:
+        among = len(self.virtual), len(self.original)
+        threshold = self.threshold_for(key)
         verdicts = [
-            replace(compare(self.identifier, virtual, original, key, self.threshold_for(key)), faces=(i, j))
+            replace(compare(self.identifier, virtual, original, key, threshold), faces=(i, j), among=among)
             for i, virtual in enumerate(self.virtual)
             for j, original in enumerate(self.original)
         ]
@@ -244,10 +248,12 @@ def compare_pictures(stages: Stages, virtual: Photo, original: Photo) -> Compari
         NoFaceFound: no usable face in either picture.
     """
 
-    def landmarks(photo: Photo) -> list[np.ndarray]:
+    def each(photo: Photo, measure: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> tuple[list[Face], np.ndarray]:
         faces = stages.detector.usable(photo)[:MOST_FACES]
-        return [stages.locator.locate(photo, face).landmarks for face in faces]
+        landmarks = [stages.locator.locate(photo, face).landmarks for face in faces]
+        return faces, np.stack([measure(photo.pixels, points) for points in landmarks])
 
-    features = [stages.features(virtual.pixels, points) for points in landmarks(virtual)]
-    embeddings = [stages.encoder.embed(original.pixels, points) for points in landmarks(original)]
-    return Comparison(stages.identifier, stages.kvfa_threshold_for, np.stack(features), np.stack(embeddings))
+    virtual_faces, features = each(virtual, stages.features)
+    original_faces, embeddings = each(original, stages.encoder.embed)
+    faces = virtual_faces, original_faces
+    return Comparison(stages.identifier, stages.kvfa_threshold_for, features, embeddings, faces)

@@ -75,6 +75,7 @@ class Verdict:
     compared: str  # what was compared, for example "I(x) with I(x_v, k)"
     key_used: bool  # False: Condition 1
     faces: tuple[int, int] = (0, 0)  # indices of the compared faces in the virtual picture and in the photo
+    among: tuple[int, int] = (1, 1)  # numbers of faces in them, of which the most similar pair was taken
 
 
 class Rejection(StrEnum):

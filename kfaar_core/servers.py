@@ -17,7 +17,7 @@ from dataclasses import replace
 from kfaar_core.assemble import Stages
 from kfaar_core.errors import BadSetting, TooManyTries
 from kfaar_core.keys import UserKey
-from kfaar_core.pipeline import MOST_FACES, AnonymiseRequest, Comparison, Progress, anonymise, compare_pictures
+from kfaar_core.pipeline import AnonymiseRequest, Comparison, Progress, anonymise, compare_pictures
 from kfaar_core.records import EnrolledPerson, Face, Photo, Verdict, VirtualFace
 
 log = logging.getLogger(__name__)
@@ -144,14 +144,6 @@ class AuthenticationServer:
         # The audit line holds the verdict alone; nothing in it leads to a key or a face.
         log.info("authentication: %s, %s", answer.compared, "same person" if answer.same_person else "not the same")
         return answer
-
-    def faces(self, photo: Photo) -> list[Face]:
-        """The usable faces of a picture that are compared, largest first; at most MOST_FACES.
-
-        Raises:
-            NoFaceFound: no usable face.
-        """
-        return self._stages.detector.usable(photo)[:MOST_FACES]
 
     def compare(self, virtual: Photo, original: Photo) -> Comparison:
         """Compute the features of both pictures once, for several keys. Does not count as a try.

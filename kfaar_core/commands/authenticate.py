@@ -63,12 +63,11 @@ def authenticate(
 
     server = AuthenticationServer(load_stages(settings, device, threads))
     answer, whose = answer_of(server, *photos, tried)
-    counts = [len(server.faces(photo)) for photo in photos]
-    if max(counts) > 1:
+    if max(answer.among) > 1:
         warn(
-            f"the virtual picture shows {faces(counts[0])} and the photo {faces(counts[1])}; the answer is about the "
-            f"pair that fits best: face {answer.faces[0]} of the first, face {answer.faces[1]} of the second "
-            "(0 is the largest)"
+            f"the virtual picture shows {faces(answer.among[0])} and the photo {faces(answer.among[1])}; the answer "
+            f"is about the pair that fits best: face {answer.faces[0]} of the first, face {answer.faces[1]} of the "
+            "second (0 is the largest)"
         )
     if as_json:
         record = {**asdict(answer), "cosine": float(answer.cosine), "same_person": bool(answer.same_person)}
@@ -199,10 +198,9 @@ def outcomes(stages: Stages, virtual: Photo, original: Photo, right: UserKey, wr
     from kfaar_core.pipeline import AnonymiseRequest
     from kfaar_core.servers import AnonymisationServer, AuthenticationServer
 
-    server = AuthenticationServer(stages)
-    comparison = server.compare(virtual, original)
-    first, second = comparison.with_key(right).faces  # the pair that the right key says is one person
-    face, own = server.faces(virtual)[first], server.faces(original)[second]
+    comparison = AuthenticationServer(stages).compare(virtual, original)
+    pair = comparison.with_key(right).faces  # that the right key says is one person
+    face, own = (faces[number] for faces, number in zip(comparison.faces, pair, strict=True))
     again = AnonymisationServer(stages).anonymise(AnonymiseRequest(photo=virtual, key=right, face=face))
     judged = float(stages.judge_cosines([original, from_array(again.portrait)], [own, "largest"])[0, 1])
     verdicts = [comparison.without_key(), comparison.with_key(wrong), comparison.with_key(right)]

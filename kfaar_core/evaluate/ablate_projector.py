@@ -81,8 +81,7 @@ class VariantFace:
 
     def arrays(self, context: EvaluationContext) -> Arrays:
         path = _file(self.run)
-        networks = replace(context.stages.networks, projector=_projector(path, _sha256(path)))
-        stages = replace(context.stages, networks=networks)
+        stages = replace(context.stages, projector=_projector(path, _sha256(path)))
         made = replace(context, server=AnonymisationServer(stages))
         return made.encoder_features(made.anonymised(made.photo(self.index), self.purpose))
 

@@ -72,12 +72,12 @@ class SharedStages:
 class MethodNetworks:
     """The loaded networks of one method. The reader and the refiner are optional."""
 
-    encoder: Encoder  # E for photos
-    identity: IdentityMap  # u of a photo
-    projector: Projector  # P
-    identifier: Identifier  # I
-    reader: FaceReader | None = None  # F
-    refiner: Refiner | None = None
+    encoder: Encoder  # E, as the method uses it for photos
+    identity: IdentityMap  # the linear map from an embedding to the identity u of a photo
+    projector: Projector  # P: identity and key -> latent
+    identifier: Identifier  # I: features -> identity
+    reader: FaceReader | None = None  # F of KVFA, which decodes virtual faces; None if the method has none
+    refiner: Refiner | None = None  # None if the method does not refine
 
 
 def _any_length(_bits: int) -> tuple[str, ...]:

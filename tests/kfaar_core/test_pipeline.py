@@ -315,7 +315,7 @@ def test_a_portrait_in_which_no_face_is_seen_is_said_and_takes_the_next_key(tiny
 def refining(refine: Callable[..., Tensor] = lambda latent, *_: latent) -> Stages:
     """The stages of `hashed` with a refinement of the test's own; that of the preset tiny has no steps."""
     stages = pipeline.load(replace(TINY, method="hashed"), "cpu")
-    return replace(stages, networks=replace(stages.networks, refiner=refine))  # type: ignore[arg-type]
+    return replace(stages, refiner=refine)  # type: ignore[arg-type]
 
 
 def test_a_refined_face_that_its_key_does_not_read_takes_the_next_key(tiny, photo):
@@ -573,7 +573,7 @@ def test_a_face_is_refined_unless_that_is_declined(photo):
 
 
 def test_a_method_without_a_payload_is_never_refined(tiny, photo):
-    stages = replace(tiny, networks=replace(tiny.networks, refiner=lambda *_: pytest.fail("refined")))
+    stages = replace(tiny, refiner=lambda *_: pytest.fail("refined"))
     assert AnonymisationServer(stages).anonymise(asked(photo, KEY)).reading is None
 
 
