@@ -598,7 +598,10 @@ def test_of_several_faces_the_pair_that_fits_is_compared(tiny, wide):
     assert whole.without_key().faces in {(0, 0), (1, 1)} and whole.without_key().cosine == pytest.approx(1)
     single = replace(whole, original=whole.original[1:])
     found = single.without_key()
-    assert found.faces == (1, 0) and found.cosine == pytest.approx(1)
+    assert found.faces == (1, 0) and found.among == (2, 1) and found.cosine == pytest.approx(1)
+    assert [[face.box.tolist() for face in faces] for faces in whole.faces] == [
+        [face.crop.face.box.tolist() for face in (large, small)]
+    ] * 2
     np.testing.assert_array_equal(whole.virtual, np.stack(features))
     apart = replace(single, virtual=whole.virtual[:1]).without_key()
     assert apart.faces == (0, 0) and apart.cosine < found.cosine
@@ -622,11 +625,13 @@ class Enrolling:
 
 def test_later_photos_of_an_enrolled_person_take_her_latent_and_are_not_refined(photo):
     stages = never_close(refining(Enrolling()))
-    server = AnonymisationServer(replace(stages, calibration=replace(stages.calibration, kvfa_dev=0.5)))
+    stages = replace(stages, calibration=replace(stages.calibration, kvfa_dev=0.5))
+    server = AnonymisationServer(stages)
     first, person = server.enrol(asked(photo, KEY))
     np.testing.assert_array_equal(person.latent, first.latent)
     assert not np.array_equal(first.latent, server.anonymise(asked(photo, KEY)).latent)
-    again = server.anonymise(asked(photo, KEY, person=person))
+    unasked = replace(stages, projector=lambda *_: pytest.fail("P was asked"))
+    again = AnonymisationServer(unasked).anonymise(asked(photo, KEY, person=person))
     assert "refine" not in again.seconds and again.reading is not None
     other = server.anonymise(asked(photo, KEY.next(), person=person))  # who it is follows from the person alone
     np.testing.assert_array_equal(other.portrait, again.portrait)

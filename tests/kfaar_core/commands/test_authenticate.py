@@ -11,6 +11,7 @@ from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import load
 from kfaar_core.records import Photo
 from kfaar_core.servers import AuthenticationServer
+from kfaar_core.stages.tiny import TinyDetector
 
 KEY = "00112233445566778899aabbccddeeff"
 WRONG = "ff" * 16
@@ -43,6 +44,13 @@ def test_json_holds_what_was_promised(tiny, virtual, photo, expected):
     assert answer["cosine"] == pytest.approx(expected(KEY), abs=1e-6)
     assert answer["threshold"] == 0.5 and answer["same_person"] is (answer["cosine"] >= 0.5)
     assert answer["key_used"] is True and answer["dimension"] == 8
+
+
+def test_each_picture_is_searched_for_faces_once(tiny, virtual, photo, monkeypatch):
+    searched, faces = [], TinyDetector.faces
+    monkeypatch.setattr(TinyDetector, "faces", lambda self, picture: searched.append(1) or faces(self, picture))
+    tiny("authenticate", virtual, photo, "--key", KEY)
+    assert len(searched) == 2
 
 
 def test_without_a_key_condition_one_is_asked(tiny, virtual, photo, expected):
