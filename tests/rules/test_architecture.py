@@ -251,7 +251,7 @@ FROM_GRADIO = {"gr.Request", "gr.Progress"}  # found by their types; no caller g
 
 
 def many_arguments(module: ast.AST) -> list[str]:
-    """Functions with more than MOST_ARGUMENTS, but for commands: typer takes their options from the signature."""
+    """Functions with more than MOST_ARGUMENTS that are not decorated as commands."""
     found = []
     for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef) and not any("command" in ast.unparse(d) for d in node.decorator_list):
@@ -268,13 +268,15 @@ def registered_commands() -> set[str]:
 
 
 def test_no_function_takes_many_arguments():
+    """But for commands, whose options typer takes from the signature, and networks, which are given their sizes."""
     commands = registered_commands()
     assert "anonymise.anonymise" in commands
     wrong = [
         f"{name}: {function}"
         for name in sources()
         for function in many_arguments(tree(name))
-        if not name.startswith("kfaar_core/commands/") or f"{Path(name).stem}.{function}" not in commands
+        if not (name.startswith("kfaar_core/commands/") and f"{Path(name).stem}.{function}" in commands)
+        and not (name.startswith("kfaar_core/nets/") and function == "__init__")
     ]
     assert wrong == []
 
