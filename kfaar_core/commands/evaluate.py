@@ -15,7 +15,7 @@ from kfaar_core.errors import BadOutput
 from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
 
-TABLES = "VI, VII, thresholds, recognisers, anonymity, posture, keys, robustness or mask"
+TABLES = "VI, VII, thresholds, enrolment, recognisers, anonymity, posture, keys, robustness, mask, observers or person"
 DATA = "photos of people; `synthetic` for synthetic people"
 TWICE = "number of people in scenario 1 of Table VII, which anonymises twice"
 PRECISION = "bf16 (the preset's), or f32: slower, with nearly the same scores on every CPU"
@@ -37,6 +37,7 @@ def evaluate(
     threads: Threads = 0,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="processes, one core each; with 1, see --threads")] = 1,
     twice: Annotated[int | None, typer.Option("--twice", min=1, metavar="PEOPLE", help=TWICE)] = None,
+    dev: Annotated[bool, typer.Option("--dev", help="dev people in place of test people, to choose by")] = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate one table on photos of people. An interrupted run is resumed."""
@@ -61,6 +62,7 @@ def evaluate(
             twice=twice,
             threads=threads,
             jobs=jobs,
+            dev=dev,
         )
         path = run(asked, output, progress)
     if as_json:

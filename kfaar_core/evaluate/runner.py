@@ -17,9 +17,9 @@ from kfaar_core import methods
 from kfaar_core.calibration import save_calibration
 from kfaar_core.data.cache import content_key
 from kfaar_core.data.split import DEV, TEST
-from kfaar_core.evaluate import keys, mask, posture, recognition, robustness
+from kfaar_core.evaluate import keys, likeness, mask, posture, recognition, robustness
 from kfaar_core.evaluate.authentication import authentication, thresholds_of
-from kfaar_core.evaluate.calibrate import calibrated
+from kfaar_core.evaluate.calibrate import calibrated, enrolment_calibrated
 from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Progress
 from kfaar_core.evaluate.trials import rounds_of
 from kfaar_core.files import write_whole
@@ -37,8 +37,12 @@ ROWS: Mapping[str, Callable[[EvaluationContext, Sequence[pairs.Person], str, int
     "keys": keys.keys_table,
     "robustness": robustness.robustness_table,
     "mask": mask.mask_table,
+    "observers": likeness.observers_table,
+    "person": likeness.person_table,
 }
-TABLES = ("VI", "VII", "thresholds", *ROWS)
+THRESHOLDS = ("thresholds", "enrolment")  # set on dev people; the second, that of enrolled people, draws no face
+TABLES = ("VI", "VII", *THRESHOLDS, *ROWS)
+ON_DEV = (*THRESHOLDS, "observers")  # tables that dev people make
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,7 @@ class Evaluation:
     seed: int = 0  # of people, pairs, keys and bootstrap
     threads: int = 0  # of the CPU runtime; 0 lets it choose
     jobs: int = 1  # number of processes
+    dev: bool = False  # dev people in place of test people, to choose by
 
     def __post_init__(self) -> None:
         """
@@ -105,17 +110,21 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
     """
     table, preset, out = asked.table, asked.preset, out / asked.folder
     config = EvaluationConfig(
-        preset, asked.data, asked.limit, asked.seed, asked.threads, calibrated=table != "thresholds", jobs=asked.jobs
+        preset, asked.data, asked.limit, asked.seed, asked.threads, calibrated=table not in THRESHOLDS, jobs=asked.jobs
     )
     context = config.open(progress)
-    allowed = context.data.identities_of(DEV if table == "thresholds" else TEST)
+    allowed = context.data.identities_of(DEV if asked.dev or table in ON_DEV else TEST)
     people = pairs.people(context.data.samples, allowed, limit=asked.limit, seed=asked.seed)
     command = safe_command(["python", "-m", "kfaar_core", *sys.argv[1:]])
     if table == "thresholds":
         judged = pairs.people(context.data.samples, allowed, seed=asked.seed)
         calibration = calibrated(context, people, judged, asked.repetitions, command)
         return save_calibration(calibration, preset.name, preset.method, out)
-    stem = out / f"{preset.name}-{preset.method}-{context.data.name}-{table.lower()}-{asked.key_mode}"
+    if table == "enrolment":
+        calibration = enrolment_calibrated(context, people, command)
+        return save_calibration(calibration, preset.name, preset.method, out)
+    part = "-dev" if asked.dev else ""
+    stem = out / f"{preset.name}-{preset.method}-{context.data.name}{part}-{table.lower()}-{asked.key_mode}"
     if table in ROWS:
         return write_table(stem, ROWS[table](context, people, asked.key_mode, asked.repetitions))
     path = stem.with_suffix(".json")

@@ -58,6 +58,18 @@ def test_a_wrong_source_is_one_sentence_and_writes_nothing(tmp_path, capsys, com
     assert not (tmp_path / "out.safetensors").exists()
 
 
+@pytest.mark.parametrize("command", ["age-sex", "expression", "mobile-facenet"])
+@pytest.mark.parametrize("source", ["missing", "junk"])
+def test_a_wrong_package_of_npm_is_one_sentence(tmp_path, capsys, command, source):
+    path = tmp_path / "source.tgz"
+    if source == "junk":
+        path.write_bytes(b"\x00not an archive" * 50)
+    assert commands.main([command, str(path), "-o", str(tmp_path / "out.safetensors")]) == 1
+    text = capsys.readouterr().err
+    assert "source.tgz" in text and "npm pack" in text and "Traceback" not in text
+    assert not (tmp_path / "out.safetensors").exists()
+
+
 def test_a_truncated_model_is_told(tmp_path, capsys):
     (tmp_path / "half.onnx").write_bytes(b"\x08\x07\x3a\xff\x01half of a graph")
     assert commands.main(["recogniser", str(tmp_path / "half.onnx"), "-o", str(tmp_path / "out")]) == 1
