@@ -458,6 +458,23 @@ OWN_KEYS_HELP = "Eight keys in turn take eight times as long."
 NO_ARCHIVE = ("there are no photos yet", "choose a folder, or give a zip, of person/photo.jpg")
 
 
+LISTS = "### Scores of others"
+LISTS_LEAD = (
+    "Scores that any other recogniser gave: one file of Bob (4 or 5 columns), CSV, Parquet or npz with named columns "
+    "(score, label, person, other), or the genuine and the impostor file of pyeer. A score of nan is a failure."
+)
+LIST_FILES = "One score file, or two of pyeer"
+LIST_DISTANCES = "These are distances: smaller means the same person"
+LIST_RUN = "Show these scores"
+LIST_HEADERS = ["figure", "value", "95 % interval", "note"]
+LIST_WAITS = "being drawn"
+NO_LIST = ("there is no score file yet", "choose one, or the two files of pyeer")
+
+
+def list_read(genuine: int, impostor: int) -> str:
+    return f"{genuine} genuine and {impostor} impostor scores. The intervals follow."
+
+
 def form(name: str) -> str:
     """Preset, method and key length, as "lab-bits-8", for a visitor."""
     parts = name.split("-")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from kfaar_core.commands import ablation, anonymise, authenticate, compare, evaluate, keys, weights
+from kfaar_core.commands import ablation, anonymise, authenticate, compare, evaluate, keys, scores, weights
 from kfaar_core.commands.group import OneSentence
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ for command in (
     authenticate.scenarios,
     compare.compare,
     evaluate.evaluate,
-    evaluate.scores,
+    scores.scores,
     evaluate.report,
     ablation.ablation,
     weights.weights,

@@ -121,6 +121,7 @@ class Scores:
     values: np.ndarray  # (N,) float64, higher means the same person
     people: np.ndarray  # (N,) int: index of the identity that a trial belongs to
     failed: int = 0  # number of trials without a score (no face detected)
+    others: np.ndarray | None = None  # (N,) int: whom each person is compared with, where that is another person
 
 
 @dataclass(frozen=True)

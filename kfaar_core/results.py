@@ -111,6 +111,8 @@ def save_result(path: Path, result: Result, *, force: bool = False) -> None:
     for number, scores in enumerate(result.populations):
         arrays[f"values_{number}"] = np.asarray(scores.values, dtype=np.float64)
         arrays[f"people_{number}"] = np.asarray(scores.people, dtype=np.int64)
+        if scores.others is not None:
+            arrays[f"others_{number}"] = np.asarray(scores.others, dtype=np.int64)
     packed = npz_bytes(arrays)
     listed = [{"name": s.name, "n": len(s.values), "failed": s.failed} for s in result.populations]
     thresholds = {**asdict(result.thresholds), "judge": dict(result.thresholds.judge)}
@@ -158,10 +160,7 @@ def load_result(path: Path) -> Result:
         # Older files call the judge `recogniser`.
         named = {"judge" if name == "recogniser" else name: value for name, value in record["thresholds"].items()}
         thresholds = Thresholds(**named)
-        populations = tuple(
-            Scores(str(p["name"]), frozen(arrays[f"values_{i}"]), frozen(arrays[f"people_{i}"]), int(p["failed"]))
-            for i, p in enumerate(record["populations"])
-        )
+        populations = tuple(population_of(entry, arrays, number) for number, entry in enumerate(record["populations"]))
         # Older files have the method in their name alone: <preset>-<method>-<data>-<table>-<keys>.
         record.setdefault("method", path.stem.removeprefix(f"{record['preset']}-").partition("-")[0])
         plain = {name: typed(record[name], kind) for name, kind in PLAIN.items()}
@@ -172,6 +171,13 @@ def load_result(path: Path) -> Result:
     except (KeyError, TypeError, AttributeError, ValueError, BadSetting) as error:
         raise DataMissing(got=f"{path.name} lacks a field or holds a wrong one ({error})", mend=AGAIN) from error
     return result
+
+
+def population_of(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int) -> Scores:
+    """One population of a result file, from its entry in the JSON file and the arrays with its number."""
+    values, people = frozen(arrays[f"values_{number}"]), frozen(arrays[f"people_{number}"])
+    others = arrays.get(f"others_{number}")  # older files do not have them
+    return Scores(str(entry["name"]), values, people, int(entry["failed"]), None if others is None else frozen(others))
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -247,7 +253,8 @@ def check_scores(scores: Scores, people: int) -> None:
         DataMissing: it has not.
     """
     values, owners = np.asarray(scores.values), np.asarray(scores.people)
-    if values.ndim != 1 or values.shape != owners.shape or scores.failed < 0:
+    others = owners if scores.others is None else np.asarray(scores.others)
+    if values.ndim != 1 or not values.shape == owners.shape == others.shape or scores.failed < 0:
         raise DataMissing(
             got=f"{scores.name}: {values.shape} scores of {owners.shape} people, {scores.failed} failed",
             mend="give one score and one person's number a trial",
@@ -257,7 +264,9 @@ def check_scores(scores: Scores, people: int) -> None:
             got=f"{scores.name}: a score that is no cosine",
             mend="count a trial without a score in Scores.failed instead of scoring it",
         )
-    if values.size and not (owners.dtype.kind in "iu" and owners.min() >= 0 and owners.max() < people):
+    if not all(
+        numbers.dtype.kind in "iu" and np.all((numbers >= 0) & (numbers < people)) for numbers in (owners, others)
+    ):
         raise DataMissing(
             got=f"{scores.name}: people that are not numbers from 0 to {people - 1}",
             mend="number the people as scenarios.pairs does; names stay out of result files",

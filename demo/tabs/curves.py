@@ -16,6 +16,7 @@ from demo import browser, controls, markup, words
 from demo.core import METHOD_NAMES, Core, methods_in_order
 from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
+from demo.tabs import score_lists
 from demo.visitor import Measurement, Place, Visitor, stop_button
 from kfaar_core.errors import DataMissing, KfaarError
 from kfaar_core.metrics import bootstrap, verification
@@ -238,7 +239,7 @@ def figures_of(group: Group, offer: Offer, threshold: float, *, keep: bool) -> F
         summary=markup.table(words.FIGURE_HEADERS, figures.rows, words.FIGURES_TABLE),
         counts=confusion(genuine.values, impostor.values, threshold),
         roc=gr.update(value=plots.roc_curve(figures.curve, figures.band, (far, tar)), visible=True),
-        det=gr.update(value=plots.det_curve(figures.curve, (far, rates.frr)), visible=True),
+        det=gr.update(value=plots.det_curve(figures.curve, figures.band, (far, rates.frr)), visible=True),
         rates=gr.update(value=by_threshold, visible=True),
         roc_table=points,
         det_table=points,
@@ -280,7 +281,8 @@ def _measure(genuine: Scores, impostor: Scores) -> Measured:
     best = verification.best_crr_threshold(genuine.values, impostor.values)
     rows.append((words.BEST_CRR, f"{best.crr:.3f}", words.at_threshold(best.threshold)))
     band = roc_interval(scores, BAND_FAR, stream(0, "demo, band"))
-    return Measured(verification.roc(genuine.values, impostor.values), band, best.threshold, tuple(rows))
+    curve = verification.thinned(verification.roc(genuine.values, impostor.values))
+    return Measured(curve, band, best.threshold, tuple(rows))
 
 
 def _tar(far: float) -> Any:
@@ -430,6 +432,7 @@ def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None 
     page.load(choose, inputs, outputs, **controls.ORDERED)
     measured_own = _own(core, visitor, groups, chosen)
     measured_own.success(choose, inputs, outputs, **controls.ORDERED)
+    score_lists.build()
 
 
 def _own(core: Core, visitor: gr.State, groups: Groups, chosen: list[Any]) -> Any:

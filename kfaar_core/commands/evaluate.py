@@ -1,4 +1,4 @@
-"""The commands `evaluate`, `scores` and `report`: make result files, and print them."""
+"""The commands `evaluate` and `report`: make result files, and print them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ TABLES = "VI, VII, thresholds, enrolment, recognisers, anonymity, posture, keys,
 DATA = "photos of people; `synthetic` for synthetic people"
 TWICE = "number of people in scenario 1 of Table VII, which anonymises twice"
 PRECISION = "bf16 (the preset's), or f32: slower, with nearly the same scores on every CPU"
-ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.json", help="a file that evaluate wrote")]
 ResultFiles = Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="files that evaluate wrote")]
 
 
@@ -69,30 +68,6 @@ def evaluate(
         show_json({"table": table, "result": str(path)})
     else:
         typer.echo(str(path))
-
-
-def scores(result: ResultFile, as_json: Json = False) -> None:
-    """Print number, mean, standard deviation, largest score and failures of each population in a result."""
-    from kfaar_core.results import load_result
-
-    listed = [
-        {
-            "name": entry.name,
-            "n": len(entry.values),
-            "mean": float(entry.values.mean()) if len(entry.values) else None,
-            "sd": float(entry.values.std(ddof=1)) if len(entry.values) > 1 else None,
-            "largest": float(entry.values.max()) if len(entry.values) else None,
-            "failed": entry.failed,
-        }
-        for entry in load_result(result).populations
-    ]
-    if as_json:
-        show_json(listed)
-        return
-    typer.echo(f"{'population':<28} {'n':>7} {'mean':>7} {'sd':>7} {'largest':>7} {'failed':>7}")
-    for entry in listed:
-        mean, sd, largest = ("-" if entry[name] is None else f"{entry[name]:.3f}" for name in ("mean", "sd", "largest"))
-        typer.echo(f"{entry['name']:<28} {entry['n']:>7} {mean:>7} {sd:>7} {largest:>7} {entry['failed']:>7}")
 
 
 def report(results: ResultFiles, as_json: Json = False) -> None:

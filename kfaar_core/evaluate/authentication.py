@@ -14,6 +14,8 @@ from kfaar_core.records import Scores
 from kfaar_core.results import Thresholds
 from kfaar_core.scenarios import pairs, populations
 
+Entry = tuple[float | None, int, int | None]  # cosine, person, and the other person of a trial with a stranger
+
 
 def authentication(
     context: EvaluationContext,
@@ -36,7 +38,7 @@ def authentication(
     Returns:
         The populations, and the number of failures of each kind.
     """
-    values: dict[str, list[tuple[float | None, int]]] = {name: [] for name in names}
+    values: dict[str, list[Entry]] = {name: [] for name in names}
     failures = {"no face in the virtual picture": 0, "no face in a photo": 0}
     listed = trials_of(people, key_mode, trials, context.stages.preset.key_bits)
     again = frozenset[Trial]()  # trials of scenario 1
@@ -45,7 +47,7 @@ def authentication(
         again = frozenset(trial for trial in listed[: len(people)][:twice])
     fill(context, [*photos_of(people), *(trial.face for trial in listed), *(trial.regenerated for trial in again)])
     strangers = {
-        repetition: pairs.impostors(tuple(people), repetition, seed=context.seed).probes
+        repetition: pairs.impostors(tuple(people), repetition, seed=context.seed)
         for repetition in range(rounds_of(key_mode, trials))
     }
     for position, trial in enumerate(listed):
@@ -54,8 +56,8 @@ def authentication(
         photos = zip((populations.SAME, populations.OTHER), trial.person.photos, strict=False)
         compared = {photo: context.real(index) for photo, index in photos}
         failures["no face in a photo"] += sum(real is None for real in compared.values())
-        stranger = strangers[trial.repetition][position % len(people)]
-        compared[populations.STRANGER] = context.real(int(stranger))
+        impostors, place = strangers[trial.repetition], position % len(people)
+        compared[populations.STRANGER] = context.real(int(impostors.probes[place]))
         second = features(context.ask(trial.regenerated)) if trial in again else None
         for photo, real in compared.items():
             cosines = keyed_scores(context, virtual, real, trial)
@@ -64,7 +66,8 @@ def authentication(
             for number, cosine in cosines.items():
                 name = populations.scenario(number, photo)
                 if name in values:
-                    values[name].append((cosine, trial.person.number))
+                    other = int(impostors.probe_people[place]) if photo == populations.STRANGER else None
+                    values[name].append((cosine, trial.person.number, other))
     return [population(name, entries) for name, entries in values.items()], failures
 
 
@@ -88,14 +91,16 @@ def keyed_scores(
     }
 
 
-def population(name: str, entries: Sequence[tuple[float | None, int]]) -> Scores:
-    """Scores from (cosine, person) of each trial; a cosine of None counts as failed."""
-    kept = [(float(value), person) for value, person in entries if value is not None]
+def population(name: str, entries: Sequence[Entry]) -> Scores:
+    """Scores from the entries of each trial; a cosine of None counts as failed."""
+    kept = [(float(value), person, other) for value, person, other in entries if value is not None]
+    others = [other for _, _, other in kept if other is not None]
     return Scores(
         name=name,
-        values=np.array([value for value, _ in kept], dtype=np.float64),
-        people=np.array([person for _, person in kept], dtype=np.int64),
+        values=np.array([value for value, _, _ in kept], dtype=np.float64),
+        people=np.array([person for _, person, _ in kept], dtype=np.int64),
         failed=len(entries) - len(kept),
+        others=np.array(others, dtype=np.int64) if others else None,
     )
 
 

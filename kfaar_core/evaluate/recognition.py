@@ -37,15 +37,14 @@ def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> 
 
     def scores(feature: Callable[[FaceFeatures], np.ndarray]) -> ScorePair:
         sides = []
-        for numbers, owners in (
-            (chosen.genuine, chosen.genuine_people),
-            (chosen.impostor, chosen.impostor_people),
-        ):
+        for numbers in (chosen.genuine, chosen.impostor):
             faces = [(context.real(int(a)), context.real(int(b))) for a, b in numbers]
             kept = [i for i, (a, b) in enumerate(faces) if a is not None and b is not None]
             cosines = [feature(faces[i][0]) @ feature(faces[i][1]) for i in kept]  # type: ignore[arg-type]
-            sides += [np.array(cosines, dtype=np.float64), owners[kept]]
-        return ScorePair(*sides)
+            sides.append((np.array(cosines, dtype=np.float64), kept))
+        (genuine, of_genuine), (impostor, of_impostor) = sides
+        owners, others = chosen.impostor_people[of_impostor], chosen.impostor_others[of_impostor]
+        return ScorePair(genuine, chosen.genuine_people[of_genuine], impostor, owners, others)
 
     return {
         "E": scores(centred),
@@ -199,8 +198,9 @@ def crossed(numbers: Sequence[int], first: np.ndarray, second: np.ndarray) -> Sc
         first, second: (P, D) embeddings of their faces, of unit length.
     """
     cosines = (first @ second.T).astype(np.float64)
-    others, owners = ~np.eye(len(numbers), dtype=bool), np.array(numbers)
-    return ScorePair(np.diag(cosines), owners, cosines[others], np.repeat(owners, len(owners) - 1))
+    strangers, owners = ~np.eye(len(numbers), dtype=bool), np.array(numbers)
+    of_first, of_second = (np.broadcast_to(side, cosines.shape)[strangers] for side in (owners[:, None], owners))
+    return ScorePair(np.diag(cosines), owners, cosines[strangers], of_first, of_second)
 
 
 def figure_rows(context: EvaluationContext, name: str, scores: ScorePair, table: str | None = None) -> list[Row]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kfaar_core.metrics.bootstrap import LEVEL, RESAMPLES, Resamples
+from kfaar_core.metrics.bootstrap import LEVEL, RESAMPLES, resampled_figures
 from kfaar_core.metrics.score_pair import ScorePair
 from kfaar_core.metrics.verification import Roc, tar_within
 
@@ -35,7 +35,7 @@ def roc_interval(
     def tar(curves: Roc) -> np.ndarray:
         return np.stack([tar_within(curves, float(limit)) for limit in far], axis=1)  # (r, G)
 
-    figures = Resamples.of(scores, rng, resamples).figures(tar, scores.genuine, scores.impostor)
+    figures = resampled_figures(tar, scores, rng, resamples)
     tail = (1 - LEVEL) / 2
     low, high = np.nanquantile(figures, [tail, 1 - tail], axis=0)  # (G,) each
     return ConfidenceBand(far=np.asarray(far, dtype=np.float64), low=low, high=high)

@@ -142,6 +142,26 @@ def accepted_share(scores: np.ndarray, thresholds: np.ndarray, weights: np.ndarr
         return total[..., accepted] / total[..., -1:]
 
 
+def thinned(curve: Roc, most: int = 2000) -> Roc:
+    """At most about `most` of the points of one curve, spread evenly over ROC and DET plots; the ends are kept.
+
+    The length of the curve is measured in log FAR, log FRR and TAR. The kept points are points of the curve, unchanged.
+
+    Args:
+        curve: far and tar (T,).
+        most: number of points; a curve with fewer is returned as it is.
+    """
+    if curve.thresholds.size <= most:
+        return curve
+    least = 1e-6
+    axes = np.log10(np.maximum(curve.far, least)), np.log10(np.maximum(1 - curve.tar, least)), curve.tar
+    steps = sum(np.abs(np.diff(axis)) / (np.ptp(axis) or 1.0) for axis in axes)
+    length = np.concatenate([[0.0], np.cumsum(steps)])
+    kept = np.searchsorted(length, np.linspace(0, length[-1], most))
+    kept = np.unique(np.concatenate([[0], kept.clip(max=length.size - 1), [length.size - 1]]))
+    return Roc(curve.thresholds[kept], curve.far[kept], curve.tar[kept])
+
+
 def area(curve: Roc) -> np.ndarray:
     """Area under each curve, (...): P(genuine > impostor) + P(equal) / 2."""
     return np.trapezoid(curve.tar, curve.far, axis=-1)

@@ -274,14 +274,17 @@ def roc_curve(curve: Roc, band: ConfidenceBand | None, chosen: tuple[float, floa
     return figure
 
 
-def det_curve(curve: Roc, chosen: tuple[float, float] | None = None) -> go.Figure:
+def det_curve(curve: Roc, band: ConfidenceBand | None = None, chosen: tuple[float, float] | None = None) -> go.Figure:
     """DET curve: FRR against FAR, both axes logarithmic.
 
     Args:
         curve: one curve, far and tar (T,).
+        band: its confidence band, of TAR.
         chosen: (FAR, FRR) of the user's threshold.
     """
     figure = go.Figure()
+    if band is not None:
+        _band(figure, band.far, *(np.maximum(1 - tar, LEAST_FAR) for tar in (band.high, band.low)))
     far, frr = np.maximum(curve.far, LEAST_FAR), np.maximum(1 - curve.tar, LEAST_FAR)
     figure.add_trace(_curve(far, frr, "DET", "FAR %{x:.2%}, FRR %{y:.2%}"))
     figure.add_trace(
@@ -301,14 +304,18 @@ def det_curve(curve: Roc, chosen: tuple[float, float] | None = None) -> go.Figur
     return figure
 
 
-def score_histograms(populations: Mapping[str, np.ndarray], threshold: float) -> go.Figure:
+def score_histograms(populations: Mapping[str, np.ndarray], threshold: float | None = None) -> go.Figure:
     """Histograms of the scores of several populations, for example the four scenarios of Table VII.
 
     Args:
-        populations: name -> (N,) cosines.
-        threshold: of KVFA.
+        populations: name -> (N,) cosines, or scores of another range.
+        threshold: of KVFA, if there is one.
     """
-    edges = np.linspace(-1, 1, 61)
+    lowest = min((float(np.min(values)) for values in populations.values()), default=-1.0)
+    highest = max((float(np.max(values)) for values in populations.values()), default=1.0)
+    cosines = lowest >= -1.001 and highest <= 1.001
+    span = (-1.0, 1.0) if cosines else (lowest, max(highest, lowest + 1e-9))
+    edges = np.linspace(*span, 61)
     middle = (edges[:-1] + edges[1:]) / 2
     figure = go.Figure()
     for (name, values), colour in zip(populations.items(), (RUST, GREY, PLUM, INK, MOSS) * 2, strict=False):
@@ -325,9 +332,10 @@ def score_histograms(populations: Mapping[str, np.ndarray], threshold: float) ->
                 hovertemplate=f"{name}: %{{y:.1%}} near %{{x:.2f}}<extra></extra>",
             )
         )
-    _threshold_line(figure, threshold, f"threshold {threshold:.2f}", vertical=True)
-    figure = _house(figure, "cosine", "share of the trials", height=420)
-    figure.update_xaxes(range=[-1, 1])
+    if threshold is not None:
+        _threshold_line(figure, threshold, f"threshold {threshold:.2f}", vertical=True)
+    figure = _house(figure, "cosine" if cosines else "score", "share of the trials", height=420)
+    figure.update_xaxes(range=list(span))
     figure.update_yaxes(tickformat=".0%")
     return figure
 

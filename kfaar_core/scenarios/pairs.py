@@ -59,6 +59,7 @@ class VerificationPairs:
     genuine_people: np.ndarray  # (N,) int
     impostor: np.ndarray  # (M, 2) int: photos of two people
     impostor_people: np.ndarray  # (M,) int: the person of the first photo
+    impostor_others: np.ndarray  # (M,) int: the person of the second photo
 
 
 def people(
@@ -150,6 +151,7 @@ def verification_pairs(
         genuine_people=fixed([person.number for person in genuine]),
         impostor=fixed([(first.photos[0], second.photos[0]) for first, second in pairs]),
         impostor_people=fixed([first.number for first, _ in pairs]),
+        impostor_others=fixed([second.number for _, second in pairs]),
     )
 
 

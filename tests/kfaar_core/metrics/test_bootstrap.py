@@ -126,3 +126,49 @@ def test_a_difference_shares_its_resamples(rng):
     assert found.high - found.low < 0.7 * (apart[0].high - apart[0].low)
     same = bootstrap.curve_difference(verification.area, ScorePair(worse[0][[0, 0]], people, worse[2], people), rng)
     assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+def test_both_people_of_a_pair_are_resampled():
+    """As resamples written out: a pair of two people is there once for each copy of the one and each of the other."""
+    draw = np.random.default_rng(4)
+    first, second = np.triu_indices(12, 1)
+    genuine, effect = draw.normal(1, 1, 12), draw.normal(0, 1, 12)
+    impostor = effect[first] + effect[second] + draw.normal(0, 0.1, first.size)
+    scores = ScorePair(genuine, np.arange(12), impostor, first, second)
+    found = bootstrap.curve_interval(verification.area, scores, rng())
+    areas = []
+    for drawn in bootstrap.draws(12, rng()):
+        pairs = [score for score, a, b in zip(impostor, first, second, strict=True) for _ in range(drawn[a] * drawn[b])]
+        areas.append((np.repeat(genuine, drawn)[:, None] > np.array(pairs)).mean())
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(areas, [0.025, 0.975])))
+    assert found.people == 12 and found.n == 12 + first.size
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_many_scores_have_the_interval_of_few_thresholds(monkeypatch, others):
+    draw = np.random.default_rng(6)
+    people, strangers = draw.integers(0, 50, 1500), draw.integers(0, 50, (2, 4500))
+    scores = ScorePair(
+        draw.normal(2, 1, 1500), people, draw.normal(0, 1, 4500), strangers[0], strangers[1] if others else None
+    )
+    exact = bootstrap.curve_interval(verification.equal_error, scores, rng())
+    monkeypatch.setattr(bootstrap, "EXACT", 100)
+    thinned = bootstrap.curve_interval(verification.equal_error, scores, rng())
+    assert (thinned.low, thinned.high) == pytest.approx((exact.low, exact.high), abs=2e-3)
+
+
+def test_scores_without_people_are_drawn_in_groups_of_equal_effect(monkeypatch):
+    draw = np.random.default_rng(7)
+    scores = ScorePair(draw.normal(2, 1, 500), np.arange(500), draw.normal(0, 1, 1500), np.arange(500, 2000))
+    one_by_one = bootstrap.curve_interval(verification.equal_error, scores, rng(), 4000)
+    monkeypatch.setattr(bootstrap, "SINGLES", 100)
+    together = bootstrap.curve_interval(verification.equal_error, scores, rng(), 4000)
+    assert (together.low, together.high) == pytest.approx((one_by_one.low, one_by_one.high), abs=2e-3)
+
+
+def test_several_figures_share_their_resamples():
+    people, genuine = people_and_scores(15, 2)
+    scores = ScorePair(genuine, people, genuine - 0.3, people)
+    both = bootstrap.curve_intervals({"AUC": verification.area, "EER": verification.equal_error}, scores, rng())
+    assert both["AUC"] == bootstrap.curve_interval(verification.area, scores, rng())
+    assert both["EER"] == bootstrap.curve_interval(verification.equal_error, scores, rng())

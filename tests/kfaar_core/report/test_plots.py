@@ -36,7 +36,7 @@ def test_curves_are_drawn_on_their_axes(rng):
     band = roc_interval(ScorePair(genuine, np.arange(50), impostor, np.arange(50)), far, rng)
     figure = plots.roc_curve(curve, band, (0.1, 0.9))
     assert figure.layout.xaxis.type == "log" and len(figure.data) == 3
-    assert plots.det_curve(curve, (0.1, 0.1)).layout.yaxis.type == "log"
+    assert plots.det_curve(curve, None, (0.1, 0.1)).layout.yaxis.type == "log"
     rates = plots.rates_by_threshold(far, far, far, far, 0.3, 0.5)
     assert [trace.name for trace in rates.data] == ["CRR", "FAR", "FRR"]
 
