@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kfaar_core import cast, methods, runtime, weights
-from kfaar_core.calibration import Calibration, load_calibration
+from kfaar_core.calibration import Calibration, load_calibration, load_judge_calibration
 from kfaar_core.keys import UserKey
 from kfaar_core.methods.base import Method, MethodNetworks, SharedStages
 from kfaar_core.nets.judge_net import JudgeNet
@@ -142,6 +142,7 @@ def assemble(
             generator=generator,
             geometry=geometry,
             posture_gain=posture["gain"],
+            low_band=lambda _dtype: generator.render,  # type: ignore[arg-type, return-value]
         )
         return _joined(method, shared, detector, judge, Calibration.tiny(), {})
     cast.check_present(preset)
@@ -160,6 +161,8 @@ def assemble(
         low_band=lambda dtype: synthesis_of(state, device, dtype),
     )
     judge = encoder_of(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True)
+    if not method.readable:
+        calibration = calibration or load_judge_calibration(preset.name)
     thresholds = calibration or load_calibration(preset.name, method.name, preset.key_bits)
     own = {} if calibration else own_thresholds(preset, method)
     return _joined(method, shared, MtcnnDetector(preset, device), judge, thresholds, own)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from kfaar_core.errors import BadWeights
 from kfaar_core.files import write_whole
+from kfaar_core.presets import PRESETS
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "thresholds"
 
@@ -70,6 +71,17 @@ def load_calibration(preset: str, method: str, bits: int = 0) -> Calibration:
     except (OSError, ValueError, TypeError):  # not readable, not JSON, other fields
         got = f"{path.name} holds no thresholds"
     raise BadWeights(got=got, mend=mend)
+
+
+def load_judge_calibration(preset: str) -> Calibration:
+    """The judge's thresholds alone, for methods whose virtual faces cannot be read; KVFA's is infinite.
+
+    Raises:
+        BadWeights: as load_calibration, for the preset's own method.
+    """
+    found = load_calibration(preset, PRESETS[preset].method)
+    marks = {name: value for name, value in found.marks.items() if name.startswith("judge")}
+    return replace(found, kvfa_dev=float("inf"), marks=marks)
 
 
 def has_calibration(preset: str, method: str) -> bool:

@@ -1,14 +1,15 @@
-"""Atomic writing of files: a reader sees the old file or the new one, never a part of it."""
+"""Atomic writing of files: a reader sees the old file or the new one, never a part of it. Hashes of files."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ except ImportError:  # Windows
 # Errors of link(2) on file systems without hard links (FAT, some network and container mounts).
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
 _STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")  # of photos in folders and zips
 _LONGEST_WAIT = 5.0  # s, for the lock of another process, which holds it for a few milliseconds
 
 
@@ -228,3 +230,14 @@ def cache_folder(name: str) -> Path:
     folder = Path(os.environ.get("KFAAR_CACHE", ".cache")) / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def joined_sha256(entries: Iterable[tuple[object, str]]) -> str:
+    """SHA-256 over entries (name, digest)."""
+    return hashlib.sha256("".join(f"{name}\t{digest}\n" for name, digest in entries).encode()).hexdigest()

@@ -15,7 +15,7 @@ import torch
 
 from kfaar_core import image
 from kfaar_core.assemble import Stages, load
-from kfaar_core.errors import BadSetting, OtherPerson
+from kfaar_core.errors import BadSetting, NoFaceFound, OtherPerson
 from kfaar_core.keys import UserKey
 from kfaar_core.methods.base import Projected
 from kfaar_core.presets import Preset
@@ -23,7 +23,8 @@ from kfaar_core.records import EnrolledPerson, Face, Photo, Posture, Rejection, 
 from kfaar_core.stages.generate import render_face
 from kfaar_core.stages.identify import Identifier, compare
 from kfaar_core.stages.judge import look_distance
-from kfaar_core.stages.place import placed, rotated_crop
+from kfaar_core.stages.locate import LocatedFace
+from kfaar_core.stages.place import PlacedFace, cropped, landmarks_in_frame, placed, rotated_crop, scaled
 
 __all__ = ["AnonymiseRequest", "Comparison", "anonymise", "compare_pictures", "load", "rejection_reason"]
 
@@ -77,10 +78,66 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
         NoFaceFound: no usable face.
     """
     request = request.checked(stages.preset)
-    photo, key, side = request.photo, request.key, request.side or stages.preset.side
+    photo, side = request.photo, request.side or stages.preset.side
     clock = Clock(progress)
     with clock.stage("locate"):
         located = stages.locator.locate(photo, request.face)
+    made = (generated if stages.networks.editor is None else edited)(stages, request, located, side, clock)
+    put = made.placed
+    with clock.stage("judge"):
+        after = stages.geometry.postures(image.to_float(put.level).to(stages.device))[0]
+        landmarks = after.landmarks if made.landmarks is None else made.landmarks
+        judged = [
+            stages.judge.embed_normalised(pixels, points)
+            for pixels, points in ((photo.pixels, located.landmarks), (put.level, landmarks * side))
+        ]
+        detected = stages.detector.faces(Photo(put.portrait))
+        comparison = None
+        if made.feature is not None and detected:
+            points = stages.locator.locate(Photo(put.portrait), detected[0]).landmarks
+            comparison = comparison_of(stages, stages.features(put.portrait, points), made.feature)
+    cosine = float(judged[0] @ judged[1])
+    crop = rotated_crop(photo, located, side)
+    answer = VirtualFace(
+        picture=put.picture,
+        portrait=put.portrait,
+        draft=made.draft,
+        crop=crop,
+        latent=made.latent,
+        posture_original=rolled(located.posture, located.rotation),
+        posture_before=made.posture or after,
+        posture_after=rolled(after, located.rotation),
+        judge_cosine=cosine,
+        judge_threshold=stages.judge_threshold,
+        anonymous=cosine < stages.judge_threshold,
+        look_distance=look_distance(located.crop.picture, put.level),
+        detected=bool(detected),
+        key=request.key,
+        rekeyed=0,
+        seconds=clock.seconds,
+        reading=comparison.with_key(request.key) if comparison else None,
+        keyless=comparison.without_key() if comparison else None,
+        landmarks=None if made.landmarks is None else landmarks_in_frame(located, crop),
+        warnings=photo.notes,
+    )
+    return replace(answer, rejection=rejection_reason(answer, stages.preset))
+
+
+@dataclass(frozen=True)
+class MadeFace:
+    """The face that a method made of a photo, before it is judged."""
+
+    placed: PlacedFace
+    draft: np.ndarray  # (S, S, 3) uint8: x', or the edited face itself
+    posture: Posture | None = None  # of the draft; None for an edited face
+    latent: np.ndarray | None = None  # (3, 512) float32; None for an edited face
+    feature: np.ndarray | None = None  # (D,) z = E(x), if KVFA shall read the face
+    landmarks: np.ndarray | None = None  # (478, 3) shares of the level portrait, if the face stayed where it was
+
+
+def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, side: int, clock: Clock) -> MadeFace:
+    """Alg. 1 from E to G_f: encode, project, generate, correct the posture, refine, place."""
+    photo, key = request.photo, request.key
     with clock.stage("encode"):
         feature = stages.encoder.embed(photo.pixels, located.landmarks)  # z = E(x)
     with clock.stage("project"):
@@ -90,10 +147,13 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
             check_person(stages, feature, key, request.person)
             projected = Projected(torch.from_numpy(request.person.latent))
     with clock.stage("generate"):
-        latent = projected.latent.to(stages.device)
-        draft = render_face(stages.generator, stages.geometry, latent, stages.preset.side)  # x' = G(M(z'))
+        latent = projected.latent
+        if stages.networks.blend is not None:
+            latent = stages.networks.blend(latent, photo, located)
+        draft = face = render_face(stages.generator, stages.geometry, latent.to(stages.device), stages.preset.side)
     with clock.stage("correct"):
-        face = stages.corrector.correct(draft, located.posture, side)
+        if stages.method.corrects_posture:
+            face = stages.corrector.correct(draft, located.posture, side)  # x_v = G_f(x', x)
     refiner, payload = stages.refiner, projected.payload
     refined = request.refine and refiner is not None and payload is not None
     if refined:
@@ -102,43 +162,29 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
             latent = refine(face.latent, located.posture, payload, steps)  # type: ignore[misc, arg-type]
             face = render_face(stages.generator, stages.geometry, latent, side)
     with clock.stage("place"):
-        face = stages.corrector.turn(face, located.posture, side)
+        if stages.method.corrects_posture:
+            face = stages.corrector.turn(face, located.posture, side)
         canvas = (request.canvas or photo) if request.mode == "paste" else None
-        put = placed(face, located, side, canvas)  # x_v
-    with clock.stage("judge"):
-        after = stages.geometry.postures(image.to_float(put.level).to(stages.device))[0]
-        judged = [
-            stages.judge.embed_normalised(pixels, landmarks)
-            for pixels, landmarks in ((photo.pixels, located.landmarks), (put.level, after.landmarks * side))
-        ]
-        detected = stages.detector.faces(Photo(put.portrait))
-        comparison = None
-        if (refined or request.person) and detected:
-            landmarks = stages.locator.locate(Photo(put.portrait), detected[0]).landmarks
-            comparison = comparison_of(stages, stages.features(put.portrait, landmarks), feature)
-    cosine = float(judged[0] @ judged[1])
-    answer = VirtualFace(
-        picture=put.picture,
-        portrait=put.portrait,
-        draft=image.to_uint8(draft.picture[None])[0],
-        crop=rotated_crop(photo, located, side),
-        latent=face.latent.cpu().numpy(),
-        posture_original=rolled(located.posture, located.rotation),
-        posture_before=draft.posture,
-        posture_after=rolled(after, located.rotation),
-        judge_cosine=cosine,
-        judge_threshold=stages.judge_threshold,
-        anonymous=cosine < stages.judge_threshold,
-        look_distance=look_distance(located.crop.picture, put.level),
-        detected=bool(detected),
-        key=key,
-        rekeyed=0,
-        seconds=clock.seconds,
-        reading=comparison.with_key(key) if comparison else None,
-        keyless=comparison.without_key() if comparison else None,
-        warnings=photo.notes,
-    )
-    return replace(answer, rejection=rejection_reason(answer, stages.preset))
+        put = placed(face, located, side, canvas)
+    draft_picture = image.to_uint8(draft.picture[None])[0]
+    read = feature if refined or request.person else None
+    return MadeFace(put, draft_picture, draft.posture, face.latent.cpu().numpy(), read)
+
+
+def edited(stages: Stages, request: AnonymiseRequest, located: LocatedFace, side: int, clock: Clock) -> MadeFace:
+    """Let the method's editor change the photo, and crop the face from what it answers."""
+    photo = request.canvas or request.photo
+    with clock.stage("generate"):
+        pixels = stages.networks.editor(photo, located, request.key)  # type: ignore[misc]
+    with clock.stage("place"):
+        stayed = located if stages.method.in_place else None
+        if stayed is None:
+            try:
+                located = stages.locator.locate(Photo(pixels), "central")
+            except NoFaceFound:  # looked for where it was
+                stayed = scaled(located, pixels.shape[1] / photo.pixels.shape[1])
+        put = cropped(pixels, stayed or located, side, request.mode == "paste")
+    return MadeFace(put, put.level, landmarks=None if stayed is None else stayed.posture.landmarks)
 
 
 def check_person(stages: Stages, feature: np.ndarray, key: UserKey, person: EnrolledPerson) -> None:

@@ -17,6 +17,7 @@ class Photo:
 
     pixels: np.ndarray  # (H, W, 3) uint8 RGB
     notes: tuple[str, ...] = ()  # sentences for the user about conversions, for example of transparency
+    name: str = field(default="", repr=False)  # of its file, for methods that pair pictures by name; never stored
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class VirtualFace:
     portrait: np.ndarray  # x_v as (S, S, 3), in either mode
     draft: np.ndarray  # x': before posture correction, (S, S, 3)
     crop: FaceCrop  # x in the portrait frame
-    latent: np.ndarray  # (3, 512) float32: w of the coarse, middle and fine layers
+    latent: np.ndarray | None  # (3, 512) float32: w of the coarse, middle and fine layers; None if it was not generated
     posture_original: Posture
     posture_before: Posture  # of x'
     posture_after: Posture  # of x_v
@@ -110,6 +111,7 @@ class VirtualFace:
     reading: Verdict | None = None  # KVFA's verdict on x_v with the key; None if the face was not refined
     keyless: Verdict | None = None  # KVFA's verdict without the key, which must not be the same person
     rejection: Rejection | None = None  # None if the face passes every check
+    landmarks: np.ndarray | None = field(default=None, repr=False)  # (478, 3) px of the portrait, if the face stayed
     warnings: tuple[str, ...] = ()  # sentences for the user, see Photo.notes
 
 

@@ -6,14 +6,13 @@ emotion); a folder of `person/photo.jpg`; a zip of either; a name in the folder 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
@@ -24,11 +23,11 @@ import pyarrow.parquet as parquet
 
 from kfaar_core.data.split import PARTS, TEST, part_of
 from kfaar_core.errors import DataMissing
+from kfaar_core.files import PICTURES, file_sha256, joined_sha256
 
 log = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "KFAAR_DATA"
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 IDENTITY_COLUMNS = ("identity", "label", "person", "name")  # the first of these that a parquet file has is used
 PHOTO_MAX = 64 * 2**20  # bytes, largest file of one photo  [design]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -346,14 +345,3 @@ def is_photo(name: str) -> bool:
 def samples_of(names: Sequence[str]) -> tuple[Sample, ...]:
     """The metadata of photos from posix paths `.../person/photo.jpg`."""
     return tuple(Sample(identity=PurePosixPath(name).parent.name, file=name) for name in names)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def joined_sha256(entries: Iterable[tuple[object, str]]) -> str:
-    """SHA-256 over entries (name, digest)."""
-    return hashlib.sha256("".join(f"{name}\t{digest}\n" for name, digest in entries).encode()).hexdigest()

@@ -27,7 +27,7 @@ from kfaar_core.files import cache_folder
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import AnonymiseRequest
 from kfaar_core.presets import Preset
-from kfaar_core.records import Photo
+from kfaar_core.records import Photo, VirtualFace
 from kfaar_core.runtime import stream
 from kfaar_core.servers import AnonymisationServer
 
@@ -145,12 +145,15 @@ class EvaluationContext:
 
     def photo(self, index: int) -> Photo:
         """Decode a photo of the data set."""
-        return image.open_photo(self.data.read(index))
+        return replace(image.open_photo(self.data.read(index)), name=self.data.samples[index].file)
+
+    def virtual(self, photo: Photo, purpose: str, bits: int | None = None, face: str = LABELLED) -> VirtualFace:
+        """Anonymise a photo with the evaluation key of this purpose."""
+        return self.server.anonymise(AnonymiseRequest(photo=photo, key=self.key(purpose, bits), face=face))
 
     def anonymised(self, photo: Photo, purpose: str, bits: int | None = None, face: str = LABELLED) -> Photo:
         """Anonymise a photo with the evaluation key of this purpose; the portrait as a new photo."""
-        request = AnonymiseRequest(photo=photo, key=self.key(purpose, bits), face=face)
-        return image.from_array(self.server.anonymise(request).portrait)
+        return image.from_array(self.virtual(photo, purpose, bits, face).portrait)
 
     def real(self, index: int) -> FaceFeatures | None:
         """The features of a photo of the data set; None if it has no usable face."""
@@ -161,9 +164,15 @@ class EvaluationContext:
         points = self.stages.locator.locate(photo, face).landmarks
         return {"features": self.stages.encoder.embed(photo.pixels, points), **self._judged(photo, points)}
 
-    def kvfa_features(self, photo: Photo) -> Arrays:
-        """FaceFeatures of a virtual face as arrays: features for KVFA, the judge's, and what the observers see."""
-        points = self.stages.locator.locate(photo).landmarks
+    def kvfa_features(self, photo: Photo, points: np.ndarray | None = None) -> Arrays:
+        """FaceFeatures of a virtual face as arrays: features for KVFA, the judge's, and what the observers see.
+
+        Args:
+            photo: the virtual face.
+            points: (478, 2+) px, its landmarks; None detects the face.
+        """
+        if points is None:
+            points = self.stages.locator.locate(photo).landmarks
         return {"features": self.stages.features(photo.pixels, points), **self._judged(photo, points)}
 
     def _judged(self, photo: Photo, points: np.ndarray) -> Arrays:
@@ -174,23 +183,27 @@ class EvaluationContext:
         """What encoder_features depends on, for cache keys."""
         return {
             "preset": {name: getattr(self.stages.preset, name) for name in ENCODER_SETTINGS},
-            "feature": self.stages.identity.width,  # differs if more than E's embedding is used
+            # Differs if more than E's embedding is used.
+            "feature": self.stages.identity.width if self.stages.method.readable else 0,
             "weights": {name: digest for name, digest in self.used.items() if name in ENCODER_WEIGHTS},
             "observers": Observers.pins(),
         }
 
     def virtual_dependencies(self, bits: int) -> dict[str, object]:
         """What a virtual face under a key of `bits` bits and its kvfa_features depend on, for cache keys."""
-        preset = replace(self.stages.preset, key_bits=bits)
+        preset, content = replace(self.stages.preset, key_bits=bits), self.stages.networks.content
         return {
             "preset": {n: v for n, v in vars(preset).items() if n not in UNRELATED and LATER.get(n) != v},
             "weights": hashes(preset, bits),
             "observers": Observers.pins(),
             "seed": self.seed,
+            **({"content": content} if content else {}),
         }
 
     def name_of(self, request: Request) -> str:
-        """The cache key of a request."""
+        """The cache key of a request. Without keys, the faces of all keys are one."""
+        if isinstance(request, Virtual) and not self.stages.method.keyed:
+            request = replace(request, purpose="")
         return content_key(version=VERSION, request=request, depends=request.depends(self))
 
     def ask(self, request: Request) -> Arrays:
@@ -233,10 +246,16 @@ class Virtual:
         return {**context.virtual_dependencies(self.bits), "data": context.data.sha256}
 
     def arrays(self, context: EvaluationContext) -> Arrays:
-        photo = context.anonymised(context.photo(self.index), self.purpose, self.bits)
+        face = context.virtual(context.photo(self.index), self.purpose, self.bits)
         for _ in range(1, self.rounds):
-            photo = context.anonymised(photo, self.purpose, self.bits, face="largest")
-        return context.kvfa_features(photo)
+            face = context.virtual(image.from_array(face.portrait), self.purpose, self.bits, face="largest")
+        found = context.kvfa_features(image.from_array(face.portrait), face.landmarks)
+        return {**found, "detected": np.array(face.detected)}
+
+
+def was_detected(arrays: Arrays) -> bool:
+    """Whether the detector found the face of a Virtual. An edited face is compared even where it did not."""
+    return bool(arrays) and bool(arrays.get("detected", True))
 
 
 def features(arrays: Arrays) -> FaceFeatures | None:

@@ -16,7 +16,7 @@ from kfaar_core.metrics.bootstrap import rate_interval
 from kfaar_core.records import Row
 from kfaar_core.report.tables import row
 from kfaar_core.runtime import stream
-from kfaar_core.stages.generate import w_plus
+from kfaar_core.stages.generate import truncated, w_plus
 
 FACES = 400  # for each truncation  [design]
 TRUNCATIONS = (0.7, 1.0)  # a usual truncation, and none  [design]
@@ -37,8 +37,7 @@ class RandomFace:
     def arrays(self, context: EvaluationContext) -> Arrays:
         generator = context.stages.generator
         z = stream(context.seed, f"random face {self.number}").standard_normal((1, 512))
-        mean = generator.w_mean
-        w = mean + self.truncation * (generator.map(torch.from_numpy(z).float().to(mean.device)) - mean)
+        w = truncated(generator, torch.from_numpy(z).float(), self.truncation).to(generator.w_mean.device)
         picture = generator.render(w_plus(w[:, None].expand(1, 3, 512)), context.stages.preset.side)
         return context.encoder_features(image.from_array(image.to_uint8(picture)[0]))
 

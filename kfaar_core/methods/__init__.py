@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kfaar_core.calibration import has_calibration
+from kfaar_core.errors import BadSetting
 from kfaar_core.presets import LAB, Preset, one_of
 
 if TYPE_CHECKING:
@@ -30,12 +31,18 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Method:
-    """The method with this name.
+    """The method with this name, or `NAME:ARGUMENT` for a method with variants.
 
     Raises:
-        BadSetting: no method has that name.
+        BadSetting: no method has that name, or an argument too many, missing or wrong.
     """
-    return _imported(one_of("method", name, names()))
+    name, colon, argument = name.partition(":")
+    method = _imported(one_of("method", name, names()))
+    if colon and method.variant is None:
+        raise BadSetting(got=f"the method {name!r} with an argument", mend=f"write {name} alone")
+    if method.needs_argument and not argument:
+        raise BadSetting(got=f"the method {name!r} alone", mend=f"write {name}:{method.argument}")
+    return method.variant(argument) if colon and method.variant else method
 
 
 @cache
@@ -58,7 +65,12 @@ def with_method(preset: Preset, name: str | None) -> Preset:
     Raises:
         BadSetting: an unknown method.
     """
-    return replace(preset, method=one_of("method", name or preset.method, names()))
+    chosen = name or preset.method
+    if ":" in chosen:
+        get(chosen)  # checks the argument
+    else:
+        one_of("method", chosen, names())
+    return replace(preset, method=chosen)
 
 
 def available(preset: Preset = LAB) -> tuple[str, ...]:
@@ -66,10 +78,12 @@ def available(preset: Preset = LAB) -> tuple[str, ...]:
     from kfaar_core import weights
 
     def present(method: Method) -> bool:
+        if method.needs_argument:  # NAME alone is none
+            return False
         if preset.name == "tiny":  # random weights and fixed thresholds
             return True
         here = all(weights.find(name) is not None for name in method.all_weights())
-        return here and has_calibration(preset.name, method.name)
+        return here and (has_calibration(preset.name, method.name) or not method.readable)
 
     present_names = [method.name for method in registered() if present(method)]
     return tuple(sorted(present_names, key=lambda name: name != preset.method))

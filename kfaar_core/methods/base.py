@@ -1,28 +1,34 @@
-"""Interface of a method: how identity and key become a latent (P), and how a virtual face is identified (I).
+"""Interface of a method: how a photo and a key become a virtual face, and how that face is identified (I).
 
-A method is one file in this folder that defines METHOD, an object with its projector P, its identifier I, its weights,
-key lengths, limits and targets. Menus, help texts, model cards and tables are made from this object. Methods import
-stages, never each other.
+A method is one file in this folder that defines METHOD, an object with its weights, key lengths, limits, targets and
+what it can do. Menus, help texts, model cards and tables are made from this object. Methods import stages, never each
+other.
+
+A method makes faces in one of two ways. With a projector P, embedding and key become a latent, which is rendered and
+given the photo's posture. With an Editor, the photo itself is changed, as blur does. The identifier I, which reads the
+identity from a virtual face, is optional: what cannot be read is skipped by the tables that need it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from kfaar_core.errors import BadSetting
 from kfaar_core.keys import UserKey
 from kfaar_core.nets.mobile_stylegan import Synthesis
-from kfaar_core.presets import Preset
-from kfaar_core.records import Payload
+from kfaar_core.presets import LAB, Preset
+from kfaar_core.records import Payload, Photo
 from kfaar_core.stages.encode import Encoder, FaceEncoder
 from kfaar_core.stages.generate import Generator
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.identify import FaceReader, Identifier, IdentityMap
+from kfaar_core.stages.locate import LocatedFace
 from kfaar_core.stages.refine import Refiner
 from kfaar_core.targets import Target
 from kfaar_core.weights import Weight
@@ -53,6 +59,31 @@ class Projector(Protocol):
         """
 
 
+class Editor(Protocol):
+    """Interface of a method that changes the photo itself instead of generating a face."""
+
+    def __call__(self, photo: Photo, face: LocatedFace, key: UserKey) -> np.ndarray:
+        """Change one face of a photo.
+
+        Args:
+            face: which one, and where it is.
+            key: may be ignored, see Method.keyed.
+
+        Returns:
+            (H, W, 3) uint8: the photo with the face changed, scaled or not; or, in another aspect ratio, a portrait.
+
+        Raises:
+            NoFaceFound: there is no picture of this photo.
+        """
+
+
+class Blend(Protocol):
+    """Interface of style mixing: the latent that P gives, mixed with what the photo itself shows."""
+
+    def __call__(self, latent: Tensor, photo: Photo, face: LocatedFace) -> Tensor:
+        """(3, 512) latent of P, the photo and its face -> (3, 512) latent that is rendered."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SharedStages:
     """The loaded stages of a preset that every method may use, and a function that loads further weights."""
@@ -65,19 +96,47 @@ class SharedStages:
     geometry: GeometryReader
     posture_gain: Tensor  # (1536, 54) of the posture correction
     auxiliary: Callable[[], FaceEncoder] | None = None  # loads the auxiliary encoder; None if the preset has none
-    low_band: Callable[[torch.dtype], Synthesis] | None = None  # G with gradients; None if the preset does not refine
+    low_band: Callable[[torch.dtype], Synthesis] | None = None  # G with gradients: (w+, side) -> picture
+
+
+class Lacking:
+    """Stands for P, I or u of a method that has none: whoever asks it for anything is told so."""
+
+    def __getattr__(self, name: str) -> Any:
+        """
+        Raises:
+            BadSetting: always. Names with underscores are Python's own questions.
+        """
+        if name.startswith("_"):
+            raise AttributeError(name)
+        self()
+
+    def __call__(self, *_: object) -> Any:
+        """
+        Raises:
+            BadSetting: always.
+        """
+        raise BadSetting(
+            got="a method from whose virtual faces nobody can be read back", mend=f"choose another, such as {LAB.method}"
+        )
+
+
+LACKING: Any = Lacking()
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodNetworks:
-    """The loaded networks of one method. The reader and the refiner are optional."""
+    """The loaded networks of one method: an editor or a projector, and what else it has."""
 
     encoder: Encoder  # E, as the method uses it for photos
-    identity: IdentityMap  # the linear map from an embedding to the identity u of a photo
-    projector: Projector  # P: identity and key -> latent
-    identifier: Identifier  # I: features -> identity
+    projector: Projector = LACKING  # P: identity and key -> latent
+    editor: Editor | None = None  # in place of P and everything after it
+    blend: Blend | None = None  # changes the latent of P
+    identity: IdentityMap = LACKING  # the linear map from an embedding to the identity u of a photo
+    identifier: Identifier = LACKING  # I: features -> identity
     reader: FaceReader | None = None  # F of KVFA, which decodes virtual faces; None if the method has none
     refiner: Refiner | None = None  # None if the method does not refine
+    content: str = ""  # hash of files, besides weights, that the faces depend on
 
 
 def _any_length(_bits: int) -> tuple[str, ...]:
@@ -86,14 +145,26 @@ def _any_length(_bits: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # one object a method: it is its own key
 class Method:
-    """The complete description of one method."""
+    """The complete description of one method.
 
-    name: str  # of its file, and the value of --method
+    A method of value `NAME:ARGUMENT`, such as a strength or a folder, is what `variant` of NAME answers for ARGUMENT.
+    """
+
+    name: str  # of its file, and the value of --method; of a variant, its part of file names
     label: str  # in menus
     about: str  # one sentence for help texts and the About tab
     limits: str = ""  # known limitations of its networks, for their model cards
     order: int = 100  # position in menus and tables
     build: Callable[[SharedStages], MethodNetworks]
+    keyed: bool = True  # the key changes the virtual face
+    readable: bool = True  # with the key, I reads the photo's identity from the virtual face
+    refines: bool = False  # the face is refined until it can be read
+    corrects_posture: bool = True  # a generated face gets the photo's head pose and expression
+    in_place: bool = False  # the photo is edited: face and surroundings stay where they are
+    variant: Callable[[str], Method] | None = None  # the method of --method NAME:ARGUMENT
+    argument: str = ""  # what ARGUMENT is, for help texts; empty without variants
+    needs_argument: bool = False  # NAME alone is no method
+    not_for: Mapping[str, str] = field(default_factory=dict)  # table -> why this method has no such table
     tiny_weights: Callable[[str], State] | None = None  # random weights by registered name, for the preset tiny
     registers: tuple[Weight, ...] = ()  # weights that this method adds to the registry
     weights: Callable[[int], tuple[str, ...]] = _any_length  # key bits -> names of all weights that such keys need

@@ -196,6 +196,7 @@ METHOD = Method(
     ),
     weights=lambda _bits: WEIGHTS,
     networks=lambda _bits: ("projector_hashed", "kvfa"),
+    refines=True,
     random_directions=True,
     # The threshold accepts at most this share of random directions, whatever the dev people would allow. It is half of
     # the target of 1e-4, to leave a margin for the sampling error of a test with random keys. (`floor` has too few

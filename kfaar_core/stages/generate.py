@@ -56,6 +56,13 @@ def render_face(generator: Generator, geometry: GeometryReader, latent: Tensor, 
     return GeneratedFace(picture[0], latent, geometry.postures(picture)[0])
 
 
+@torch.inference_mode()
+def truncated(generator: Generator, z: Tensor, share: float) -> Tensor:
+    """w of random z (N, 512), drawn towards the mean style: (N, 512) on the CPU; `share` 1 keeps all of it, 0 none."""
+    mean = generator.w_mean
+    return (mean + share * (generator.map(z.to(mean.device)) - mean)).cpu()
+
+
 class TorchGenerator:
     """Mapping network M and generator G in torch, differentiable with respect to z and w+. The weights are frozen."""
 

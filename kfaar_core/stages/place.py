@@ -5,7 +5,7 @@ This is the similarity part of the posture correction G_f: rotation, size and po
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,3 +89,31 @@ def rotated_crop(photo: Photo, located: LocatedFace, side: int) -> FaceCrop:
     scale = np.hypot(*located.crop.to_photo[:, 0]) * located.crop.picture.shape[0] / side
     matrix = np.array([[scale, 0, centre[0] - scale * side / 2], [0, scale, centre[1] - scale * side / 2]])
     return FaceCrop(image.warp(photo.pixels, matrix, (side, side)), matrix, located.crop.face)
+
+
+def cropped(pixels: np.ndarray, located: LocatedFace, side: int, whole: bool) -> PlacedFace:
+    """The face of an edited photo in the frames of a generated one.
+
+    Args:
+        pixels: (H, W, 3) uint8, the edited photo.
+        located: where its face is.
+        side: px of the portraits.
+        whole: answer the edited photo as the picture, not the portrait.
+    """
+    shrink = located.crop.picture.shape[0] / side
+    level = image.warp(pixels, located.crop.to_photo @ np.diag([shrink, shrink, 1.0]), (side, side))
+    portrait = rotated_crop(Photo(pixels), located, side).picture
+    return PlacedFace(level, portrait, pixels if whole else portrait)
+
+
+def scaled(located: LocatedFace, factor: float) -> LocatedFace:
+    """The same face in the photo enlarged by this factor."""
+    framed = replace(located.crop, to_photo=located.crop.to_photo * factor)
+    return replace(located, crop=framed, landmarks=located.landmarks * factor)
+
+
+def landmarks_in_frame(located: LocatedFace, framed: FaceCrop) -> np.ndarray:
+    """The landmarks of a photo's face in px of a crop of it, (478, 3) float64."""
+    points = image.apply(image.invert(framed.to_photo), located.landmarks[:, :2])
+    depth = located.landmarks[:, 2:] / np.hypot(*framed.to_photo[:, 0])
+    return np.concatenate([points, depth], axis=1)

@@ -1,0 +1,42 @@
+"""The method `pixelate`: the face as a mosaic of large squares. No key, and nothing to read back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from kfaar_core.methods.base import Method, MethodNetworks, SharedStages
+from kfaar_core.stages.obscure import HullEditor, strength
+
+BLOCKS = 8  # squares across the face's width  [design]
+
+
+def method(blocks: float) -> Method:
+    """The method with this number of squares across the face's width."""
+
+    def change(pixels: np.ndarray, across: float) -> np.ndarray:
+        picture = Image.fromarray(pixels)
+        small = [max(1, round(length * blocks / across)) for length in picture.size]
+        return np.asarray(picture.resize(small, Image.Resampling.BOX).resize(picture.size, Image.Resampling.NEAREST))
+
+    def build(shared: SharedStages) -> MethodNetworks:
+        return MethodNetworks(encoder=shared.encoder, editor=HullEditor(change))
+
+    return Method(
+        name="pixelate" if blocks == BLOCKS else f"pixelate-{blocks:g}",
+        label=f"pixelate ({blocks:g} squares across)",
+        about=f"the face as a mosaic, {blocks:g} squares across its width; no key",
+        order=21,
+        build=build,
+        keyed=False,
+        readable=False,
+        corrects_posture=False,
+        in_place=True,
+    )
+
+
+METHOD = replace(
+    method(BLOCKS), variant=lambda text: method(strength(text, 1, 200)), argument="BLOCKS across the face's width"
+)
