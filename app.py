@@ -29,7 +29,8 @@ def flags() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="KFAAR: keyed face anonymisation in the browser.")
     parser.add_argument("--preset", default="lab", choices=tuple(PRESETS))
-    parser.add_argument("--method", "--projector", choices=METHOD_NAMES, help="instead of the preset's")
+    names = ", ".join(METHOD_NAMES)
+    parser.add_argument("--method", "--projector", metavar="NAME", help=f"{names}; instead of the preset's")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--port", type=int, help="7860, or the next free one, when left out")
     parser.add_argument("--share", action="store_true", help="a public address through Gradio's server")

@@ -25,7 +25,7 @@ from kfaar_core import methods
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = 1  # largest difference of pictures, grey levels
 COSINES = 1e-4  # largest difference of cosines
-METHODS = methods.names()
+METHODS = methods.readable()
 PHOTOS = ("person-1.png", "person-4.png")
 ANOTHER = {"person-1.png": "person-1-again.png"}  # another photo to compare with KVFA
 

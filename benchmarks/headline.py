@@ -50,7 +50,7 @@ def row(figure: Figure, files: Mapping[str, tuple[Source, Mapping[str, Column]] 
 
 
 def methods_table() -> str:
-    """A row for each method, from the object METHOD in its file."""
+    """A row for each method that reads a person back, from the object METHOD in its file, and one for the others."""
     lines = [
         [
             f"`{method.name}`" + (" (default)" if method.name == LAB.method else ""),
@@ -60,5 +60,8 @@ def methods_table() -> str:
             f"[methods/{method.name}.py](kfaar_core/methods/{method.name}.py)",
         ]
         for method in methods.registered()
+        if method.readable
     ]
+    compared = ", ".join(f"`{method.name}`" for method in methods.registered() if not method.readable)
+    lines.append([compared, "to compare with: nobody is read back", "-", "-", "[docs/compared.md](docs/compared.md)"])
     return markdown(["`--method`", "what it is", "key bits", "what a wrong key reads", "file"], lines) + "\n"

@@ -36,10 +36,11 @@ class Source:
 
 
 def sources() -> tuple[Source, ...]:
-    """All possible columns, in the order of the tables."""
+    """All possible columns, in the order of the tables: the methods that read a person back."""
     return tuple(
         Source(method, bits, f"{method.name}, {bits}" if method.key_lengths else method.name)
         for method in methods.registered()
+        if method.readable
         for bits in method.key_lengths or (LAB.key_bits,)
     )
 

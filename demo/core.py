@@ -42,6 +42,12 @@ class Method:
     label: str
     help: str = ""
     key_lengths: tuple[int, ...] = ()  # bits; () takes any
+    readable: bool = True  # the key reads the person from the face
+
+
+def readers(methods: Sequence[Method]) -> tuple[Method, ...]:
+    """The methods whose faces the key reads."""
+    return tuple(method for method in methods if method.readable)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class LocalCore:
 
     def methods(self) -> tuple[Method, ...]:
         found = map(methods.get, methods.available(self._under(self._default).stages.preset))
-        return tuple(Method(method.name, method.label, method.about, method.key_lengths) for method in found)
+        return tuple(Method(m.name, m.label, m.about, m.key_lengths, m.readable) for m in found)
 
     def _under(self, method: str) -> Servers:
         """The pipeline of a method.

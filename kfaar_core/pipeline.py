@@ -205,7 +205,7 @@ def check_person(stages: Stages, feature: np.ndarray, key: UserKey, person: Enro
 
 def rejection_reason(face: VirtualFace, preset: Preset) -> Rejection | None:
     """The reason why a virtual face should not be used (Section VI-C-2); None if it passes every check."""
-    if not face.detected:
+    if not face.detected and face.latent is not None:  # of an edited face, as blurred ones are, nothing is expected
         return Rejection.NO_FACE
     if not face.anonymous or face.look_distance < preset.look_min:
         return Rejection.TOO_CLOSE

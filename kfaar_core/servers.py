@@ -84,6 +84,7 @@ class AnonymisationServer:
                 got="an enrolment without refinement", mend="use a method that refines, with refinement switched on"
             )
         face = self.anonymise(replace(request, enrol=True, person=None), progress)
+        assert face.latent is not None  # a face that is refined was generated
         landmarks = stages.locator.locate(request.photo, face.crop.face).landmarks  # the face that was detected already
         identity = stages.identity(stages.encoder.embed(request.photo.pixels, landmarks))
         return face, EnrolledPerson(face.latent, identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from demo import diagrams, markup, words
-from demo.core import Core
+from demo.core import Core, readers
 from kfaar_core.metrics.random_direction import tail
 from kfaar_core.paper import DEVIATIONS, REFERENCES
 from kfaar_core.weights import WEIGHTS
@@ -16,7 +16,7 @@ def build(core: Core) -> None:
     gr.Markdown(f"### {words.METHOD_TITLE}")
     gr.HTML(diagrams.method())
     gr.Markdown(words.RUNS)
-    methods = core.methods()
+    methods = readers(core.methods())
     facts = core.facts(methods[0].name)
     gr.Markdown(words.facts(facts, methods, float(tail(facts.threshold, facts.dimension))), elem_id="facts")
     gr.Markdown(words.WEIGHTS_TITLE)

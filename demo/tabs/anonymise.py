@@ -9,7 +9,7 @@ import gradio as gr
 import numpy as np
 
 from demo import browser, controls, keys_panel, markup, pictures, words
-from demo.core import Core, Request, fault
+from demo.core import Core, Request, fault, readers
 from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
 from demo.visitor import Visitor, reporter, stop_button
@@ -143,7 +143,7 @@ def on_anonymise(
     photo = pictures.read_photo(order.path, words.NO_PHOTO)
     wanted = order.request(photo)
     answer = core.anonymise(wanted, reporter(progress, check))
-    if answer.reading is None and answer.detected:
+    if answer.reading is None and answer.detected and wanted.method in {m.name for m in readers(core.methods())}:
         answer = replace(answer, reading=read_back(core, wanted, answer))
     return answered(order, photo, answer, visitor)
 

@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 
 from demo import browser, controls, diagrams, keys_panel, markup, pictures, words
-from demo.core import Core, Facts, Reading, Request
+from demo.core import Core, Facts, Reading, Request, readers
 from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
 from demo.tabs.anonymise import AnonymiseTab
@@ -375,7 +375,7 @@ def on_done(visitor: Visitor, final: str | None) -> Taken:
 
 def build(core: Core, visitor: gr.State, source: AnonymiseTab) -> None:
     """Lay out and wire the tab."""
-    methods = core.methods()
+    methods = readers(core.methods())
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=300):
             gr.Markdown(words.AUTHENTICATE_LEAD, elem_classes="lead")

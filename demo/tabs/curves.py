@@ -13,7 +13,7 @@ import gradio as gr
 import numpy as np
 
 from demo import browser, controls, markup, words
-from demo.core import METHOD_NAMES, Core, methods_in_order
+from demo.core import METHOD_NAMES, Core, methods_in_order, readers
 from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
 from demo.tabs import score_lists
@@ -389,7 +389,7 @@ def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None 
     """Lay out and wire the tab; without score files it says how to make one."""
     groups = committed() if groups is None else groups
     gr.Markdown(words.CURVES_LEAD, elem_classes="lead")
-    facts = core.facts(core.methods()[0].name)
+    facts = core.facts(readers(core.methods())[0].name)
     headline = Choice(HEADLINE, f"{facts.preset}-{facts.method}", controls.KEY_MODE.start, controls.PHOTO_CHOICE.start)
     first = menus(offered(groups, headline))
     labels = (words.DATASET, words.FORM, controls.KEY_MODE.label, controls.PHOTO_CHOICE.label)
@@ -450,7 +450,7 @@ def _own(core: Core, visitor: gr.State, groups: Groups, chosen: list[Any]) -> An
             keys = gr.Radio(
                 list(modes.choices), value=modes.start, label=modes.label, info=words.OWN_KEYS_HELP, elem_id="own-keys"
             )
-            method = controls.method_menu(core.methods(), "own-method")
+            method = controls.method_menu(readers(core.methods()), "own-method")
             with gr.Row(elem_classes="run-line"):
                 go = gr.Button(words.OWN_RUN, variant="primary", elem_id="own-run", scale=3)
                 stop = gr.Button(words.STOP, elem_id="own-stop", scale=1, min_width=80)

@@ -59,6 +59,11 @@ def registered() -> tuple[Method, ...]:
     return tuple(sorted(map(get, names()), key=lambda method: (method.order, method.name)))
 
 
+def readable() -> tuple[str, ...]:
+    """The names of the methods from whose virtual faces the key reads the person, in the order of menus and tables."""
+    return tuple(method.name for method in registered() if method.readable)
+
+
 def with_method(preset: Preset, name: str | None) -> Preset:
     """A copy of the preset with this method; None keeps the preset's own.
 

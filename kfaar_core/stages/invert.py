@@ -21,6 +21,8 @@ from kfaar_core.stages.encode import FaceEncoder
 from kfaar_core.stages.generate import w_plus
 from kfaar_core.stages.locate import LocatedFace
 
+POOLS = (2, 8)  # px over which both pictures are averaged before they are compared  [design]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inversion:
@@ -67,12 +69,13 @@ class Inverter:
             adam = torch.optim.Adam([latent], lr=how.rate, betas=(0.9, 0.95))
             for step in range(how.steps):
                 picture = self._low_band(w_plus(latent[None]), how.side).float()
-                pixels = sum(
-                    functional.mse_loss(*(functional.avg_pool2d(p, pool) for p in (picture, target))) for pool in (2, 8)
+                fine, coarse = (
+                    functional.mse_loss(functional.avg_pool2d(picture, pool), functional.avg_pool2d(target, pool))
+                    for pool in POOLS
                 )
                 likeness = functional.cosine_similarity(self._embedded(picture, to_crop), person).mean()
                 away = (latent - self._mean).square().mean()
-                loss = pixels + how.identity_weight * (1 - likeness) + how.mean_weight * away
+                loss = fine + coarse + how.identity_weight * (1 - likeness) + how.mean_weight * away
                 adam.zero_grad()
                 loss.backward()
                 adam.param_groups[0]["lr"] = how.rate * min(1.0, 2 * (1 - step / how.steps))

@@ -83,7 +83,7 @@ def test_where_f_is_trained_its_reading_stands_behind_the_encoder_s(photo, metho
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", methods.readable())
 def test_a_method_loads_the_weights_that_are_named_for_it_and_no_others(monkeypatch, name):
     """Beside those that every method shares. With no steps, the rows that only refinement needs are read as well."""
     asked, load = set(), weights.load
@@ -93,7 +93,7 @@ def test_a_method_loads_the_weights_that_are_named_for_it_and_no_others(monkeypa
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", methods.readable())
 @pytest.mark.parametrize("steps", [0, 1])
 def test_faces_of_hashed_alone_are_refined(name, steps):
     """And with no steps nothing is made ready for it."""
@@ -105,20 +105,25 @@ def test_methods_on_offer_are_those_whose_weights_and_thresholds_are_all_there(m
     present, calibrated = {"floor", "projector_hashed"}, {"floor", "hashed"}
     monkeypatch.setattr(weights, "find", lambda name: Path(name) if name in present else None)
     monkeypatch.setattr(methods, "has_calibration", lambda preset, name: preset == "lab" and name in calibrated)
-    assert methods.available() == ("floor",)
+
+    def offered() -> tuple[str, ...]:
+        return tuple(name for name in methods.available() if methods.get(name).readable)
+
+    assert offered() == ("floor",)
+    assert {"blur", "random_face"} < set(methods.available()) and "ksame" not in methods.available()  # its gallery
     present.update(methods.get("hashed").all_weights())
-    assert methods.available() == ("hashed", "floor")  # the preset's own first
+    assert offered() == ("hashed", "floor")  # the preset's own first
     present.update(methods.get("bits").all_weights())
-    assert methods.available() == ("hashed", "floor")  # no thresholds yet
+    assert offered() == ("hashed", "floor")  # no thresholds yet
     calibrated.add("bits")
-    assert methods.available() == ("hashed", "floor", "bits")
+    assert offered() == ("hashed", "floor", "bits")
     present.remove("kvfa_bits_8")  # of one of its key lengths
-    assert methods.available() == ("hashed", "floor")
+    assert offered() == ("hashed", "floor")
 
 
 def test_wrong_settings_are_told_before_anything_is_loaded(monkeypatch):
     monkeypatch.setenv("KFAAR_WEIGHTS", "/nowhere")
-    with pytest.raises(BadSetting, match="bits, floor, hashed"):
+    with pytest.raises(BadSetting, match="bits, blur, floor"):
         assemble(replace(LAB, method="mlp"), "cpu")
     with pytest.raises(BadSetting, match="auto, cpu or cuda"):
         assemble(LAB, "quantum")

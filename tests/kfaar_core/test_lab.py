@@ -58,7 +58,7 @@ def load():
     return load
 
 
-@pytest.fixture(scope="module", params=methods.names())
+@pytest.fixture(scope="module", params=methods.readable())
 def method(request) -> str:
     return request.param
 

@@ -16,7 +16,7 @@ from kfaar_core.data.split import TEST
 from kfaar_core.evaluate import authentication, jobs
 from kfaar_core.evaluate.context import EvaluationConfig, Real, features
 from kfaar_core.evaluate.trials import photos_of, trials_of
-from kfaar_core.methods import available
+from kfaar_core.methods import readable
 from kfaar_core.metrics.verification import auc
 from kfaar_core.presets import LAB
 from kfaar_core.results import load_result
@@ -71,7 +71,7 @@ def again(context, people, committed) -> dict[str, np.ndarray]:
     return {name: np.array(values, dtype=float) for name, values in found.items()}
 
 
-@pytest.mark.parametrize("form", available())
+@pytest.mark.parametrize("form", readable())
 def test_the_scores_come_again(form):
     path = SCORES / f"lab-{form}-synthetic-vi-shared.json"
     committed = load_result(path)

@@ -49,7 +49,7 @@ def test_a_photo_shows_the_person_in_its_middle_whoever_is_larger(context, monke
 
 
 def test_all_methods_share_the_looks_of_photos(context):
-    forms = [with_preset(context, method=name) for name in methods.names()]
+    forms = [with_preset(context, method=name) for name in methods.readable()]
     names = [form.name_of(Real(0)) for form in forms]
     assert names[0] == names[1] == names[2]
     assert len({form.name_of(Virtual(0, "own 0", 256)) for form in forms}) == 3
@@ -77,7 +77,7 @@ def test_a_face_depends_on_the_weights_that_made_it(context, monkeypatch):
 
 
 def test_a_method_uses_no_weights_of_the_others():
-    used = {name: set(hashes(replace(LAB, method=name))) for name in methods.names()}
+    used = {name: set(hashes(replace(LAB, method=name))) for name in methods.readable()}
     assert all({"judge", "mobile_stylegan", "mtcnn_onet"} <= found for found in used.values())
     assert "floor" in used["floor"] and not any("kvfa" in name or "projector" in name for name in used["floor"])
     assert not any("bits" in name or name == "floor" for name in used["hashed"])

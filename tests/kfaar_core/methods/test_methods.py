@@ -11,11 +11,25 @@ from kfaar_core.weights import our_weight
 
 
 def test_methods_by_name():
-    assert methods.names() == ("bits", "floor", "hashed")
-    assert all(methods.get(name).name == name for name in methods.names())
-    assert [method.name for method in methods.registered()] == ["floor", "hashed", "bits"]  # of menus and tables
-    with pytest.raises(BadSetting, match=r"The method 'mlp'\. Choose one of bits, floor, hashed"):
+    assert {"bits", "floor", "hashed", "blur", "folder"} <= set(methods.names())
+    listed = methods.registered()
+    assert {method.name for method in listed} == set(methods.names())
+    assert [method.name for method in listed][:3] == ["floor", "hashed", "bits"]  # of menus and tables
+    assert [method.name for method in listed if method.readable] == list(methods.readable()) == READABLE
+    with pytest.raises(BadSetting, match=r"The method 'mlp'\. Choose one of bits, blur, floor"):
         methods.get("mlp")
+
+
+READABLE = ["floor", "hashed", "bits"]
+
+
+def test_a_method_with_an_argument_is_a_variant():
+    assert methods.get("blur:0.05").name == "blur-0.05" and methods.get("blur:0.1").name == "blur"
+    assert methods.with_method(LAB, "pixelate:12").method == "pixelate:12"
+    for wrong in ("blur:much", "blur:7", "hashed:2", "mask:1", "folder", "folder:", "folder:nowhere"):
+        with pytest.raises(BadSetting):
+            methods.get(wrong)
+    assert "folder" not in methods.available(TINY) and "blur" in methods.available(TINY)
 
 
 def test_a_preset_with_another_method():
