@@ -82,7 +82,7 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
     clock = Clock(progress)
     with clock.stage("locate"):
         located = stages.locator.locate(photo, request.face)
-    made = (generated if stages.networks.editor is None else edited)(stages, request, located, side, clock)
+    made = (generated if stages.editor is None else edited)(stages, request, located, side, clock)
     put = made.placed
     with clock.stage("judge"):
         after = stages.geometry.postures(image.to_float(put.level).to(stages.device))[0]
@@ -148,8 +148,8 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
             projected = Projected(torch.from_numpy(request.person.latent))
     with clock.stage("generate"):
         latent = projected.latent
-        if stages.networks.blend is not None:
-            latent = stages.networks.blend(latent, photo, located)
+        if stages.blend is not None:
+            latent = stages.blend(latent, photo, located)
         draft = face = render_face(stages.generator, stages.geometry, latent.to(stages.device), stages.preset.side)
     with clock.stage("correct"):
         if stages.method.corrects_posture:
@@ -175,7 +175,7 @@ def edited(stages: Stages, request: AnonymiseRequest, located: LocatedFace, side
     """Let the method's editor change the photo, and crop the face from what it answers."""
     photo = request.canvas or request.photo
     with clock.stage("generate"):
-        pixels = stages.networks.editor(photo, located, request.key)  # type: ignore[misc]
+        pixels = stages.editor(photo, located, request.key)  # type: ignore[misc]
     with clock.stage("place"):
         stayed = located if stages.method.in_place else None
         if stayed is None:

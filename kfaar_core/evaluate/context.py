@@ -191,7 +191,7 @@ class EvaluationContext:
 
     def virtual_dependencies(self, bits: int) -> dict[str, object]:
         """What a virtual face under a key of `bits` bits and its kvfa_features depend on, for cache keys."""
-        preset, content = replace(self.stages.preset, key_bits=bits), self.stages.networks.content
+        preset, content = replace(self.stages.preset, key_bits=bits), self.stages.content
         return {
             "preset": {n: v for n, v in vars(preset).items() if n not in UNRELATED and LATER.get(n) != v},
             "weights": hashes(preset, bits),

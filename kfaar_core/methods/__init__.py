@@ -56,7 +56,7 @@ def _imported(name: str) -> Method:
 
 def registered() -> tuple[Method, ...]:
     """Every method, in the order of menus and tables."""
-    return tuple(sorted(map(get, names()), key=lambda method: (method.order, method.name)))
+    return tuple(sorted(map(_imported, names()), key=lambda method: (method.order, method.name)))
 
 
 def readable() -> tuple[str, ...]:

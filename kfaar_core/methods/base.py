@@ -117,7 +117,8 @@ class Lacking:
             BadSetting: always.
         """
         raise BadSetting(
-            got="a method from whose virtual faces nobody can be read back", mend=f"choose another, such as {LAB.method}"
+            got="a method from whose virtual faces nobody can be read back",
+            mend=f"choose another, such as {LAB.method}",
         )
 
 
