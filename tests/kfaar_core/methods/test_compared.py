@@ -186,7 +186,7 @@ def test_an_inversion_comes_nearer_to_the_photo():
     wanted = torch.randn(1, 512, generator=torch.Generator().manual_seed(3)).expand(3, 512)
     photo = Photo(image.to_uint8(generator.render(w_plus(wanted[None]), 64))[0])
     located = loaded.locator.locate(photo)
-    how = Inversion(rate=0.004)  # this generator saturates at a thousandth of the usual styles
+    how = Inversion(rate=2e-4)  # this generator saturates at a thousandth of the usual styles
     found = Inverter(generator.render, loaded.encoder, generator.w_mean, how)(photo, located)
 
     def error(latent: torch.Tensor) -> float:
