@@ -35,6 +35,8 @@ def flags() -> argparse.Namespace:
     parser.add_argument("--port", type=int, help="7860, or the next free one, when left out")
     parser.add_argument("--share", action="store_true", help="a public address through Gradio's server")
     parser.add_argument("--mcp", action="store_true", help="serve anonymise and metrics to language models (MCP)")
+    strangers = "answer strangers bands in place of cosines in Authenticate; by default on a Space and with --share"
+    parser.add_argument("--public", action=argparse.BooleanOptionalAction, help=strangers)
     return parser.parse_args()
 
 
@@ -44,7 +46,8 @@ def main() -> None:
     if asked.mcp and find_spec("mcp") is None:
         raise BadSetting(got="--mcp needs the package mcp, which is not here", mend=f"run {INSTALL_MCP}")
     preset = preset_with(asked.preset, asked.method)
-    page = build(LocalCore(load(preset, device=asked.device), wrap=gpu), mcp=asked.mcp)
+    public = asked.public if asked.public is not None else asked.share or "SPACE_ID" in os.environ
+    page = build(LocalCore(load(preset, device=asked.device), wrap=gpu), mcp=asked.mcp, public=public)
     page.launch(server_port=asked.port, share=asked.share, mcp_server=asked.mcp, **LAUNCH)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.attacks import failed, security
 from benchmarks.full_tables import full
 from benchmarks.headline import headline, methods_table
 from benchmarks.score_files import Source
@@ -68,7 +69,8 @@ class Part:
 HEADLINE = Part("README.md", "headline", headline)
 METHODS = Part("README.md", "methods", lambda _: methods_table())
 MEASURED = Part("docs/results.md", "measured", summary)
-PARTS = (HEADLINE, METHODS, MEASURED)
+ATTACKS = Part("docs/security.md", "attacks", security)
+PARTS = (HEADLINE, METHODS, MEASURED, ATTACKS)
 
 
 def cards_of(source: Source) -> list[Path]:
@@ -91,6 +93,8 @@ def write(folder: Path) -> None:
     for source, missed in misses(folder).items():
         for path in cards_of(source):
             card = {**json.loads(path.read_text(encoding="utf-8")), "missed": missed}
+            if attacked := failed(folder, source.method.name):
+                card["attacked"] = attacked
             path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from demo import browser, endpoints, visitor, words
 from demo.core import Core
-from demo.tabs import about, anonymise, authenticate, compare, curves
+from demo.tabs import about, anonymise, attacks, authenticate, compare, curves
 from demo.theme import CSS, theme
 
 LAUNCH: dict[str, Any] = {  # for launch(), next to address and port
@@ -25,8 +25,13 @@ LAUNCH: dict[str, Any] = {  # for launch(), next to address and port
 DELETE_CACHE = (600, 600)  # s: look every ten minutes, delete pictures older than that
 
 
-def build(core: Core, *, mcp: bool = False) -> gr.Blocks:
-    """The page; launch() gets the theme and the style (demo.theme)."""
+def build(core: Core, *, mcp: bool = False, public: bool = False) -> gr.Blocks:
+    """The page; launch() gets the theme and the style (demo.theme).
+
+    Args:
+        mcp: serve some endpoints to language models.
+        public: strangers may ask: Authenticate answers bands in place of cosines.
+    """
     with gr.Blocks(title=words.TITLE, delete_cache=DELETE_CACHE, analytics_enabled=False) as page:
         gr.HTML(head(), elem_id="head")
         person = visitor.state()
@@ -36,16 +41,18 @@ def build(core: Core, *, mcp: bool = False) -> gr.Blocks:
             with gr.Tab(words.COMPARE, id="compare"):
                 compare.build(core, person)
             with gr.Tab(words.AUTHENTICATE, id="authenticate"):
-                authenticate.build(core, person, source)
+                authenticate.build(core, person, source, public)
             with gr.Tab(words.CURVES, id="curves"):
                 curves.build(page, core, person)
+            with gr.Tab(words.ATTACKS_TAB, id="attacks"):
+                attacks.build(core, person)
             with gr.Tab(words.ABOUT, id="about"):
                 about.build(core)
         page.load(None, [source.keys.bits], [source.keys.text], js=browser.MAKE_KEY)
         page.load(None, js=browser.KIT)
         page.load(None, js=browser.MEND_ACCESS)
         page.unload(visitor.LEFT.add)
-        endpoints.build(core, mcp=mcp)
+        endpoints.build(core, mcp=mcp, public=public)
     page.queue(default_concurrency_limit=4, max_size=64)
     return page
 

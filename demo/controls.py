@@ -41,6 +41,7 @@ THRESHOLD_DIGITS = 3
 KVFA_THRESHOLD = Range(words.THRESHOLD, -0.2, 1.0, 0.7, 0.001, words.THRESHOLD_HELP)
 CURVE_THRESHOLD = Range(words.MOVABLE, -0.2, 1.0, 0.7, 0.001)
 OWN_PEOPLE = Range(words.OWN_PEOPLE, 2, 20, 8, 1)
+ATTACK_PEOPLE = Range(words.ATTACK_PEOPLE, 12, 60, 24, 4)
 FLIP_COUNT = Range(words.FLIP_COUNT, 0, 128, 1, 1)
 PHOTO_CHOICE = Menu(words.COMPARED, ((words.OTHER_PHOTO, "other"), (words.SAME_PHOTO, "same")), "other")
 KEY_MODE = Menu(words.KEYS, ((words.SHARED_KEY, "shared"), (words.OWN_KEY, "own")), "shared")

@@ -25,6 +25,7 @@ from kfaar_core.scenarios import pairs, populations
 
 if TYPE_CHECKING:
     from kfaar_core.assemble import Stages
+    from kfaar_core.attacks.result import AttackResult
     from kfaar_core.servers import AnonymisationServer, AuthenticationServer
 
 Progress = Callable[[str, int, int], None]  # stage name, done, of
@@ -111,6 +112,8 @@ class Core(Protocol):
     def evaluate(
         self, archive: Path, *, method: str, people: int, keys: str, progress: Callable[[int, int], None]
     ) -> Result: ...
+
+    def attack(self, name: str, *, method: str, people: int, progress: Callable[[int, int], None]) -> AttackResult: ...
 
 
 @dataclass(frozen=True)
@@ -263,6 +266,18 @@ class LocalCore:
         # Everything has been looked at; these are other cosines of the same looks.
         scores, _ = authentication.authentication(place, chosen, keys, populations.TRIALS, attacks)
         return replace(found, populations=(*found.populations, *scores))
+
+    def attack(self, name: str, *, method: str, people: int, progress: Callable[[int, int], None]) -> AttackResult:
+        """An attack on faces that are made now, of people who do not exist and without refinement.
+
+        Args:
+            name: of the attack. people: whose faces are made, besides some for galleries.
+            progress: (done, of) faces, then steps of the attack.
+        """
+        from kfaar_core import attacks
+        from kfaar_core.attacks.run import on_nobody
+
+        return on_nobody(attacks.get(name), self._under(method).stages, people, progress)
 
 
 def fault(face: VirtualFace) -> str | None:

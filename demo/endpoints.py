@@ -17,6 +17,7 @@ from demo.tabs.authenticate import client_of
 from kfaar_core.errors import BadSetting, DataMissing
 from kfaar_core.keys import UserKey
 from kfaar_core.metrics import verification
+from kfaar_core.tries import BANDS, band_of
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Question(Inputs):
     projector: str  # the older name of `method`, which counts when it is given
 
 
-def authenticate(question: Question, request: gr.Request, *, core: Core) -> dict[str, Any]:
+def authenticate(question: Question, request: gr.Request, *, core: Core, public: bool = False) -> dict[str, Any]:
     """Say whether a virtual face belongs to the person of an original photo.
 
     Args:
@@ -96,7 +97,7 @@ def authenticate(question: Question, request: gr.Request, *, core: Core) -> dict
         method: the method that made the virtual face; the app's first one unless given.
         projector: an older name of method.
     Returns:
-        Cosine, threshold and decision.
+        Decision, and cosine and threshold; of a public server a coarse band in place of both.
     """
     answer = core.authenticate(
         pictures.read_photo(question.virtual, words.NO_VIRTUAL),
@@ -105,6 +106,8 @@ def authenticate(question: Question, request: gr.Request, *, core: Core) -> dict
         method=question.projector or question.method,
         client=client_of(request),
     )
+    if public:
+        return {"same_person": bool(answer.same_person), "band": BANDS[band_of(answer.cosine, answer.threshold)]}
     return {
         "same_person": bool(answer.same_person),
         "cosine": round(float(answer.cosine), 4),
@@ -151,7 +154,7 @@ def scores(name: str, values: Any) -> np.ndarray:
         ) from None
 
 
-def build(core: Core, *, mcp: bool = False) -> None:
+def build(core: Core, *, mcp: bool = False, public: bool = False) -> None:
     """Endpoints without a place on the page: their components are not rendered."""
     names = [method.name for method in core.methods()]
     with gr.Row(visible=False):
@@ -181,7 +184,7 @@ def build(core: Core, *, mcp: bool = False) -> None:
         **(controls.HEAVY | {"api_visibility": "public"}),
     )
     run.click(
-        shown(authenticate, core=core),
+        shown(authenticate, core=core, public=public),
         [virtual, original, key, method, older],
         [verdict],
         api_name="authenticate",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kfaar_core.records import Verdict, VirtualFace
+from kfaar_core.tries import BANDS, band_of
 
 if TYPE_CHECKING:
     from demo.core import Facts, Method
@@ -352,10 +353,13 @@ def scenario_line(number: str) -> str:
     return f"{number}  {SCENARIO[number][0]}"
 
 
-def verdict(answer: Verdict) -> tuple[str, str]:
-    """Headline and sentence of one authentication."""
+def verdict(answer: Verdict, public: bool = False) -> tuple[str, str]:
+    """Headline and sentence of one authentication; for strangers a band stands in place of the cosine."""
     head = "Same person" if answer.same_person else "Not shown to be the same person"
     how = "with this key" if answer.key_used else "without a key"
+    if public:
+        band = BANDS[band_of(answer.cosine, answer.threshold)]
+        return head, f"Read {how}, virtual face and photo show {band} the same person. A public server says no more."
     value, limit = compared_with(answer.cosine, answer.threshold)
     side = "at or above" if answer.same_person else "below"
     body = (
@@ -589,3 +593,60 @@ def facts(what: Facts, methods: Sequence[Method], chance: float) -> str:
         f"- An independent recogniser, which no training saw, calls two faces one person from "
         f"**{what.judge_threshold:z.3f}**"
     )
+
+
+# ---- attacks
+
+ATTACKS_TAB = "Attacks"
+ATTACKS_TAB_LEAD = (
+    "Who can learn what from a virtual face? Each attack below says what somebody holds and what they find out "
+    "with it, measured on people that nothing was trained on."
+)
+WEAKEST = "The weakest point"
+WEAKEST_SAYS = (
+    "is a key that many people share. Give everybody a key of their own, as the app and the command line do, and keep "
+    "keys as secret as passwords: whoever has a key can do all that its owner can. Head pose and expression are kept "
+    "on purpose; whoever holds the very photo can find it by them."
+)
+WHO_HEADERS = ["attack", "somebody holds", "and wants to learn", "what comes of it", "targets"]
+WHO = "Who can learn what"
+NO_ATTACKS = (
+    "### No results yet\n"
+    "There is no result of an attack in `assets/scores/attacks`. Make some:\n\n"
+    "```\npython -m kfaar_core attack all --data lfw -o assets/scores/attacks\n```\n"
+    "and start the app again. You can still run each attack on people who do not exist, below."
+)
+ATTACK_CHOICE, ATTACK_MADE, ATTACK_CURVE = "Attack", "Faces", "Curve"
+ATTACK_HEADERS = ["what is counted", "at", "value", "95 % interval", "trials", "guessing", "note"]
+ATTACK_FIGURES = "Success against what is held"
+ATTACK_LIVE = "### Run it now"
+ATTACK_LIVE_LEAD = (
+    "On faces of people who do not exist, made for this without refinement. The first run makes the faces and takes "
+    "minutes; after that they are kept on this machine. Few people mean wide intervals."
+)
+ATTACK_PEOPLE = "People"
+ATTACK_RUN = "Run this attack"
+
+
+def attack_name(code: str, title: str) -> str:
+    return f"{code}  {title}"
+
+
+def attack_made(dataset_: str, faces: str) -> str:
+    return f"{dataset(dataset_)}; {faces}"
+
+
+def attack_provenance(people: int, left_out: int, seed: int, command: str, weights: Mapping[str, str]) -> str:
+    pins = ", ".join(f"{name} {digest[:12]}" for name, digest in sorted(weights.items()))
+    made = f"\n\nMade by `{command}`." if command else ""
+    return (
+        f"{people} people, {left_out} left out because no face was found; seed {seed}.{made}\n\nWeights: {pins or '-'}."
+    )
+
+
+def targets_met(met: int, of: int) -> str:
+    return "-" if of == 0 else "met" if met == of else f"{of - met} of {of} missed"
+
+
+def attacking(done: int, of: int) -> str:
+    return f"{done} of {of} done"

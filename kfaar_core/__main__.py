@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from kfaar_core.commands import ablation, anonymise, authenticate, compare, evaluate, keys, scores, weights
+from kfaar_core.commands import ablation, anonymise, attack, authenticate, compare, evaluate, keys, scores, weights
 from kfaar_core.commands.group import OneSentence
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ for command in (
     scores.scores,
     evaluate.report,
     ablation.ablation,
+    attack.attack,
     weights.weights,
     weights.info,
 ):

@@ -20,6 +20,7 @@ from kfaar_core.keys import UserKey
 from kfaar_core.methods.base import Projected
 from kfaar_core.presets import Preset
 from kfaar_core.records import EnrolledPerson, Face, Photo, Posture, Rejection, Verdict, VirtualFace
+from kfaar_core.stages.correct import coarse
 from kfaar_core.stages.generate import render_face
 from kfaar_core.stages.identify import Identifier, compare
 from kfaar_core.stages.judge import look_distance
@@ -46,6 +47,7 @@ class AnonymiseRequest:
     mode: str = "portrait"  # `portrait` answers the virtual portrait, `paste` the photo with the face replaced
     side: int | None = None  # px of the portrait, one of the preset's sides; None takes the preset's default
     refine: bool = True  # refine if the method can; takes several times longer, and KVFA decodes the face better
+    coarse: bool = False  # keep posture only coarsely (stages.correct.coarse); portraits only
     rekey: int = 0  # most further keys to try when the face is rejected (Section VI-C-2)
     canvas: Photo | None = None  # photo to paste into; None takes `photo`
     enrol: bool = False  # refine in many postures, for later photos (servers.AnonymisationServer.enrol)
@@ -55,10 +57,15 @@ class AnonymiseRequest:
         """Validate the request and fill in its side.
 
         Raises:
-            BadSetting: an unknown mode or side.
+            BadSetting: an unknown mode or side, or a coarse posture in a photo.
         """
         if self.mode not in MODES:
             raise BadSetting(got=f"the mode {self.mode!r} is unknown", mend=f"choose {' or '.join(MODES)}")
+        if self.coarse and self.mode != "portrait":
+            raise BadSetting(
+                got="a coarse posture for a face that is pasted into its photo, which shows the posture anyway",
+                mend="ask for a portrait, or for the exact posture",
+            )
         if self.side is not None and self.side not in preset.sides:
             choice = " or ".join(map(str, preset.sides))
             raise BadSetting(got=f"a portrait of {self.side} px is not on offer", mend=f"choose {choice} px")
@@ -79,6 +86,11 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
     """
     request = request.checked(stages.preset)
     photo, side = request.photo, request.side or stages.preset.side
+    if request.coarse and not stages.method.corrects_posture:
+        raise BadSetting(
+            got=f"a coarse posture by the method {stages.method.name}, which corrects none",
+            mend="ask for the exact posture, or choose another method",
+        )
     clock = Clock(progress)
     with clock.stage("locate"):
         located = stages.locator.locate(photo, request.face)
@@ -106,7 +118,7 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
         latent=made.latent,
         posture_original=rolled(located.posture, located.rotation),
         posture_before=made.posture or after,
-        posture_after=rolled(after, located.rotation),
+        posture_after=rolled(after, located.rotation if made.rotation is None else made.rotation),
         judge_cosine=cosine,
         judge_threshold=stages.judge_threshold,
         anonymous=cosine < stages.judge_threshold,
@@ -132,6 +144,7 @@ class MadeFace:
     posture: Posture | None = None  # of the draft; None for an edited face
     latent: np.ndarray | None = None  # (3, 512) float32; None for an edited face
     feature: np.ndarray | None = None  # (D,) z = E(x), if KVFA shall read the face
+    rotation: float | None = None  # degrees, of its portrait; None: that of the photo's face
     landmarks: np.ndarray | None = None  # (478, 3) shares of the level portrait, if the face stayed where it was
 
 
@@ -151,6 +164,8 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
         if stages.blend is not None:
             latent = stages.blend(latent, photo, located)
         draft = face = render_face(stages.generator, stages.geometry, latent.to(stages.device), stages.preset.side)
+    if request.coarse:
+        located = replace(located, posture=coarse(located.posture, draft.posture), rotation=0.0)
     with clock.stage("correct"):
         if stages.method.corrects_posture:
             face = stages.corrector.correct(draft, located.posture, side)  # x_v = G_f(x', x)
@@ -168,7 +183,7 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
         put = placed(face, located, side, canvas)
     draft_picture = image.to_uint8(draft.picture[None])[0]
     read = feature if refined or request.person else None
-    return MadeFace(put, draft_picture, draft.posture, face.latent.cpu().numpy(), read)
+    return MadeFace(put, draft_picture, draft.posture, face.latent.cpu().numpy(), read, located.rotation)
 
 
 def edited(stages: Stages, request: AnonymiseRequest, located: LocatedFace, side: int, clock: Clock) -> MadeFace:

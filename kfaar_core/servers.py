@@ -5,20 +5,19 @@ FAS retries with further keys when a virtual face is rejected. VFAS limits the n
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import math
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+
+import numpy as np
 
 from kfaar_core.assemble import Stages
 from kfaar_core.errors import BadSetting, TooManyTries
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import AnonymiseRequest, Comparison, Progress, anonymise, compare_pictures
 from kfaar_core.records import EnrolledPerson, Face, Photo, Verdict, VirtualFace
+from kfaar_core.tries import Tries
 
 log = logging.getLogger(__name__)
 
@@ -125,22 +124,26 @@ class AuthenticationServer:
             stages: loaded networks.
             clock: the time in seconds, for the limit on tries.
         """
-        self._stages, self._clock = stages, clock
-        self._tries: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._stages = stages
+        self._tries = Tries(stages.preset.tries_per_hour, clock)
 
     def authenticate(self, virtual: Photo, original: Photo, key: UserKey | None, client: str = "local") -> Verdict:
         """Alg. 2: check Condition 1 without a key, Condition 2 with one.
 
         Args:
-            client: who asks; tries are counted for each client and virtual face.
+            client: who asks; tries are counted for each client and virtual face (kfaar_core.tries).
 
         Raises:
             NoFaceFound: no usable face in either picture.
             TooManyTries: the client has asked about this virtual face more than Preset.tries_per_hour times in an hour.
         """
-        self._count(virtual, client)
         comparison = self.compare(virtual, original)
+        codes = np.stack([comparison.identifier.keyless(face)[-1] for face in comparison.virtual])
+        try:
+            self._tries.count(client, codes)
+        except TooManyTries:
+            log.info("authentication: refused, too many tries")
+            raise
         answer = comparison.with_key(key) if key is not None else comparison.without_key()
         # The audit line holds the verdict alone; nothing in it leads to a key or a face.
         log.info("authentication: %s, %s", answer.compared, "same person" if answer.same_person else "not the same")
@@ -153,18 +156,3 @@ class AuthenticationServer:
             NoFaceFound: no usable face in either picture.
         """
         return compare_pictures(self._stages, virtual, original)
-
-    def _count(self, virtual: Photo, client: str) -> None:
-        now, limit = self._clock(), self._stages.preset.tries_per_hour
-        entry = (client, hashlib.sha256(virtual.pixels.tobytes()).hexdigest())
-        with self._lock:
-            recent = [at for at in self._tries.pop(entry, []) if now - at < 3600]
-            refused = len(recent) >= limit
-            self._tries[entry] = recent if refused else [*recent, now]
-            while len(self._tries) > 10_000:  # bounds the memory; drops the oldest entry
-                self._tries.popitem(last=False)
-        if refused:
-            raise TooManyTries(
-                got=f"more than {limit} tries for this virtual face within an hour",
-                mend=f"wait {math.ceil((3600 - (now - recent[0])) / 60)} minutes",
-            )

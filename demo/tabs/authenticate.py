@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import permutations
+from itertools import count
 from typing import Any
 
 import gradio as gr
@@ -16,13 +17,16 @@ from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
 from demo.tabs.anonymise import AnonymiseTab
 from demo.visitor import Outcome, Visitor, reporter, stop_button
+from kfaar_core.attacks import guessing
 from kfaar_core.errors import BadSetting
-from kfaar_core.keys import COMMON_PASSPHRASES, UserKey
+from kfaar_core.keys import UserKey
 from kfaar_core.metrics.random_direction import tail
 from kfaar_core.records import Photo
 from kfaar_core.report import plots
 from kfaar_core.report.paper_figures import paper_figure
 from kfaar_core.runtime import stream
+
+FORWARDED = "KFAAR_FORWARDED"  # environment variable: the header in which a proxy names the client
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ class Told(Outputs):
         return cls(markup.trouble(head, sentence))
 
 
-def on_authenticate(case: Case, visitor: Visitor, request: gr.Request, *, core: Core) -> Told:
-    """Algorithm 2 with the visitor's key; when it fails, say what may be wrong."""
+def on_authenticate(case: Case, visitor: Visitor, request: gr.Request, *, core: Core, public: bool = False) -> Told:
+    """Algorithm 2 with the visitor's key; when it fails, say what may be wrong. Strangers get no cosine."""
     face, photo = case.pictures()
     key = case.key()
     answer = core.authenticate(face, photo, key, method=case.method, client=client_of(request))
@@ -78,7 +82,7 @@ def on_authenticate(case: Case, visitor: Visitor, request: gr.Request, *, core: 
         swapped = core.readout(photo, face, method=case.method).with_key(key)
         notes = [words.SWAPPED if swapped.same_person else words.WRONG_KEY]
     visitor = replace(visitor, step=6 if answer.same_person else max(visitor.step, 5))
-    head, body = words.verdict(answer)
+    head, body = words.verdict(answer, public)
     return Told(
         markup.card(head, body, "good" if answer.same_person else "bad", notes, done=True),
         diagrams.walkthrough(visitor.step),
@@ -87,7 +91,15 @@ def on_authenticate(case: Case, visitor: Visitor, request: gr.Request, *, core: 
 
 
 def client_of(request: gr.Request | None) -> str:
-    """Whom the authentication server counts tries for."""
+    """Whom the authentication server counts tries for.
+
+    A header that names the client counts only if the operator declares it (FORWARDED), as anybody can send one. Of
+    several addresses in it the last one was added by the nearest proxy.
+    """
+    header = os.environ.get(FORWARDED, "").lower()
+    named = str((getattr(request, "headers", None) or {}).get(header, "")) if header else ""
+    if named.strip():
+        return named.rsplit(",", 1)[-1].strip()
     client = getattr(request, "client", None)
     return str(getattr(client, "host", "local")) if client is not None else "local"
 
@@ -329,22 +341,16 @@ def on_dictionary(
     check = visitor.stop.begin(request)
     reading, _ = case.open(core)
     threshold = exact(threshold, core.facts(case.method))
-    guessed = guesses(known)
-    for number, guess in enumerate(guessed, start=1):
+    guessed = guessing.guesses(known)[: controls.MOST_GUESSES]
+    numbers = count()
+
+    def cosine_of(guess: str) -> float:
+        done = next(numbers)
         check()
-        progress((number - 1, len(guessed)), desc=words.trying(number - 1, len(guessed)))
-        cosine = reading.with_keys([UserKey.from_passphrase(guess, bits=int(case.given.bits))])[0]
-        if cosine >= threshold:
-            return Guessed(words.dictionary(len(guessed), number))
-    return Guessed(words.dictionary(len(guessed), None))
+        progress((done, len(guessed)), desc=words.trying(done, len(guessed)))
+        return float(reading.with_keys([UserKey.from_passphrase(guess, bits=int(case.given.bits))])[0])
 
-
-def guesses(known: str | None) -> list[str]:
-    """What is known, alone and joined in pairs, then common passphrases; none twice, a bounded number."""
-    facts = (known or "").split()[:8]
-    joined = [first + second for first, second in permutations(facts, 2)]
-    spelt = [form for fact in [*facts, *joined] for form in (fact, fact.lower())]
-    return list(dict.fromkeys([*spelt, *sorted(COMMON_PASSPHRASES)]))[: controls.MOST_GUESSES]
+    return Guessed(words.dictionary(len(guessed), guessing.first_hit(cosine_of, guessed, threshold)))
 
 
 @dataclass(frozen=True)
@@ -373,7 +379,7 @@ def on_done(visitor: Visitor, final: str | None) -> Taken:
     return Taken() if final is None else on_take(visitor, final)
 
 
-def build(core: Core, visitor: gr.State, source: AnonymiseTab) -> None:
+def build(core: Core, visitor: gr.State, source: AnonymiseTab, public: bool = False) -> None:
     """Lay out and wire the tab."""
     methods = readers(core.methods())
     with gr.Row(equal_height=False):
@@ -412,7 +418,7 @@ def build(core: Core, visitor: gr.State, source: AnonymiseTab) -> None:
         walk = gr.HTML(diagrams.walkthrough(0), elem_id="walk")
     inputs = [virtual, original, *keys.inputs, method]  # the fields of Case
     go.click(
-        shown(on_authenticate, core=core),
+        shown(on_authenticate, core=core, public=public),
         [*inputs, visitor],
         placed(Told, card=answer, walk=walk, visitor=visitor),
         js=browser.begin("auth-run", "auth-answer"),

@@ -60,6 +60,19 @@ class Mode(StrEnum):
     paste = "paste"
 
 
+class PostureKept(StrEnum):
+    """How exactly head pose and expression are kept."""
+
+    exact = "exact"
+    coarse = "coarse"
+
+
+POSTURE = (
+    "keep head pose and expression exactly, or left, ahead or right and a smile alone: an exact posture tells whoever "
+    "holds many photos which one a face was made from"
+)
+
+
 class SomeFailed(KfaarError):
     """Some of several photos failed."""
 
@@ -77,6 +90,7 @@ class Order:
     device: str
     threads: int
     refine: bool
+    coarse: bool
 
     @cached_property
     def server(self) -> AnonymisationServer:
@@ -154,6 +168,9 @@ def anonymise(
         Mode, typer.Option("--mode", metavar="portrait|paste", help="the portrait alone, or pasted into the photo")
     ] = Mode.portrait,
     quick: Annotated[bool, typer.Option("--quick", help="skip the refinement (hashed)")] = False,
+    posture: Annotated[
+        PostureKept, typer.Option("--posture", metavar="exact|coarse", help=POSTURE)
+    ] = PostureKept.exact,
     size: Annotated[int | None, typer.Option("--size", metavar="512|1024", help="pixels of the portrait")] = None,
     device: Device = "auto",
     threads: Threads = 0,
@@ -181,7 +198,7 @@ def anonymise(
         refuse_other_keys(candidates(targets, which), keys.ring.master)
     if one_key:
         warn(COST)
-    order = Order(settings, keys, which, mode, size, force, device, threads, not quick)
+    order = Order(settings, keys, which, mode, size, force, device, threads, not quick, posture == PostureKept.coarse)
     failed = 0
     with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
         for target in wanted:
@@ -300,6 +317,7 @@ def virtual_faces(photo: Photo, order: Order, keys: PhotoKeys, progress: Progres
         mode=order.mode.value,
         side=order.side,
         refine=order.refine,
+        coarse=order.coarse,
         rekey=keys.tries(order.preset.rekey_tries),
     )
     if order.face == "all":

@@ -13,7 +13,7 @@ from kfaar_core import image
 from kfaar_core.evaluate.context import Arrays, EvaluationContext, features
 from kfaar_core.evaluate.jobs import fill
 from kfaar_core.metrics.bootstrap import rate_interval
-from kfaar_core.records import Row
+from kfaar_core.records import Photo, Row
 from kfaar_core.report.tables import row
 from kfaar_core.runtime import stream
 from kfaar_core.stages.generate import truncated, w_plus
@@ -33,13 +33,18 @@ class RandomFace:
         preset, digest = context.stages.preset, context.used.get("mobile_stylegan", "")
         return {**context.encoder_dependencies(), "generator": [preset.generator, preset.precision, digest]}
 
-    @torch.inference_mode()
     def arrays(self, context: EvaluationContext) -> Arrays:
-        generator = context.stages.generator
-        z = stream(context.seed, f"random face {self.number}").standard_normal((1, 512))
-        w = truncated(generator, torch.from_numpy(z).float(), self.truncation).to(generator.w_mean.device)
-        picture = generator.render(w_plus(w[:, None].expand(1, 3, 512)), context.stages.preset.side)
-        return context.encoder_features(image.from_array(image.to_uint8(picture)[0]))
+        return context.encoder_features(random_face(context, self.number, self.truncation))
+
+
+@torch.inference_mode()
+def random_face(context: EvaluationContext, number: int, truncation: float) -> Photo:
+    """The face of M(z) for the random z of this number, truncated towards the mean style."""
+    generator = context.stages.generator
+    z = stream(context.seed, f"random face {number}").standard_normal((1, 512))
+    w = truncated(generator, torch.from_numpy(z).float(), truncation).to(generator.w_mean.device)
+    picture = generator.render(w_plus(w[:, None].expand(1, 3, 512)), context.stages.preset.side)
+    return image.from_array(image.to_uint8(picture)[0])
 
 
 def ceiling_rows(context: EvaluationContext, thresholds: Mapping[str, float]) -> list[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import hypergeom
 
 from kfaar_core.errors import DataMissing
 from kfaar_core.metrics.verification import checked
@@ -66,3 +67,53 @@ def hit_chances(similarity: np.ndarray, probe_people: np.ndarray, gallery_people
     own = np.take_along_axis(best, position[:, None], axis=1)  # (N, 1)
     ahead, tied = (best > own).sum(axis=1), (best == own).sum(axis=1)  # tied counts the person too
     return np.clip((k - ahead) / tied, 0.0, 1.0)
+
+
+def rank_hits(similarity: np.ndarray, right: np.ndarray, k: int) -> np.ndarray:
+    """As hit_chances for a gallery with one photo a person, given the column of each probe's right photo.
+
+    Args:
+        similarity: (N, G) of each probe to each photo, higher = more similar.
+        right: (N,) int, the column of the right photo.
+        k: rank.
+
+    Returns:
+        (N,) in [0, 1]. Ties are broken at random.
+    """
+    own = np.take_along_axis(similarity, np.asarray(right)[:, None], axis=1)  # (N, 1)
+    return np.clip((k - ahead_of(similarity, right)) / (similarity == own).sum(axis=1), 0.0, 1.0)
+
+
+def ahead_of(similarity: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """How many photos of a gallery are more similar to each probe than the right one: (N,) int; rank - 1 without ties.
+
+    Args:
+        similarity: (N, G) of each probe to each photo, higher = more similar.
+        right: (N,) int, the column of the right photo.
+    """
+    own = np.take_along_axis(similarity, np.asarray(right)[:, None], axis=1)  # (N, 1)
+    ahead: np.ndarray = (similarity > own).sum(axis=1)
+    return ahead
+
+
+def rank_chances(ahead: np.ndarray, others: int, size: int, k: int) -> np.ndarray:
+    """Rank-k re-identification in smaller galleries: the probability over all random galleries of `size` photos.
+
+    A gallery has the right photo and size - 1 of the others.
+
+    Args:
+        ahead: (N,) int, how many of the others are more similar to the probe than the right photo.
+        others: number of other photos.
+        size: photos in the gallery, at most others + 1.
+        k: rank.
+
+    Returns:
+        (N,) in [0, 1].
+
+    Raises:
+        DataMissing: a gallery that is larger than all photos.
+    """
+    if not 1 <= size <= others + 1:
+        raise DataMissing(got=f"a gallery of {size} of {others + 1} photos", mend="give more photos, or ask for fewer")
+    chances: np.ndarray = hypergeom.cdf(k - 1, others, ahead, size - 1)
+    return chances

@@ -6,6 +6,8 @@ All figures are transparent, and their colours are readable on light and dark pa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import plotly.graph_objects as go
@@ -417,3 +419,53 @@ def _chosen(figure: go.Figure, point: tuple[float, float] | None) -> None:
                 hovertemplate="your threshold: %{x:.2%}, %{y:.2%}<extra></extra>",
             )
         )
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve with its interval."""
+
+    name: str
+    at: Sequence[float]
+    value: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+
+
+def attack_curves(lines: Sequence[Line], across: str, chance: Mapping[float, float]) -> go.Figure:
+    """What an adversary gets against what he holds, with 95 % intervals and what guessing reaches.
+
+    Args:
+        lines: the curves.
+        across: title of the horizontal axis.
+        chance: place -> what guessing reaches; empty draws nothing.
+    """
+    figure = go.Figure()
+    for line, colour, symbol in zip(lines, cycle((INK, RUST, MOSS, PLUM)), cycle(SYMBOLS), strict=False):
+        spread = {
+            "array": [high - value for value, high in zip(line.value, line.high, strict=True)],
+            "arrayminus": [value - low for value, low in zip(line.value, line.low, strict=True)],
+            "thickness": 1.2,
+        }
+        figure.add_trace(
+            go.Scatter(
+                x=list(line.at),
+                y=list(line.value),
+                error_y={"type": "data", "symmetric": False, **spread},
+                mode="lines+markers",
+                name=line.name,
+                line={"color": colour, "width": 2},
+                marker={"symbol": symbol, "size": 9},
+                hovertemplate=f"{line.name}<br>%{{x}}: %{{y:.3f}}<extra></extra>",
+            )
+        )
+    if chance:
+        guess = {"color": GREY, "dash": "dot", "width": 2}
+        figure.add_trace(go.Scatter(x=list(chance), y=list(chance.values()), mode="lines", name="guessing", line=guess))
+    figure = _house(figure, across, "", height=400 + 22 * len(lines))
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_layout(margin_b=96 + 22 * len(lines))
+    places = sorted({place for line in lines for place in line.at})
+    if places and places[0] > 0 and places[-1] >= 20 * places[0]:
+        figure.update_xaxes(type="log", tickvals=places, ticktext=[f"{place:,.0f}" for place in places])
+    return figure

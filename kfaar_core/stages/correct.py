@@ -10,6 +10,7 @@ picture (stages.place).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,8 @@ from kfaar_core.stages.geometry import GeometryReader
 
 ANGLE_UNIT = 10.0  # degrees; an angle of this size weighs as much in a posture vector as a blendshape of 1
 ANGLES, ALL = slice(3), slice(None)  # of a posture vector
+COARSE_YAW = 16.0  # degrees, the one step of coarse head pose to either side  [design: 1.2 sd of yaw in LFW]
+SMILE, SMILING = slice(44, 46), 0.6  # the blendshapes of both mouth corners, and those of a coarse smile  [design]
 ANGLES_MET = 0.1  # distance of two head poses, in units of 10 degrees, at which `turn` stops
 
 
@@ -36,6 +39,23 @@ def posture_vector(angles: np.ndarray, blendshapes: np.ndarray) -> np.ndarray:
         (..., 54) float64: angles / 10, then the blendshapes without the first, `_neutral`.
     """
     return np.concatenate([np.asarray(angles, np.float64) / ANGLE_UNIT, np.asarray(blendshapes)[..., 1:]], axis=-1)
+
+
+def coarse(original: Posture, drawn: Posture) -> Posture:
+    """A posture that says little about its photo: left, ahead or right, and whether a face that looks ahead smiles.
+
+    The exact posture is a fingerprint of the photo (attacks/posture.py). The head is level; every other expression is
+    that of the generated face.
+
+    Args:
+        original: of x.
+        drawn: of x'.
+    """
+    yaw = COARSE_YAW * float(np.clip(round(original.yaw / COARSE_YAW), -1, 1))
+    shapes = drawn.blendshapes.copy()
+    if yaw == 0:
+        shapes[SMILE] = SMILING if original.blendshapes[SMILE].mean() >= SMILING / 2 else 0.0
+    return replace(original, yaw=yaw, pitch=0.0, roll=0.0, blendshapes=shapes)
 
 
 def vector_of(posture: Posture) -> np.ndarray:

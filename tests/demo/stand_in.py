@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from demo.core import Facts, Method, Progress, Request
+from kfaar_core import attacks
+from kfaar_core.attacks.base import Figure
+from kfaar_core.attacks.result import AttackResult, Check
 from kfaar_core.errors import BadKey, NoFaceFound
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Face, FaceCrop, Photo, Posture, Rejection, Scores, Verdict, VirtualFace
@@ -152,6 +155,29 @@ class StandInCore:
             progress(done, min(found, people))
             time.sleep(self.seconds * (20 if found > people else 1))
         return result("yours", keys, min(found, people))
+
+    def attack(self, name: str, *, method: str, people: int, progress: Callable[[int, int], None]) -> AttackResult:
+        for done in range(people):
+            progress(done, people)
+            time.sleep(self.seconds)
+        return attacked(name, method, people)
+
+
+def attacked(name: str, method: str, people: int = 50) -> AttackResult:
+    """What an attack answers, of made-up numbers: a curve of two series, and a single figure."""
+    attack, zero = attacks.get(name), "0" * 64
+    figures = [
+        Figure(f"{series}: rank-1", at, value * at / 64, 0.0, 1.0, people, people, 0.02)
+        for series, value in (("one key for all", 0.9), ("a key each", 0.02))
+        for at in (8.0, 64.0)
+    ]
+    return AttackResult(
+        name, attack.code, attack.title, attack.holds, attack.learns, "known pairs", f"Words about {name}.",
+        "synthetic", method, False, None, people, 1, 64, 0.5, 0, {"floor": zero}, zero, zero,
+        "python -m kfaar_core attack",
+        (*figures, Figure("a single figure", None, 0.25, 0.2, 0.3, people, people)),
+        (Check("a", None, "<= 0.1", False),),
+    )  # fmt: skip
 
 
 def result(dataset: str, keys: str, people: int = 50, mean: float = 0.6) -> Result:

@@ -24,7 +24,7 @@ from demo.shown import shown
 from demo.tabs import about, anonymise, authenticate, compare
 from demo.visitor import LEFT, Stop, Stopped, Visitor, ask_to_stop, reporter
 from kfaar_core.errors import BadKey, BadPicture, KfaarError
-from kfaar_core.keys import COMMON_PASSPHRASES, UserKey
+from kfaar_core.keys import UserKey
 from kfaar_core.paper import REFERENCES
 from kfaar_core.records import Rejection
 from tests.demo.stand_in import StandInCore, StandInReading
@@ -399,10 +399,21 @@ def test_dictionary_finds_a_guessable_passphrase_only(core, photo, save, monkeyp
     assert hex_.said == words.DICTIONARY_HEX
 
 
-def test_guesses_are_bounded_and_unique():
-    listed = authenticate.guesses("Ada Byron 1815 London Rex Lovelace Byron x y z")
-    assert len(listed) == len(set(listed)) <= controls.MOST_GUESSES
-    assert authenticate.guesses(None) == sorted(COMMON_PASSPHRASES)[: controls.MOST_GUESSES]
+def test_a_header_names_the_client_only_where_the_operator_declares_it(monkeypatch):
+    asked = SimpleNamespace(headers={"x-forwarded-for": "1.2.3.4, 10.0.0.9"}, client=SimpleNamespace(host="127.0.0.1"))
+    assert authenticate.client_of(asked) == "127.0.0.1"
+    monkeypatch.setenv(authenticate.FORWARDED, "X-Forwarded-For")
+    assert authenticate.client_of(asked) == "10.0.0.9"  # the address that our own proxy saw
+    assert authenticate.client_of(SimpleNamespace(headers={}, client=None)) == "local"
+
+
+def test_strangers_are_told_bands_and_no_cosine(core, photo, save):
+    virtual = drawn(core, photo, save, KEY)
+    told = authenticate.on_authenticate(case(virtual, photo), Visitor(), None, core=core, public=True)
+    assert "clearly the same person" in told.card and "0.8" not in told.card and "cosine" not in told.card
+    question = endpoints.Question(virtual, case(virtual, photo).original, KEY.hex(), "floor", "")
+    answer = endpoints.authenticate(question, None, core=core, public=True)
+    assert answer == {"same_person": True, "band": "clearly"}
 
 
 def test_errors_reach_the_visitor_as_sentences_and_keep_the_signature(core):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kfaar_core.records import Posture
-from kfaar_core.stages.correct import LatentCorrector, posture_vector, vector_of
+from kfaar_core.stages.correct import LatentCorrector, coarse, posture_vector, vector_of
 from kfaar_core.stages.generate import GeneratedFace
 from tests.kfaar_core.stages.stand_ins import as_posture
 
@@ -119,3 +119,28 @@ def test_a_turn_of_a_face_at_another_size_renders_it_once_more_and_moves_nothing
     assert corrector.turn(face, as_posture(target), 8) is face and not world.rendered
     large = corrector.turn(face, as_posture(target), 16)
     assert large.picture.shape == (3, 16, 16) and len(world.rendered) == 1 and large.latent is face.latent
+
+
+# ---- coarse posture
+
+
+def seen(yaw: float, smile: float, other: float = 0.0) -> Posture:
+    shapes = np.full(52, other, dtype=np.float32)
+    shapes[44:46] = smile
+    return Posture(yaw, 7.0, -5.0, shapes, np.zeros((478, 3), dtype=np.float32))
+
+
+def test_a_coarse_posture_is_one_of_four():
+    drawn = seen(3.0, 0.3, other=0.2)
+    many = [coarse(seen(yaw, smile), drawn) for yaw in np.linspace(-60, 60, 25) for smile in (0.0, 0.1, 0.5, 0.9)]
+    assert len({tuple(vector_of(posture).round(5)) for posture in many}) == 4
+    assert {(posture.pitch, posture.roll) for posture in many} == {(0.0, 0.0)}
+
+
+def test_a_coarse_posture_keeps_where_the_head_looks_and_a_smile_ahead():
+    drawn = seen(3.0, 0.3, other=0.2)
+    assert [coarse(seen(yaw, 0.0), drawn).yaw for yaw in (-30, -9, -7, 7, 9, 30)] == [-16, -16, 0, 0, 16, 16]
+    ahead, turned = (coarse(seen(yaw, 0.9), drawn).blendshapes for yaw in (0.0, 20.0))
+    assert ahead[44] == pytest.approx(0.6) and turned[44] == pytest.approx(0.3)  # turned: as it was drawn
+    assert ahead[10] == pytest.approx(0.2)
+    assert drawn.blendshapes[44] == pytest.approx(0.3)  # not changed in place
