@@ -7,7 +7,10 @@ import os
 import sys
 from importlib.util import find_spec
 
+from kfaar_core.cores import PASSIVE, free_cores
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
+os.environ.setdefault(*PASSIVE)  # before torch is imported
 
 if find_spec("spaces") is not None:
     import spaces  # type: ignore[import-not-found, unused-ignore]  # before torch, which it prepares for ZeroGPU
@@ -32,6 +35,7 @@ def flags() -> argparse.Namespace:
     names = ", ".join(METHOD_NAMES)
     parser.add_argument("--method", "--projector", metavar="NAME", help=f"{names}; instead of the preset's")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=0, help="of the CPU; as many as cores are free when left out")
     parser.add_argument("--port", type=int, help="7860, or the next free one, when left out")
     parser.add_argument("--share", action="store_true", help="a public address through Gradio's server")
     parser.add_argument("--mcp", action="store_true", help="serve anonymise and metrics to language models (MCP)")
@@ -47,7 +51,8 @@ def main() -> None:
         raise BadSetting(got="--mcp needs the package mcp, which is not here", mend=f"run {INSTALL_MCP}")
     preset = preset_with(asked.preset, asked.method)
     public = asked.public if asked.public is not None else asked.share or "SPACE_ID" in os.environ
-    page = build(LocalCore(load(preset, device=asked.device), wrap=gpu), mcp=asked.mcp, public=public)
+    core = LocalCore(load(preset, asked.device, asked.threads or free_cores()), wrap=gpu)
+    page = build(core, mcp=asked.mcp, public=public)
     page.launch(server_port=asked.port, share=asked.share, mcp_server=asked.mcp, **LAUNCH)
 
 

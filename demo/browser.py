@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 
-from demo.words import EXAMPLE, STALE
+from demo.examples import examples, public_keys
+from demo.words import EXAMPLE, QUEUE_NEXT, QUEUE_PLACE, STALE
 from kfaar_core import keys
 
 _NEW = f"""{keys.before_digits(keys.IN_FORCE)!r} + Array.from(
@@ -36,48 +37,54 @@ _SAVE = """
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 """
 
-# What the other functions share, set up when the page has come. `asked` is the key as it was when the button was
-# pressed; `made` is the key of the picture that is shown, with the name that both are saved under. They are variables
-# of this page: nothing is stored, and closing the page forgets them.
+# What the other functions share, set up when the page has come. By the ids of places of results, `asked` is the input
+# as it was when the button was pressed, and `results` the input that what stands there is of. `made` is the key of the
+# picture that is shown, with the name that both are saved under. They are variables of this page: nothing is stored,
+# and closing the page forgets them.
 KIT = f"""() => {{
+  const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
   window.kfaar = {{
-    asked: null, made: null,
-    results: (id) => document.getElementById(id),
+    asked: {{}}, made: null, results: {{}},
+    place: (id) => document.getElementById(id),
     stale: (id) => {{
-      const box = kfaar.results(id);
+      const box = kfaar.place(id);
       if (box && box.dataset.filled) box.dataset.stale = {json.dumps(STALE)};
     }},
     fresh: (id) => {{
-      const box = kfaar.results(id);
+      const box = kfaar.place(id);
       if (box) {{ delete box.dataset.stale; box.dataset.filled = "yes"; }}
     }},
+    compare: (id, now) => {{
+      const of = kfaar.results[id];
+      if (of) JSON.stringify(of) === JSON.stringify(kfaar.plain(now)) ? kfaar.fresh(id) : kfaar.stale(id);
+    }},
+    plain: (values) => values.map((value) => value?.path ?? value),
     busy: (id, yes, answer) => {{
-      const button = kfaar.results(id), box = kfaar.results(answer);
+      const button = kfaar.place(id), box = kfaar.place(answer);
       if (button) button.setAttribute("aria-busy", yes);
       if (box) yes ? box.dataset.working = "yes" : delete box.dataset.working;
     }},
     look: (id) => {{
-      const box = kfaar.results(id), still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      if (box) box.scrollIntoView({{block: "nearest", behavior: still ? "auto" : "smooth"}});
+      const box = kfaar.place(id);
+      if (box) box.scrollIntoView({{block: "nearest", behavior: still() ? "auto" : "smooth"}});
     }},
     now: () => {{
       const two = (n) => String(n).padStart(2, "0"), t = new Date();
       return `${{t.getFullYear()}}${{two(t.getMonth() + 1)}}${{two(t.getDate())}}-` +
         two(t.getHours()) + two(t.getMinutes()) + two(t.getSeconds());
     }},
-    same: (a, b) => JSON.stringify(a) === JSON.stringify(b),
   }};
 }}"""
 
 
-def begin(button: str, answer: str, *, key_at: int | None = None) -> str:
+def begin(button: str, answer: str, results: str = "") -> str:
     """(inputs of an event) -> the same, when it begins: the button shows work, the place of the answer is in view.
 
     Args:
         button, answer: ids of elements.
-        key_at: where the four fields of a key, and the method behind them, stand among the inputs, to be remembered.
+        results: id of the place whose results will be of these inputs, without the last one, the visitor's state.
     """
-    asked = "" if key_at is None else f"kfaar.asked = values.slice({key_at}, {key_at + 5});"
+    asked = f'kfaar.asked["{results}"] = kfaar.plain(values.slice(0, -1));' if results else ""
     return f"""(...values) => {{
   {asked} kfaar.busy("{button}", true, "{answer}"); kfaar.look("{answer}"); return values;
 }}"""
@@ -92,20 +99,46 @@ def end(button: str, answer: str, results: str) -> str:
 
 def ended(button: str, answer: str) -> str:
     """(inputs of an event) -> the same, when it stops what that button began."""
-    return f"""(...values) => {{ kfaar.busy("{button}", false, "{answer}"); kfaar.asked = null; return values; }}"""
+    return f"""(...values) => {{ kfaar.busy("{button}", false, "{answer}"); return values; }}"""
 
 
-# (card, form, bits, text, passphrase, method) when a face has come or failed: bind the key to it
+# (card, inputs of Order) when a face has come or failed: bind input and key to it. Of the inputs, places 1 to 5 are
+# those of the key and of the method.
 KEEP = """(card, ...now) => {
-  kfaar.made = String(card).includes("data-done") && kfaar.asked ? {key: kfaar.asked, name: kfaar.now()} : null;
+  const id = "anonymise-results", asked = kfaar.asked[id];
+  kfaar.made = String(card).includes("data-done") && asked ? {key: asked.slice(1, 6), name: kfaar.now()} : null;
+  kfaar.results[id] = asked;
   kfaar.busy("anonymise-run", false, "summary");
-  kfaar.fresh("anonymise-results");
-  if (kfaar.asked && !kfaar.same(now, kfaar.asked)) kfaar.stale("anonymise-results");
-  kfaar.look("anonymise-results");
+  kfaar.fresh(id);
+  kfaar.compare(id, now);
+  kfaar.look(id);
 }"""
+
+# (number of an example, state) -> the same, to be remembered
+ON_EXAMPLE = "(...values) => { kfaar.example = values[0]; return values; }"
+
+# (form, key) when an example has been filled in -> its form and key, or the same
+EXAMPLE_KEY = f"""(form, key) => {{
+  const own = {json.dumps([example.answer and example.answer.key for example in examples()])}[kfaar.example];
+  return own ? ["hex", own] : [form, key];
+}}"""
+
+# the same when an example has been filled in: its answer is of what stands there now
+KEEP_EXAMPLE = f"""(card, ...now) => {{
+  kfaar.asked["anonymise-results"] = kfaar.plain(now);
+  ({KEEP})(card, ...now);
+}}"""
 
 # (form, bits, text, passphrase, method) of another tab -> those of the face that was made, or the same
 CARRY = "(...values) => kfaar.made ? kfaar.made.key : values"
+
+# (key, bits) when a visitor gives a photo of their own -> the key, or a new one in the place of an example's
+OWN_KEY = f"(key, bits) => {json.dumps(sorted(public_keys()))}.includes(key) ? {_NEW} : key"
+
+
+def compare(results: str) -> str:
+    """(inputs) marks results as those of an earlier input, unless they are of these."""
+    return f"""(...now) => kfaar.compare("{results}", now)"""
 
 
 def stale(*results: str) -> str:
@@ -127,10 +160,20 @@ SAVE_KEY = f"""() => {{
   {_SAVE}
 }}"""
 
+# () saves the key of many photos, as it was when they were begun
+SAVE_MANY_KEY = f"""() => {{
+  const asked = kfaar.asked["many-results"];
+  if (!asked || asked[1] !== "hex") return;
+  const text = asked[3].trim().replace(/^(?=[0-9a-f]+$)/i, {keys.stated(1)!r});
+  const blob = new Blob([text + "\\n"], {{type: "text/plain"}}), name = `virtual-faces-${{kfaar.now()}}.key`;
+  {_SAVE}
+}}"""
+
 # (picture) saves it, as the server wrote it
 SAVE_PICTURE = f"""async (picture) => {{
   if (!picture || !kfaar.made) return;
-  const blob = await (await fetch(picture.url)).blob(), name = `virtual-face-${{kfaar.made.name}}.png`;
+  const blob = await (await fetch(picture.url)).blob(), ending = picture.path.split(".").pop();
+  const name = `virtual-face-${{kfaar.made.name}}.${{ending}}`;
   {_SAVE}
 }}"""
 
@@ -192,7 +235,7 @@ def pack_folder(element: str) -> str:
   input.type = "file";
   input.webkitdirectory = true;
   input.onchange = async () => {{
-    const pictures = Array.from(input.files).filter((file) => /[.](jpe?g|png|webp|bmp)$/i.test(file.name));
+    const pictures = Array.from(input.files).filter((file) => /[.](jpe?g|png|webp|heic|bmp)$/i.test(file.name));
     const files = await Promise.all(
       pictures.map(async (file) => [file.webkitRelativePath, new Uint8Array(await file.arrayBuffer())]));
     const given = new DataTransfer(), upload = document.querySelector("#{element} input[type=file]");
@@ -204,8 +247,25 @@ def pack_folder(element: str) -> str:
 }}"""
 
 
-# Gradio draws the examples as buttons without a name, upload buttons with a second control inside, and empty plots as
-# boxes with a name but no role: a screen reader needs name and role, and the keyboard only one stop.
+# (zip) saves all pictures of a comparison
+SAVE_ALL = f"""async (zip) => {{
+  if (!zip) return;
+  const blob = await (await fetch(zip.url)).blob(), name = `virtual-faces-${{kfaar.now()}}.zip`;
+  {_SAVE}
+}}"""
+
+# () saves the keys of a comparison as they were when it began, one a line
+SAVE_KEYS = f"""() => {{
+  const asked = kfaar.asked["compare-results"];
+  if (!asked) return;
+  const blob = new Blob([asked[1].trim() + "\\n"], {{type: "text/plain"}});
+  const name = `virtual-faces-${{kfaar.now()}}.keys.txt`;
+  {_SAVE}
+}}"""
+
+# Gradio draws the examples as buttons without a name, upload buttons with a second control inside, empty plots as boxes
+# with a name but no role, and a place in the queue as "queue: 2/3": a screen reader needs name and role, the keyboard
+# only one stop, and everybody words.
 MEND_ACCESS = f"""() => {{
     const name = () => document.querySelectorAll("button.gallery-item:not([aria-label])").forEach(
         (button, place) => button.setAttribute("aria-label", {EXAMPLE!r} + " " + (place + 1)));
@@ -215,7 +275,13 @@ MEND_ACCESS = f"""() => {{
     }});
     const hollow = () => document.querySelectorAll(".empty[aria-label]:not([role])").forEach(
         (box) => box.setAttribute("role", "img"));
-    const mend = () => {{ name(); single(); hollow(); }};
-    new MutationObserver(mend).observe(document.body, {{childList: true, subtree: true}});
+    const queue = () => document.querySelectorAll(".meta-text, .meta-text-center").forEach((box) =>
+        box.childNodes.forEach((node) => {{
+            const place = node.nodeType === Node.TEXT_NODE && /queue: (\\d+)\\/\\d+/.exec(node.data);
+            if (place) node.data = node.data.replace(place[0], place[1] === "1" ? {json.dumps(QUEUE_NEXT)}
+                : {json.dumps(QUEUE_PLACE)}.replace("{{n}}", Number(place[1]) - 1));
+        }}));
+    const mend = () => {{ name(); single(); hollow(); queue(); }};
+    new MutationObserver(mend).observe(document.body, {{childList: true, subtree: true, characterData: true}});
     mend();
 }}"""

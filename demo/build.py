@@ -39,7 +39,7 @@ def build(core: Core, *, mcp: bool = False, public: bool = False) -> gr.Blocks:
             with gr.Tab(words.ANONYMISE, id="anonymise"):
                 source = anonymise.build(core, person)
             with gr.Tab(words.COMPARE, id="compare"):
-                compare.build(core, person)
+                compare.build(page, core, person)
             with gr.Tab(words.AUTHENTICATE, id="authenticate"):
                 authenticate.build(core, person, source, public)
             with gr.Tab(words.CURVES, id="curves"):

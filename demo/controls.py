@@ -36,6 +36,8 @@ class Menu:
 KEY_LENGTHS = Menu(words.BITS, (("8", "8"), ("128", "128"), ("256", "256")), "256")
 KEY_FORM = Menu(words.HOW, ((words.HEX, "hex"), (words.PASSPHRASE, "passphrase")), "hex")
 MODES = Menu(words.MODE, ((words.PORTRAIT, "portrait"), (words.PASTE, "paste")), "portrait")
+SIZES = (512, 1024)  # px of a portrait that programs may ask for
+ENDINGS = Menu(words.SAVE_AS, (("PNG, lossless", ".png"), ("JPEG", ".jpg"), ("WebP, lossless", ".webp")), ".png")
 COMPARE_COUNT = Range(words.COMPARE_COUNT, 1, words.MAX_KEYS, 4, 1)
 THRESHOLD_DIGITS = 3
 KVFA_THRESHOLD = Range(words.THRESHOLD, -0.2, 1.0, 0.7, 0.001, words.THRESHOLD_HELP)

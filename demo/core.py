@@ -7,19 +7,18 @@ import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from demo.steps import Steps, Tell
 from kfaar_core import methods
 from kfaar_core.data.cache import InMemoryCache
 from kfaar_core.keys import UserKey
-from kfaar_core.mark import WORDS
 from kfaar_core.presets import Preset, get_preset
-from kfaar_core.records import Face, Photo, Rejection, Verdict, VirtualFace
+from kfaar_core.records import Face, GroupPhoto, Photo, Rejection, Verdict, VirtualFace
 from kfaar_core.results import Result as Result  # for the rest of the demo
 from kfaar_core.scenarios import pairs, populations
 
@@ -28,10 +27,10 @@ if TYPE_CHECKING:
     from kfaar_core.attacks.result import AttackResult
     from kfaar_core.servers import AnonymisationServer, AuthenticationServer
 
-Progress = Callable[[str, int, int], None]  # stage name, done, of
+Progress = Callable[..., None]  # stage name, done, of and, of a group, which of its faces
+Preview = Callable[[str, np.ndarray], None]  # stage name, a face that is not final yet
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-MARK: Mapping[str, str] = WORDS  # what every picture that leaves the app says of itself, as the command line's do
 METHOD_NAMES: tuple[str, ...] = methods.names()  # every method that the core knows
 
 
@@ -58,9 +57,10 @@ class Request:
     photo: Photo
     key: UserKey = field(repr=False)
     method: str
-    face: str | int = "largest"  # or its number, 0 being the largest
-    mode: str = "portrait"  # or `paste`: the whole photo, face exchanged
+    faces: tuple[int, ...] = (0,)  # numbers of faces in the photo, 0 being the largest
+    mode: str = "portrait"  # or `paste`: the whole photo, face exchanged; several faces are always pasted
     refine: bool = True
+    size: int | None = None  # px of the portrait; None takes the preset's
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,15 @@ class Core(Protocol):
 
     def faces(self, photo: Photo) -> list[Face]: ...
 
-    def anonymise(self, request: Request, progress: Progress | None = None) -> VirtualFace: ...
+    def anonymise(
+        self, request: Request, progress: Progress | None = None, preview: Preview | None = None
+    ) -> VirtualFace:
+        """The first of the request's faces."""
+
+    def anonymise_group(
+        self, request: Request, progress: Progress | None = None, preview: Preview | None = None
+    ) -> GroupPhoto:
+        """All of the request's faces, in the photo; a face that cannot be replaced is pixelated."""
 
     def authenticate(
         self, virtual: Photo, original: Photo, key: UserKey | None, *, method: str, client: str
@@ -177,59 +185,64 @@ class LocalCore:
     def faces(self, photo: Photo) -> list[Face]:
         return self._under(self._default).fas.faces(photo)
 
-    def anonymise(self, request: Request, progress: Progress | None = None) -> VirtualFace:
+    def anonymise(
+        self, request: Request, progress: Progress | None = None, preview: Preview | None = None
+    ) -> VirtualFace:
+        return _keyed(self._ask(request, progress, preview), request.key)
+
+    def anonymise_group(
+        self, request: Request, progress: Progress | None = None, preview: Preview | None = None
+    ) -> GroupPhoto:
+        answer = self._ask(request, progress, preview)
+        faces = {number: _keyed(fields, request.key) for number, fields in answer.pop("replaced").items()}
+        return GroupPhoto(**answer, replaced=faces)
+
+    def _ask(self, request: Request, progress: Progress | None, preview: Preview | None) -> dict[str, Any]:
+        """The fields of what was asked for, without the key."""
         self._under(request.method)  # load it here: what another process loads is lost with it
         keyless = {name: value for name, value in vars(request).items() if name != "key"}
+        listeners = {"progress": progress, "preview": preview}
+
+        def hear(kind: str, *said: Any) -> None:
+            if (listener := listeners[kind]) is not None:
+                listener(*said)
+
         if not self._apart:
-            return VirtualFace(**self._drawn(keyless, request.key.text(), progress), key=request.key)
-        # Whoever raises in `progress` leaves the loop, which closes the generator, which ends the drawing.
+            return self._drawn(keyless, request.key.text(), hear)
+        # Whoever raises in a listener leaves the loop, which closes the generator, which ends the drawing.
         with closing(self._draw(keyless, request.key.text())) as steps:
             for step in steps:
                 if isinstance(step, dict):
-                    return VirtualFace(**step, key=request.key)
-                if progress:
-                    progress(*step)
+                    return step
+                hear(*step)
         raise AssertionError("the drawing ended without a face")
 
     def _steps(self, keyless: dict[str, Any], key: str) -> Generator[Any, None, None]:
-        """Each step of the drawing as it comes, then the fields of the virtual face.
+        """Each step of the drawing as it comes, then the fields of what was drawn.
 
         A generator, because a callback does not reach back from another process and what a generator yields does.
         """
-        told: SimpleQueue[Any] = SimpleQueue()
-        left = threading.Event()
+        steps = Steps(lambda tell: self._drawn(keyless, key, tell))
+        yield from steps
+        yield steps.result
 
-        def tell(*step: Any) -> None:
-            if left.is_set():
-                raise NobodyListens
-            told.put(step)
-
-        def draw() -> None:
-            try:
-                told.put(self._drawn(keyless, key, tell))
-            except BaseException as error:  # is raised where somebody listens
-                told.put(error)
-
-        worker = threading.Thread(target=draw, name="drawing", daemon=True)
-        worker.start()
-        try:
-            while isinstance(step := told.get(), tuple):
-                yield step
-        finally:
-            left.set()
-            worker.join()
-        if isinstance(step, BaseException):
-            raise step
-        yield step
-
-    def _drawn(self, keyless: dict[str, Any], key: str, progress: Progress | None) -> dict[str, Any]:
-        """The fields of the virtual face, without the key: it may not travel between processes."""
+    def _drawn(self, keyless: dict[str, Any], key: str, tell: Tell) -> dict[str, Any]:
+        """The fields of a virtual face or a group photo, without the key: it may not travel between processes."""
         from kfaar_core.pipeline import AnonymiseRequest
 
         asked = dict(keyless)
-        server = self._under(asked.pop("method")).fas
-        answer = server.anonymise(AnonymiseRequest(**asked, key=UserKey.parse(key)), progress)
-        return {name: value for name, value in vars(answer).items() if name != "key"}
+        server, faces = self._under(asked.pop("method")).fas, asked.pop("faces")
+        size = asked.pop("size")
+        preview = partial(tell, "preview")
+        request = AnonymiseRequest(**asked, face=faces[0], side=size, key=UserKey.parse(key))
+        if len(faces) == 1:
+            return _keyless(server.anonymise(request, partial(tell, "progress"), preview=preview))
+
+        def progress(index: int, stage: str, done: int, of: int) -> None:
+            tell("progress", stage, done, of, index)
+
+        group = server.anonymise_group(request, faces, progress, preview)
+        return vars(group) | {"replaced": {number: _keyless(face) for number, face in group.replaced.items()}}
 
     def authenticate(
         self, virtual: Photo, original: Photo, key: UserKey | None, *, method: str, client: str
@@ -303,8 +316,14 @@ _FAULTS = {
 }
 
 
-class NobodyListens(Exception):
-    """Whoever asked for a drawing has gone."""
+def _keyless(face: VirtualFace) -> dict[str, Any]:
+    """The fields of a face without its key."""
+    return {name: value for name, value in vars(face).items() if name != "key"}
+
+
+def _keyed(fields: dict[str, Any], key: UserKey) -> VirtualFace:
+    """The face of these fields and its key."""
+    return VirtualFace(**fields, key=key)
 
 
 def servers(stages: Stages) -> Servers:

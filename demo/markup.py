@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 
+from demo import words
 from demo.pictures import inline
 
 
-def card(head: str, body: str, kind: str = "", notes: Sequence[str] = (), *, done: bool = False) -> str:
+def card(head: str, body: str, kind: str = "", notes: Sequence[str] = (), *, done: bool = False, more: str = "") -> str:
     """A headline, a sentence and notes; `kind` is good, bad or empty and never the only sign of what it means.
 
-    `done` marks an answer, so that what runs in the browser (browser.KIT) can tell it from an error or a Stop.
+    `more` is HTML that stands below. `done` marks an answer, so that what runs in the browser (browser.KIT) can tell
+    it from an error or a Stop.
     """
     extra = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
     title = f"<h3>{escape(head)}</h3>" if head else ""
     mark = " data-done" if done else ""
-    return f'<div class="card {kind}"{mark} role="status">{title}<p>{escape(body)}</p>{extra}</div>'
+    return f'<div class="card {kind}"{mark} role="status">{title}<p>{escape(body)}</p>{extra}{more}</div>'
+
+
+def working(text: str, share: float, left: str) -> str:
+    """A card of work that goes on: what is done now, a bar, what is left."""
+    return (
+        f'<div class="card running"><p>{escape(text)}</p>'
+        f'<progress max="1" value="{share:.3f}" aria-label="{escape(text, quote=True)}"></progress>'
+        f'<p class="note">{escape(left)}</p></div>'
+    )
 
 
 def trouble(head: str, body: str) -> str:
@@ -36,12 +48,16 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = 
     body = "".join(
         "<tr>"
         + f'<th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td{_KIND[right]}>{escape(cell)}</td>" for cell, right in zip(row[1:], to_right[1:], strict=True))
+        + "".join(
+            f'<td{_KIND[right]} data-label="{escape(name, quote=True)}">{escape(cell)}</td>'
+            for name, cell, right in zip(headers[1:], row[1:], to_right[1:], strict=True)
+        )
         + "</tr>"
         for row in rows
     )
     top = f"<thead><tr>{head}</tr></thead>" if any(headers) else ""
-    return f'<div class="plain" tabindex="0"><table>{title}{top}<tbody>{body}</tbody></table></div>'
+    kind = "plain" if len(headers) < 3 or all(to_right[1:]) else "plain words"  # of words: a phone lays it out anew
+    return f'<div class="{kind}" tabindex="0"><table>{title}{top}<tbody>{body}</tbody></table></div>'
 
 
 _KIND = {False: "", True: ' class="number"'}
@@ -51,25 +67,39 @@ def _number(text: str) -> bool:
     return text[:1] in "0123456789+-.—" and text[-1:] in "0123456789%s—"
 
 
-def grid(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[tuple[np.ndarray | None, str, str]]]]) -> str:
-    """Pictures with names for rows and columns.
+@dataclass(frozen=True)
+class Cell:
+    """A virtual face in a grid."""
+
+    pixels: np.ndarray  # (S, S, 3) uint8
+    alt: str
+    below: str  # a line
+
+
+def grid(columns: Sequence[str], rows: Sequence[tuple[str, np.ndarray, Sequence[Cell | None]]]) -> str:
+    """Photos in front, and beside each its virtual faces, which a slider lays over it.
 
     Args:
-        columns: one name a column. rows: (name, [(pixels or None, alt text, line below)]); the first picture of each
-            row is a photo, the others are synthetic.
+        columns: one name for each virtual face of a row.
+        rows: (name of the photo, its pixels, cells); None is a hole.
     """
-    head = "<td></td>" + "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    names = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
     lines = []
-    for name, pictures in rows:
-        cells = "".join(
-            f"<td>{_picture(pixels, alt, place > 0)}{escape(below)}</td>"
-            for place, (pixels, alt, below) in enumerate(pictures)
-        )
-        lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    return f'<div class="grid" tabindex="0"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
+    for name, photo, cells in rows:
+        address = inline(photo)
+        drawn = "".join(f"<td>{_cell(cell)}</td>" for cell in cells)
+        front = f'<td><img src="{address}" alt="{escape(name, quote=True)}">{escape(words.ORIGINAL)}</td>'
+        lines.append(f'<tr style="--photo: url({address})"><th scope="row">{escape(name)}</th>{front}{drawn}</tr>')
+    return f'<div class="grid" tabindex="0"><table><tr><td></td><td></td>{names}</tr>{"".join(lines)}</table></div>'
 
 
-def _picture(pixels: np.ndarray | None, alt: str, synthetic: bool) -> str:
-    if pixels is None:
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
         return '<div class="hole"></div>'
-    return f'<img src="{inline(pixels, synthetic=synthetic)}" alt="{escape(alt, quote=True)}">'
+    alt, over = escape(cell.alt, quote=True), escape(words.OVER.format(name=cell.alt), quote=True)
+    return (
+        f'<div class="over"><img src="{inline(cell.pixels, synthetic=True)}" alt="{alt}"></div>'
+        f'<input type="range" min="0" max="100" value="0" aria-label="{over}" '
+        "oninput=\"this.previousElementSibling.style.setProperty('--at', this.value + '%')\">"
+        f"{escape(cell.below)}"
+    )

@@ -15,6 +15,7 @@ import gradio as gr
 
 from demo import browser, controls, words
 from demo.core import Result
+from demo.pace import share
 from demo.records import Outputs, flat
 from kfaar_core.records import Photo
 
@@ -151,26 +152,3 @@ def reporter(bar: gr.Progress, check: Callable[[], None], name: str = "") -> Cal
         bar(share(stage, done, of), desc=f"{name}{words.stage(stage, done, of)}")
 
     return report
-
-
-# Where each stage begins, as a share of the time of a face that is refined on a CPU.
-_STARTS = {
-    "locate": 0.0,
-    "encode": 0.03,
-    "project": 0.05,
-    "generate": 0.06,
-    "correct": 0.1,
-    "refine": 0.16,
-    "place": 0.95,
-    "judge": 0.96,
-}
-
-
-def share(stage: str, done: int, of: int) -> float:
-    """How much of a face is drawn, in [0, 1]: a stage that counts steps of its own moves the bar between two starts."""
-    if stage not in _STARTS:
-        return done / of if of else 0.0
-    start = _STARTS[stage]
-    if stage != "refine":
-        return start
-    return start + (_STARTS["place"] - start) * min(1.0, done / of if of else 0.0)

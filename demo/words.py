@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kfaar_core.records import Verdict, VirtualFace
+from kfaar_core.records import GroupPhoto, Verdict, VirtualFace
 from kfaar_core.tries import BANDS, band_of
 
 if TYPE_CHECKING:
     from demo.core import Facts, Method
+    from demo.examples import ExampleAnswer, Read
 
 # ---- the page
 
@@ -45,6 +46,8 @@ STAGES: Mapping[str, str] = {
     "place": "fitting the face into the photo",
     "judge": "asking an independent recogniser (FR)",
 }
+# Where an event stands in the queue; {n} is a number.
+QUEUE_NEXT, QUEUE_PLACE = "waiting: you are next", "waiting: {n} are before you"
 # What stands over results when the input beside them is no longer theirs.
 STALE = "These results are of an earlier photo, key or setting."
 
@@ -81,12 +84,14 @@ PHOTO_HELP = "Your photo stays on this server for some minutes at most and is sh
 EXAMPLE = "Synthetic example"
 EXAMPLES = "Examples: these people do not exist"
 NO_EXAMPLES = "No example pictures are installed. Use a picture of your own."
-FACE = "Which face"
-FACE_LARGEST = "the largest"
-FACE_TAP = "Tap a face, or choose its number"
+FACES = "Faces to replace"
+FACES_HELP = "The others stay as they are. A face that cannot be replaced is pixelated."
+FACE_TAP = "Tap a face to leave it alone, or to take it in again"
+EVERYBODY = "Everybody"
+NO_FACE_CHOSEN = ("no face is chosen", "tick at least one")
 ADVANCED = "Advanced: passphrase, method, refinement, whole photo"
 ADVANCED_COMPARE = "Advanced: method, refinement"
-ADVANCED_READ = "Advanced: passphrase, method"
+ADVANCED_READ = "Advanced: passphrase, method, one of many photos"
 MODE = "Answer with"
 REFINE = "Refine the face"
 REFINE_HELP = (
@@ -120,7 +125,14 @@ NO_KEY_READ = ("there is no key", "open the key file that was saved with the fac
 # ---- anonymise
 
 ANONYMISE_RUN = "Anonymise"
-RESULT_EMPTY = "Choose an example or give a photo, then press “Anonymise”. The new face appears here."
+RESULT_EMPTY = "Press an example, or give a photo and press “Anonymise”. The new face appears here."
+FINISHED_HEAD = "What it does"
+FINISHED = (
+    "The new face can be posted: recognisers see somebody else. Later the key proves who it was, and nothing else "
+    "does. Press an example to see more, or give a photo of your own."
+)
+FINISHED_PHOTO, FINISHED_KEY, FINISHED_FACE = "a photo (synthetic)", "a secret key", "a virtual face, to post"
+RIGHT_KEY, WRONG_KEY_SHORT = "The right key:", "A key with one wrong bit:"
 SLIDER = "Before and after: drag the handle"
 STEPS_TITLE = "How it was made: every step, pose, seconds"
 FOUND, DRAFT, CORRECTED, FINAL = "Found face", "Before correction", "After correction", "Final"
@@ -130,7 +142,16 @@ ALT: Mapping[str, str] = {
     CORRECTED: "The virtual face after posture correction",
     FINAL: "The final picture",
 }
-SAVE_PICTURE = "Save the picture"
+PREVIEWS: Mapping[str, str] = {  # by the stage that made it
+    "generate": "First draft, not final: another person, not yet in your pose",
+    "correct": "Pose and expression matched, not final: being refined",
+}
+SAVE_PICTURE, SAVE_AS = "Save the picture", "Picture as"
+PAIR_EXAMPLE = (
+    "This answer was made before. Press “Anonymise” to make it anew, or “New key” first for another face. The keys of "
+    "the examples are known to everybody."
+)
+PUBLIC_KEY = "This key belongs to the examples and is known to everybody. Press “New key” before you post."
 PAIR = "Keep both: the picture to show, its key to prove later that it was you. The key is stored nowhere else."
 PAIR_PASSPHRASE = (
     "The key of this picture is your passphrase, with {bits} bits. There is no key file to save: remember the "
@@ -164,13 +185,101 @@ ANOTHER_PASSPHRASE = "Take another passphrase."
 UNREFINED_FAILS = "Refinement is off; with it on, the key would most likely read the face."
 
 
+def reads(read: Read) -> str:
+    """What the authentication server says under one key."""
+    value, limit = compared_with(read.cosine, read.threshold)
+    said = "same person" if read.same_person else "not shown to be the same person"
+    return f"{said} (similarity {value}, accepted from {limit})."
+
+
+def example_decision(made: ExampleAnswer) -> tuple[str, str]:
+    """Headline and sentence about the committed answer to an example."""
+    head = "Another person" if made.faces == 1 else f"{made.faces} other people"
+    value, limit = compared_with(made.judge_cosine, made.judge_threshold)
+    most = "a similarity of" if made.faces == 1 else "similarities of at most"
+    return head, (
+        f"An independent face recogniser gives photo and new face {most} {value}; it calls two pictures one person "
+        f"from {limit}."
+    )
+
+
+def example_notes(made: ExampleAnswer) -> list[str]:
+    """What two keys read of an example's virtual face."""
+    return [f"{RIGHT_KEY} {reads(made.right)}", f"{WRONG_KEY_SHORT} {reads(made.wrong)}"]
+
+
+def photo_of(number: int, count: int) -> str:
+    """Which of many photos is worked on."""
+    return f"photo {number} of {count}"
+
+
+def many_done(good: int, of: int) -> tuple[str, str]:
+    """Headline and sentence about a folder of photos."""
+    head = f"{good} of {of} photos are done" if good else "No photo could be used"
+    return head, "In the zip, labels.csv says which label each photo has." if good else ""
+
+
+def face_of(index: int, count: int) -> str:
+    """Which of several faces is drawn, before the name of the stage."""
+    return f"Face {index + 1} of {count}: "
+
+
+def takes(seconds: float, faces: int) -> str:
+    """An estimate before the work begins."""
+    if not faces:
+        return ""
+    which = "A face takes" if faces == 1 else f"{faces} faces take"
+    return f"{which} about {span(seconds)} here; a first draft comes sooner."
+
+
+def span(seconds: float) -> str:
+    """A time to wait for."""
+    return f"{max(1.0, seconds):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+
+
+def group_decision(group: GroupPhoto) -> tuple[str, str]:
+    """Headline and sentence about a photo in which several faces were replaced."""
+    done, hidden = len(group.replaced), len(group.pixelated)
+    head = f"{done} other {'person' if done == 1 else 'people'}" if done else "Nobody could be replaced"
+    lines = []
+    if done:
+        nearest = max(group.replaced.values(), key=lambda face: face.judge_cosine)
+        value, limit = compared_with(nearest.judge_cosine, nearest.judge_threshold)
+        lines.append(
+            f"An independent face recogniser gives the new faces similarities of at most {value} with those of the "
+            f"photo; it calls two pictures one person from {limit}."
+        )
+    if hidden:
+        which = numbered(group.pixelated)
+        lines.append(f"{which} could not be replaced with this key and {'is' if hidden == 1 else 'are'} pixelated.")
+    return head, " ".join(lines)
+
+
+def numbered(faces: Sequence[int]) -> str:
+    """Faces by the numbers of their frames."""
+    names = [str(face + 1) for face in faces]
+    return f"Face {names[0]}" if len(names) == 1 else f"Faces {', '.join(names[:-1])} and {names[-1]}"
+
+
+def group_notes(group: GroupPhoto, alone: Sequence[int]) -> list[str]:
+    """What else is to be said of several faces: their reading, those left alone, their common key."""
+    readings = [face.reading for face in group.replaced.values() if face.reading]
+    notes = []
+    if readings:
+        hits = sum(reading.same_person for reading in readings)
+        notes.append(f"With the key the identities of {share(hits, len(readings))} are read well enough to prove them.")
+    if alone:
+        notes.append(f"{numbered(alone)} {'was' if len(alone) == 1 else 'were'} left as in the photo, as you chose.")
+    if len(group.replaced) > 1:
+        notes.append("All of them share this key: whoever has it can prove each of them.")
+    return notes
+
+
 def faces_found(count: int) -> str:
     """What the detector sees in a new photo."""
     if count == 0:
         return "No face found. Use a photo that shows a face from the front, sharp and well lit."
-    return (
-        "One face found." if count == 1 else f"{count} faces found. Choose one below; the largest is taken otherwise."
-    )
+    return "One face found." if count == 1 else f"{count} faces found. All are replaced unless you leave some alone."
 
 
 def fault(code: str, face: VirtualFace) -> str:
@@ -208,6 +317,19 @@ def seconds(times: Mapping[str, float]) -> list[list[str]]:
     return [*rows, ["in all", f"{sum(times.values()):.2f} s"]]
 
 
+# ---- many photos
+
+MANY = "A folder or a zip of photos"
+MANY_LEAD = (
+    "Every face of every photo is replaced; one that cannot be replaced is pixelated. Each photo gets a key of its "
+    "own, derived from your key above and from its name, the label: nobody can link the photos, and you keep one key. "
+    "To authenticate later, give your key and the label."
+)
+MANY_RUN = "Anonymise all photos"
+MANY_HEADERS = ["label", "picture", "what was done"]
+LABEL = "Label of the photo, if it was one of many"
+LABEL_HELP = "As labels.csv has it. Leave it empty for a face that was made alone."
+
 # ---- compare
 
 COMPARE_LEAD = (
@@ -219,7 +341,7 @@ COMPARE_COUNT = "Number of keys"
 COMPARE_KEYS = "Keys, one a line"
 COMPARE_MAKE = "Make these keys"
 COMPARE_RUN = "Compare"
-COMPARE_EMPTY = "The grid appears here, picture by picture."
+COMPARE_EMPTY = "The grid appears here, face by face. Drag the handle below a face to lay the photo over it."
 HEATMAP = "How alike the recogniser finds each pair of pictures"
 COMPARE_TABLE = "The same numbers as a table"
 MAX_PHOTOS, MAX_KEYS = 4, 8
@@ -227,6 +349,8 @@ NO_KEYS = ("there are no keys", "press “Make these keys”, or write one a lin
 TOO_MANY_PHOTOS = ("more than four photos", "take some away")
 TOO_MANY_KEYS = ("more than eight keys", "take some away")
 ORIGINAL = "photo"
+OVER = "{name}: lay the photo over it"
+SAVE_ALL, SAVE_KEYS = "Save all pictures", "Save their keys"
 
 
 def photo_name(number: int) -> str:
@@ -247,14 +371,19 @@ def judged(cosine: float, threshold: float) -> str:
     return f"{value} {'other person' if cosine < threshold else 'too close'}"
 
 
-def comparing(done: int, of: int, left: str) -> str:
+def comparing(done: int, of: int) -> str:
     """What is drawn of a grid, before the name of the stage."""
-    return f"face {done + 1} of {of}{left}: "
+    return f"Face {done + 1} of {of}: "
+
+
+def file_name(photo: int, key: int) -> str:
+    """Of a virtual face in the zip of a grid."""
+    return f"photo-{'ABCD'[photo].lower()}-key-{key + 1}.png"
 
 
 def left_over(seconds: float) -> str:
     """An estimate, for the bar."""
-    return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} minutes left"
+    return f"about {span(seconds)} left"
 
 
 def pair_name(photo: int, key: int) -> str:
@@ -293,15 +422,16 @@ def compared(
 # ---- authenticate
 
 AUTHENTICATE_LEAD = "Does this virtual face belong to the person in this photo? With the right key the answer is yes."
-ROLES: Mapping[str, str] = {
-    "U": "user, owns photo and key",
-    "FAS": "anonymisation server",
-    "FR": "any face recogniser",
-    "VFAS": "authentication server",
-    "AD": "adversary, sees the cloud",
+ROLES: Mapping[str, tuple[str, str]] = {  # in plain words, the paper's letters
+    "U": ("You", "U"),
+    "FAS": ("Anonymisation server", "FAS"),
+    "cloud": ("The cloud, open to all", ""),
+    "AD": ("Somebody curious", "AD"),
+    "FR": ("Any face recogniser", "FR"),
+    "VFAS": ("Authentication server", "VFAS"),
 }
 WALK = "The whole story in six steps (section III-B)"
-CLOUD_NAME, CLOUD = "Cloud", "virtual faces, open to all"
+STEP_DONE = " Done."
 STEPS = (
     "The user sends photo and key to the anonymisation server.",
     "It draws the virtual face, forgets photo and key, and puts the face into the cloud.",
@@ -550,17 +680,26 @@ def dataset(name: str) -> str:
 # ---- about
 
 METHOD_TITLE = "The method in one picture"
-METHOD_UP = "Anonymise (Algorithm 1)"
-METHOD_DOWN = "Authenticate (Alg. 2)"
-METHOD_ALT = (
-    "A photo x goes through the encoder E and the method P, which takes the key k, to the generator G and the "
-    "posture correction G_f: the virtual face x_v. To authenticate, F and an MLP with the key k read x_v; the cosine "
-    "with I(x), the feature of a photo, decides."
+METHOD_UP, METHOD_DOWN = "Anonymise (Algorithm 1)", "Authenticate (Algorithm 2)"
+METHOD_STEPS_UP = (
+    ("your photo", "x"),
+    ("read who it is", "encoder E"),
+    ("let the key choose another identity", "P with key k"),
+    ("draw that person", "generator G"),
+    ("take over pose and expression", "G_f"),
+    ("virtual face", "x_v"),
+)
+METHOD_STEPS_DOWN = (
+    ("virtual face", "x_v"),
+    ("read its features", "F"),
+    ("undo with the key", "MLP with key k"),
+    ("compare with a photo of the person", "cosine with I(x)"),
+    ("same person, or not", "threshold"),
 )
 RUNS = "### What runs here"
-WEIGHTS_TITLE = "### Networks and their licences"
+WEIGHTS_TITLE = "Networks and their licences"
 WEIGHT_HEADERS = ["network", "licence of the weights", "trained on", "source"]
-PAPER_TITLE = "### From the paper to the code"
+PAPER_TITLE = "From the paper to the code"
 PAPER_HEADERS = ["in the paper", "what it is", "in the code"]
 DEVIATIONS_TITLE = "Where this differs from the paper, and why"
 DEVIATION_HEADERS = ["in the paper", "what it does", "what is done here", "why"]

@@ -21,7 +21,7 @@ from kfaar_core.methods.base import Projected
 from kfaar_core.presets import Preset
 from kfaar_core.records import EnrolledPerson, Face, Photo, Posture, Rejection, Verdict, VirtualFace
 from kfaar_core.stages.correct import coarse
-from kfaar_core.stages.generate import render_face
+from kfaar_core.stages.generate import GeneratedFace, render_face
 from kfaar_core.stages.identify import Identifier, compare
 from kfaar_core.stages.judge import look_distance
 from kfaar_core.stages.locate import LocatedFace
@@ -32,6 +32,9 @@ __all__ = ["AnonymiseRequest", "Comparison", "anonymise", "compare_pictures", "l
 # progress(stage, done, of): called at the start, the steps and the end of a stage. Only `refine` has several steps. An
 # exception that it raises ends the work.
 Progress = Callable[[str, int, int], None]
+# preview(stage, picture): a face that is not final yet, (S, S, 3) uint8: x' after `generate`, and with the photo's
+# posture after `correct`.
+Preview = Callable[[str, np.ndarray], None]
 MODES = ("portrait", "paste")
 MOST_FACES = 6  # of a picture that are compared; each pair is another chance for a wrong key  [design]
 STEPS = ("locate", "encode", "project", "generate", "correct", "refine", "place", "judge")
@@ -73,11 +76,14 @@ class AnonymiseRequest:
 
 
 @torch.inference_mode()
-def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | None = None) -> VirtualFace:
+def anonymise(
+    stages: Stages, request: AnonymiseRequest, progress: Progress | None = None, preview: Preview | None = None
+) -> VirtualFace:
     """Generate the virtual face of one face and one key (Alg. 1): x_v = G_f(G(M(P(E(x), k))), x).
 
     Args:
         progress: called with (stage, done, of); see Progress.
+        preview: called with (stage, picture); see Preview.
 
     Raises:
         BadSetting: an unknown mode, side or face.
@@ -91,7 +97,7 @@ def anonymise(stages: Stages, request: AnonymiseRequest, progress: Progress | No
             got=f"a coarse posture by the method {stages.method.name}, which corrects none",
             mend="ask for the exact posture, or choose another method",
         )
-    clock = Clock(progress)
+    clock = Clock(progress, preview)
     with clock.stage("locate"):
         located = stages.locator.locate(photo, request.face)
     made = (generated if stages.editor is None else edited)(stages, request, located, side, clock)
@@ -164,11 +170,14 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
         if stages.blend is not None:
             latent = stages.blend(latent, photo, located)
         draft = face = render_face(stages.generator, stages.geometry, latent.to(stages.device), stages.preset.side)
+    draft_picture = image.to_uint8(draft.picture[None])[0]
+    clock.show("generate", draft)
     if request.coarse:
         located = replace(located, posture=coarse(located.posture, draft.posture), rotation=0.0)
     with clock.stage("correct"):
         if stages.method.corrects_posture:
             face = stages.corrector.correct(draft, located.posture, side)  # x_v = G_f(x', x)
+    clock.show("correct", face)
     refiner, payload = stages.refiner, projected.payload
     refined = request.refine and refiner is not None and payload is not None
     if refined:
@@ -181,7 +190,6 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
             face = stages.corrector.turn(face, located.posture, side)
         canvas = (request.canvas or photo) if request.mode == "paste" else None
         put = placed(face, located, side, canvas)
-    draft_picture = image.to_uint8(draft.picture[None])[0]
     read = feature if refined or request.person else None
     return MadeFace(put, draft_picture, draft.posture, face.latent.cpu().numpy(), read, located.rotation)
 
@@ -237,11 +245,16 @@ def rolled(posture: Posture, degrees: float) -> Posture:
 
 
 class Clock:
-    """Measures the seconds of each stage and reports progress."""
+    """Measures the seconds of each stage, reports progress, and shows faces that are not final yet."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Progress | None, preview: Preview | None = None) -> None:
         self.seconds: dict[str, float] = {}
-        self._progress = progress
+        self._progress, self._preview = progress, preview
+
+    def show(self, stage: str, face: GeneratedFace) -> None:
+        """Show a face as it is after a stage."""
+        if self._preview:
+            self._preview(stage, image.to_uint8(face.picture[None])[0])
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:

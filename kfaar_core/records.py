@@ -116,6 +116,15 @@ class VirtualFace:
 
 
 @dataclass(frozen=True)
+class GroupPhoto:
+    """A photo in which chosen faces were replaced; the others are as they were."""
+
+    picture: np.ndarray  # (H, W, 3) uint8
+    replaced: Mapping[int, VirtualFace]  # by the number of the face in the photo, 0 being the largest
+    pixelated: tuple[int, ...]  # numbers of the chosen faces that could not be replaced
+
+
+@dataclass(frozen=True)
 class Scores:
     """Cosines of one population of trials, with the people they belong to (for the bootstrap over identities)."""
 

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from kfaar_core.assemble import Stages
-from kfaar_core.errors import BadSetting, TooManyTries
+from kfaar_core.errors import BadSetting, NoFaceFound, TooManyTries
 from kfaar_core.keys import UserKey
-from kfaar_core.pipeline import AnonymiseRequest, Comparison, Progress, anonymise, compare_pictures
-from kfaar_core.records import EnrolledPerson, Face, Photo, Verdict, VirtualFace
+from kfaar_core.pipeline import AnonymiseRequest, Comparison, Preview, Progress, anonymise, compare_pictures
+from kfaar_core.records import EnrolledPerson, Face, GroupPhoto, Photo, Verdict, VirtualFace
+from kfaar_core.stages.pixelate import pixelated
 from kfaar_core.tries import Tries
 
 log = logging.getLogger(__name__)
@@ -45,13 +47,18 @@ class AnonymisationServer:
         return self._stages.detector.faces(photo)
 
     def anonymise(
-        self, request: AnonymiseRequest, progress: Progress | None = None, key_of: KeyOf | None = None, number: int = 0
+        self,
+        request: AnonymiseRequest,
+        progress: Progress | None = None,
+        key_of: KeyOf | None = None,
+        number: int = 0,
+        preview: Preview | None = None,
     ) -> VirtualFace:
         """Alg. 1 for one face. If the virtual face is rejected, try `request.rekey` more keys (Section VI-C-2).
 
         Args:
             request: the face.
-            progress: see pipeline.
+            progress, preview: see pipeline.
             key_of: gives the first and all further keys; None starts with the request's and goes on with its next ones.
             number: of the face, for key_of.
 
@@ -60,11 +67,11 @@ class AnonymisationServer:
         """
         if key_of is not None:
             request = replace(request, key=key_of(number, 0))
-        face, rekeyed = anonymise(self._stages, request, progress), 0
+        face, rekeyed = anonymise(self._stages, request, progress, preview), 0
         while face.rejection and rekeyed < request.rekey:
             rekeyed += 1
             request = replace(request, key=request.key.next() if key_of is None else key_of(number, rekeyed))
-            face = anonymise(self._stages, request, progress)
+            face = anonymise(self._stages, request, progress, preview)
         return replace(face, rekeyed=rekeyed)
 
     def enrol(self, request: AnonymiseRequest, progress: Progress | None = None) -> tuple[VirtualFace, EnrolledPerson]:
@@ -113,6 +120,49 @@ class AnonymisationServer:
             if request.mode == "paste":
                 canvas = replace(request.photo, pixels=answers[-1].picture)
         return answers
+
+    def anonymise_group(
+        self,
+        request: AnonymiseRequest,
+        numbers: Sequence[int],
+        progress: Callable[[int, str, int, int], None] | None = None,
+        preview: Preview | None = None,
+    ) -> GroupPhoto:
+        """Replace the chosen faces of a photo, and pixelate those of them that cannot be replaced.
+
+        A face cannot be replaced if it is too small, cut by the border, or rejected under every key that was tried.
+
+        Args:
+            request: what all faces share; its `face`, `mode` and `canvas` are not used.
+            numbers: of the chosen faces, 0 being the largest. All other faces stay as they are.
+            progress: called with (index in `numbers`, stage, done, of).
+            preview: see pipeline.
+
+        Raises:
+            NoFaceFound: no face with one of the numbers.
+            BadSetting, BadKey: see pipeline.anonymise.
+        """
+        photo, found = request.photo, self.faces(request.photo)
+        canvas, replaced, pixelated_ = photo, {}, []
+        for index, number in enumerate(numbers):
+            if not 0 <= number < len(found):
+                raise NoFaceFound(
+                    got=f"face number {number} was asked for, but the picture has {len(found)}",
+                    mend="choose among those that are there; 0 is the largest",
+                )
+            wanted = replace(request, face=number, mode="paste", canvas=canvas)
+            report = None if progress is None else partial(progress, index)
+            try:
+                face = self.anonymise(wanted, report, preview=preview)
+            except NoFaceFound:  # it is there, but too small or cut by the border
+                face = None
+            if face is None or face.rejection:
+                pixelated_.append(number)
+                canvas = replace(photo, pixels=pixelated(canvas.pixels, found[number].box))
+            else:
+                replaced[number] = face
+                canvas = replace(photo, pixels=face.picture)
+        return GroupPhoto(canvas.pixels, replaced, tuple(pixelated_))
 
 
 class AuthenticationServer:

@@ -19,13 +19,12 @@ def build(core: Core) -> None:
     methods = readers(core.methods())
     facts = core.facts(methods[0].name)
     gr.Markdown(words.facts(facts, methods, float(tail(facts.threshold, facts.dimension))), elem_id="facts")
-    gr.Markdown(words.WEIGHTS_TITLE)
-    rows = [[w.name, w.licence_weights, w.licence_data, w.citation] for w in WEIGHTS.values()]
-    gr.HTML(markup.table(words.WEIGHT_HEADERS, rows))
-    gr.Markdown(words.PAPER_TITLE)
-    gr.HTML(
-        markup.table(words.PAPER_HEADERS, [[p.label, p.what, source(p.target)] for p in REFERENCES]), elem_id="places"
-    )
+    with gr.Accordion(words.WEIGHTS_TITLE, open=False):
+        rows = [[w.name, w.licence_weights, w.licence_data, w.citation] for w in WEIGHTS.values()]
+        gr.HTML(markup.table(words.WEIGHT_HEADERS, rows))
+    with gr.Accordion(words.PAPER_TITLE, open=False):
+        rows = [[p.label, p.what, source(p.target)] for p in REFERENCES]
+        gr.HTML(markup.table(words.PAPER_HEADERS, rows), elem_id="places")
     with gr.Accordion(words.DEVIATIONS_TITLE, open=False):
         rows = [[d.label, d.paper, d.ours, d.reason] for d in DEVIATIONS]
         gr.HTML(markup.table(words.DEVIATION_HEADERS, rows), elem_id="deviations")

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from demo import browser, controls, keys_panel, markup, pictures, words
+from demo import (
+    browser,
+    controls,
+    faces_panel,
+    first_screen,
+    keys_panel,
+    many_panel,
+    markup,
+    pictures,
+    saving_panel,
+    words,
+)
 from demo.core import Core, Request, fault, readers
+from demo.examples import Example, examples, public_keys
+from demo.pace import PACE, left, share
+from demo.pictures import Encoded
 from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
-from demo.visitor import Visitor, reporter, stop_button
+from demo.steps import Steps
+from demo.visitor import Visitor, stop_button
+from kfaar_core.errors import BadSetting
 from kfaar_core.metrics.pose import angle_difference, expression_cosines
-from kfaar_core.records import Photo, Posture, Verdict, VirtualFace
-
-LARGEST = "largest"
+from kfaar_core.records import GroupPhoto, Photo, Posture, Verdict, VirtualFace
 
 
 @dataclass(frozen=True)
@@ -31,70 +47,13 @@ class AnonymiseTab:
 
 
 @dataclass(frozen=True)
-class Seen(Outputs):
-    """What the detector finds in a new photo."""
-
-    said: str
-    face: Any  # the menu of faces
-    which: Any  # the photo with numbered frames, to tap on
-
-    @classmethod
-    def trouble(cls, head: str, sentence: str) -> Seen:
-        return cls(f"**{head}.** {sentence}", *hidden())
-
-
-def hidden() -> tuple[Any, Any]:
-    """Menu and picture when there is nothing to choose."""
-    return gr.update(choices=[(words.FACE_LARGEST, LARGEST)], value=LARGEST, visible=False), gr.update(
-        value=None, visible=False
-    )
-
-
-def on_photo(path: str | None, *, core: Core) -> Seen:
-    """A new photo: say what is seen, and offer a choice when there are several faces."""
-    if path is None:
-        return Seen(words.PHOTO_HELP, *hidden())
-    photo = pictures.read_photo(path, words.NO_PHOTO)
-    faces = core.faces(photo)
-    said = words.faces_found(len(faces))
-    if len(faces) < 2:
-        return Seen(said, *hidden())
-    choices = [(f"1, {words.FACE_LARGEST}", LARGEST), *((str(n + 1), str(n)) for n in range(1, len(faces)))]
-    return Seen(
-        said,
-        gr.update(choices=choices, value=LARGEST, visible=True),
-        gr.update(value=pictures.marked(photo, faces), visible=True),
-    )
-
-
-def on_tap(path: str | None, at: gr.SelectData, *, core: Core) -> Any:
-    """The face under a tap on the photo with numbered frames, as the menu's value."""
-    photo = pictures.read_photo(path, words.NO_PHOTO)
-    number = pictures.face_at(core.faces(photo), photo.pixels.shape, *at.index)
-    return UNCHANGED if number is None else LARGEST if number == 0 else str(number)
-
-
-def on_face(path: str | None, face: str | None, *, core: Core) -> Any:
-    """Another face was chosen: its frame is the thick one."""
-    if path is None:
-        return UNCHANGED
-    photo = pictures.read_photo(path, words.NO_PHOTO)
-    return pictures.marked(photo, core.faces(photo), number_of(face))
-
-
-def number_of(face: str | None) -> int:
-    """A value of the menu as a face's number, 0 being the largest."""
-    return 0 if face in (None, LARGEST) else int(str(face))
-
-
-@dataclass(frozen=True)
 class Order(Inputs):
     """What the tab holds when its button is pressed."""
 
     path: str | None  # of the photo
     given: keys_panel.GivenKey
     method: str
-    face: str | None
+    faces: list[str] | None
     mode: str
     refine: bool
 
@@ -102,8 +61,12 @@ class Order(Inputs):
         """
         Raises:
             BadKey: no key, or none that can be used.
+            BadSetting: no face is chosen.
         """
-        return Request(photo, self.given.key(), self.method, number_of(self.face), self.mode, self.refine)
+        numbers = faces_panel.numbers_of(self.faces)
+        if not numbers:
+            raise BadSetting(got=words.NO_FACE_CHOSEN[0], mend=words.NO_FACE_CHOSEN[1])
+        return Request(photo, self.given.key(), self.method, numbers, self.mode, self.refine)
 
 
 @dataclass(frozen=True)
@@ -113,6 +76,7 @@ class Answer(Outputs):
     summary: str
     visitor: Any = UNCHANGED
     retry: Any = field(default_factory=lambda: gr.update(visible=False))
+    preview: Any = field(default_factory=lambda: gr.update(value=None, visible=False))
     slider: Any = field(default_factory=lambda: gr.update(value=None, visible=False))
     saving: Any = field(default_factory=lambda: gr.update(visible=False))
     pair: str = ""
@@ -129,32 +93,76 @@ class Answer(Outputs):
     def trouble(cls, head: str, sentence: str) -> Answer:
         return cls(markup.trouble(head, sentence))
 
+    @classmethod
+    def going_on(cls, card: str, **changed: Any) -> Answer:
+        """The page while a face is drawn: the card, and what else has changed."""
+        same = {name: UNCHANGED for name in cls.__dataclass_fields__}
+        return cls(**same | {"summary": card} | changed)
 
-def on_anonymise(
-    order: Order,
-    visitor: Visitor,
-    request: gr.Request,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
-    *,
-    core: Core,
-) -> Answer:
-    """Anonymise one face and show every step of it."""
+
+def on_anonymise(order: Order, visitor: Visitor, request: gr.Request, *, core: Core) -> Iterator[Answer]:
+    """Anonymise the chosen faces: a draft as soon as there is one, then better ones, then the answer."""
     check = visitor.stop.begin(request)
     photo = pictures.read_photo(order.path, words.NO_PHOTO)
     wanted = order.request(photo)
-    answer = core.anonymise(wanted, reporter(progress, check))
-    if answer.reading is None and answer.detected and wanted.method in {m.name for m in readers(core.methods())}:
-        answer = replace(answer, reading=read_back(core, wanted, answer))
-    return answered(order, photo, answer, visitor)
+    several = len(wanted.faces) > 1
+    expected = PACE.expected(order.method, order.refine) * len(wanted.faces)
+    began = time.monotonic()
+    yield Answer(markup.working(words.stage("locate"), 0.0, words.left_over(expected)))
+
+    def draw(tell: Any) -> VirtualFace | GroupPhoto:
+        def progress(*step: Any) -> None:
+            check()
+            tell(*step)
+
+        return (core.anonymise_group if several else core.anonymise)(wanted, progress, tell)
+
+    steps, card = Steps(draw), ""
+    for stage, first, *rest in steps:
+        if isinstance(first, np.ndarray):
+            shown_ = gr.update(value=Encoded.of_face(first), label=words.PREVIEWS[stage], visible=True)
+            yield Answer.going_on(card, preview=shown_)
+            continue
+        of, index = rest[0], rest[1] if len(rest) > 1 else 0
+        done = (index + share(stage, first, of)) / len(wanted.faces)
+        name = words.face_of(index, len(wanted.faces)) if several else ""
+        over = words.left_over(left(expected, time.monotonic() - began, done))
+        card = markup.working(name + words.stage(stage, first, of), done, over)
+        yield Answer.going_on(card)
+    answer = steps.result
+    PACE.took(order.method, order.refine, (time.monotonic() - began) / len(wanted.faces))
+    if isinstance(answer, GroupPhoto):
+        yield answered_group(order, photo, answer, len(core.faces(photo)), visitor)
+    else:
+        if answer.reading is None and answer.detected and wanted.method in {m.name for m in readers(core.methods())}:
+            answer = replace(answer, reading=read_back(core, wanted, answer))
+        yield answered(order, photo, answer, visitor)
 
 
 def read_back(core: Core, wanted: Request, answer: VirtualFace) -> Verdict:
     """What the key reads of a face for which the core did not say it, because it was not refined."""
     person = (
-        wanted.photo if wanted.face == 0 else Photo(pixels=answer.crop.picture)
+        wanted.photo if wanted.faces == (0,) else Photo(pixels=answer.crop.picture)
     )  # a read-out takes the largest face
     readout = core.readout(Photo(pixels=answer.portrait), person, method=wanted.method)
     return readout.with_key(wanted.key)
+
+
+def kept(order: Order, photo: Photo, visitor: Visitor) -> dict[str, Any]:
+    """What an answer that may be saved says of its key, and what the other tabs are given."""
+    by_passphrase = order.given.by_passphrase
+    return {
+        "visitor": replace(visitor, original=photo, step=max(visitor.step, 3), outcomes=()),
+        "saving": gr.update(visible=True),
+        "pair": words.PAIR_PASSPHRASE.format(bits=order.given.bits) if by_passphrase else words.PAIR,
+        "save_key": gr.update(visible=not by_passphrase),
+    }
+
+
+def compared(before: np.ndarray, after: np.ndarray, handle: float = 50.0) -> Any:
+    """The slider over two pictures; the second one is synthetic."""
+    pair = Encoded.of_photo(pictures.small(before)), Encoded.of_face(pictures.small(after))
+    return gr.update(value=pair, slider_position=handle, visible=True)
 
 
 def answered(order: Order, photo: Photo, answer: VirtualFace, visitor: Visitor) -> Answer:
@@ -166,43 +174,104 @@ def answered(order: Order, photo: Photo, answer: VirtualFace, visitor: Visitor) 
     card = markup.card(head, body, "bad" if code else "good", notes_on(order, photo, answer, code), done=keep)
     whole = order.mode == "paste"
     before, after = (photo.pixels, answer.picture) if whole else (answer.crop.picture, answer.portrait)
-    shown_ = Answer(
-        card,
-        replace(visitor, original=photo, step=max(visitor.step, 3), outcomes=()),
-        retry=gr.update(visible=code is not None and not by_passphrase),
-        slider=gr.update(
-            value=(pictures.small(before), pictures.signed(pictures.small(after))),
-            slider_position=handle_at(answer, photo) if whole else 50,
-            visible=answer.detected,
-        ),
-    )
+    shown_ = Answer(card, retry=gr.update(visible=code is not None and not by_passphrase))
+    if answer.detected:
+        shown_ = replace(shown_, slider=compared(before, after, handle_at(answer, photo) if whole else 50.0))
     if not keep:
-        return shown_
+        return replace(shown_, visitor=replace(visitor, original=photo, step=max(visitor.step, 3), outcomes=()))
     return replace(
         shown_,
-        saving=gr.update(visible=True),
-        pair=words.PAIR_PASSPHRASE.format(bits=order.given.bits) if by_passphrase else words.PAIR,
-        save_key=gr.update(visible=not by_passphrase),
+        **kept(order, photo, visitor),
         details=gr.update(visible=True),
-        found=pictures.marked(photo, [answer.crop.face]),
-        draft=pictures.signed(pictures.small(answer.draft, 512)),
-        corrected=pictures.signed(pictures.small(answer.portrait, 512)),
-        final=pictures.signed(answer.picture),
+        found=pictures.framed(photo, [answer.crop.face]),
+        draft=Encoded.of_face(pictures.small(answer.draft, 512)),
+        corrected=Encoded.of_face(pictures.small(answer.portrait, 512)),
+        final=Encoded.of_face(answer.picture, ".png", pasted=whole),
         posture=markup.table(words.POSTURE_HEADERS, posture_rows(answer), words.POSTURE),
         times=markup.table(["", ""], words.seconds(answer.seconds), words.TIMES),
     )
 
 
+def answered_group(order: Order, photo: Photo, answer: GroupPhoto, of: int, visitor: Visitor) -> Answer:
+    """The page for a photo in which several faces were replaced.
+
+    Args:
+        of: faces in the photo.
+    """
+    code = "hidden" if answer.pixelated else None
+    head, body = words.group_decision(answer)
+    alone = sorted(set(range(of)) - set(answer.replaced) - set(answer.pixelated))
+    notes = words.group_notes(answer, alone) + about_key(order, order.given.key().bits)
+    done = bool(answer.replaced)
+    shown_ = Answer(
+        markup.card(head, body, "bad" if code else "good", [*notes, *words.sentences(photo.notes)], done=done),
+        retry=gr.update(visible=code is not None and not order.given.by_passphrase),
+        slider=compared(photo.pixels, answer.picture),
+    )
+    if not done:
+        return shown_
+    final = Encoded.of_face(answer.picture, ".png", pasted=True)
+    return replace(shown_, **kept(order, photo, visitor), final=final)
+
+
 def notes_on(order: Order, photo: Photo, answer: VirtualFace, code: str | None) -> list[str]:
     """What else is to be said of a virtual face: reading, key and photo."""
-    weak = order.given.weakness()
     notes = [words.read_back(answer.reading)] if answer.reading and code in (None, "unread") else []
     if code == "unread" and not order.refine:
         notes.append(words.UNREFINED_FAILS)
-    notes += words.sentences(photo.notes)
-    notes += [weak] if weak else []
-    notes += [words.EIGHT_BITS] if answer.key.bits == 8 else []
-    return notes
+    return [*notes, *words.sentences(photo.notes), *about_key(order, answer.key.bits)]
+
+
+def about_key(order: Order, bits: int) -> list[str]:
+    """What is weak about a key."""
+    weak = order.given.weakness()
+    notes = [weak] if weak else []
+    notes += [words.EIGHT_BITS] if bits == 8 else []
+    public = not order.given.by_passphrase and (order.given.text or "").strip() in public_keys()
+    return [*notes, *([words.PUBLIC_KEY] if public else [])]
+
+
+@dataclass(frozen=True)
+class Filled(Outputs):
+    """An example: its photo, and the answer that was made before. Its key is filled in by the browser."""
+
+    photo: Any
+    faces: Any = UNCHANGED
+    method: Any = UNCHANGED
+    answer: Answer = field(default_factory=lambda: Answer(first_screen.asks()))
+
+
+def on_example(number: int, visitor: Visitor, *, core: Core) -> Filled:
+    """Fill everything in, and show the committed answer at once."""
+    example = examples()[number]
+    if example.answer is None:
+        return Filled(str(example.photo))
+    visitor.stop.ask()  # what is being drawn would take the answer's place
+    photo = pictures.read_photo(str(example.photo), words.NO_PHOTO)
+    answer = example_answer(example, photo, visitor)
+    numbers = [str(number) for number in range(example.answer.faces)]
+    faces = gr.update(
+        choices=[(str(int(number) + 1), number) for number in numbers], value=numbers, visible=len(numbers) > 1
+    )
+    return Filled(str(example.photo), faces, core.methods()[0].name, answer)
+
+
+def example_answer(example: Example, photo: Photo, visitor: Visitor) -> Answer:
+    """The page for an example's committed answer."""
+    made = example.answer
+    assert made is not None
+    head, body = words.example_decision(made)
+    return Answer(
+        markup.card(head, body, "good", words.example_notes(made), done=True),
+        replace(visitor, original=photo, step=max(visitor.step, 3), outcomes=()),
+        slider=gr.update(
+            value=(Encoded.of_face(pictures.small(photo.pixels)), made.path), slider_position=50.0, visible=True
+        ),
+        saving=gr.update(visible=True),
+        pair=words.PAIR_EXAMPLE,
+        save_key=gr.update(visible=True),
+        final=made.path,
+    )
 
 
 def handle_at(answer: VirtualFace, photo: Photo) -> float:
@@ -227,83 +296,106 @@ def angles(posture: Posture) -> tuple[float, float, float]:
     return posture.yaw, posture.pitch, posture.roll
 
 
+def on_pace(faces: list[str] | None, method: str, refine: bool) -> str:
+    """How long the chosen faces will take."""
+    return words.takes(PACE.expected(method, refine) * len(faces or []), len(faces or []))
+
+
 def build(core: Core, visitor: gr.State) -> AnonymiseTab:
     """Lay out and wire the tab."""
     methods = core.methods()
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=300):
-            photo = pictures.photo_box(words.PHOTO, "photo", height=240)
-            said = gr.Markdown(words.PHOTO_HELP, elem_id="seen")
-            which = gr.Image(
-                label=words.FACE_TAP, interactive=False, visible=False, height=240, buttons=[], elem_id="which-face"
-            )
-            face = gr.Radio(
-                [(words.FACE_LARGEST, LARGEST)], value=LARGEST, label=words.FACE, visible=False, elem_id="face"
-            )
-            _examples(photo)
+            chosen = first_screen.example_menu()
+            photo = pictures.photo_box(words.PHOTO, "photo", height=215)
+            panel = faces_panel.build()
             keys = keys_panel.build("key", words.KEY, make=True)
             with gr.Row(elem_classes="run-line"):
                 go = gr.Button(words.ANONYMISE_RUN, variant="primary", elem_id="anonymise-run", scale=3)
                 stop = gr.Button(words.STOP, elem_id="anonymise-stop", scale=1, min_width=80)
+            pace = gr.Markdown(on_pace(["0"], methods[0].name, True), elem_id="pace", elem_classes="hint")
             with gr.Accordion(words.ADVANCED, open=False, elem_id="advanced"):
                 keys.lay_out_settings()
                 method = controls.method_menu(methods, "method")
                 mode = gr.Radio(list(controls.MODES.choices), value=controls.MODES.start, label=controls.MODES.label)
                 refine = controls.refine_box("refine")
         with gr.Column(scale=7, min_width=300, elem_id="anonymise-results"):
-            outputs, retry, saves = _results(visitor)
-    looked = placed(Seen, said=said, face=face, which=which)
-    photo.change(shown(on_photo, core=core), [photo], looked, show_progress_on=[said], **controls.LOOK)
-    which.select(shown(on_tap, core=core), [photo], [face], **controls.LOOK)
-    face.change(shown(on_face, core=core), [photo, face], [which], show_progress="hidden", **controls.LOOK)
-    inputs = [photo, *keys.inputs, method, face, mode, refine]
+            outputs, retry, saving = _results(visitor)
+    with gr.Accordion(words.MANY, open=False, elem_id="many"):
+        many_panel.build(core, visitor, keys, method, refine)
+    faces_panel.wire(panel, photo, core)
+    inputs = [photo, *keys.inputs, method, panel.faces, mode, refine]
+    asked = [panel.faces, method, refine]
+    answer = placed(Answer, **outputs)
     run = go.click(
         shown(on_anonymise, core=core),
         [*inputs, visitor],
-        list(outputs.values()),
-        js=browser.begin("anonymise-run", "summary", key_at=1),
+        answer,
+        js=browser.begin("anonymise-run", "summary", "anonymise-results"),
         show_progress_on=[outputs["summary"]],
         **controls.HEAVY,
     )
-    kept = run.then(None, [outputs["summary"], *keys.inputs, method], None, js=browser.KEEP)
-    stop_button(run, visitor, stop, Answer, placed(Answer, **outputs), ("anonymise-run", "summary"))
-    old = browser.stale("anonymise-results")
-    gr.on([photo.change, method.change, face.input, mode.change, refine.change, keys.form.change], None, js=old)
-    gr.on([keys.text.change, keys.passphrase.input, keys.bits.input], None, js=old)
+    done = run.then(None, [outputs["summary"], *inputs], None, js=browser.KEEP)
+    stop_button(run, visitor, stop, Answer, answer, ("anonymise-run", "summary"))
+    if chosen is not None:
+        filled = placed(Filled, photo=photo, faces=panel.faces, method=method, answer=answer)
+        chosen.click(
+            shown(on_example, core=core),
+            [chosen, visitor],
+            filled,
+            js=browser.ON_EXAMPLE,
+            cancels=[run],
+            **controls.LIGHT,
+        ).then(None, [keys.form, keys.text], [keys.form, keys.text], js=browser.EXAMPLE_KEY).then(
+            None, [outputs["summary"], *inputs], None, js=browser.KEEP_EXAMPLE
+        )
+    changed = [photo.change, method.change, panel.faces.change, mode.change, refine.change, keys.form.change]
+    changed += [keys.text.change, keys.passphrase.input, keys.bits.input]
+    gr.on(changed, None, inputs, None, js=browser.compare("anonymise-results"))
+    gr.on([photo.upload, photo.input], None, [keys.text, keys.bits], [keys.text], js=browser.OWN_KEY)
+    estimate = shown(on_pace)
+    gr.on([panel.faces.change, method.change, refine.change], estimate, asked, [pace], **controls.LIGHT)
+    run.then(estimate, asked, [pace], **controls.LIGHT)
     retry.click(None, [keys.bits], [keys.text], js=browser.MAKE_KEY).success(
         None, None, None, js=browser.press("anonymise-run")
     )
-    saves[0].click(None, [outputs["final"]], None, js=browser.SAVE_PICTURE)
-    saves[1].click(None, None, None, js=browser.SAVE_KEY)
-    return AnonymiseTab(photo, outputs["final"], keys, method, kept)
+    saving.wire(outputs["final"])
+    return AnonymiseTab(photo, outputs["final"], keys, method, done)
 
 
-def _results(visitor: gr.State) -> tuple[dict[str, Any], gr.Button, tuple[gr.Button, gr.Button]]:
-    """The right side: components by the names of Answer's fields, the button for another key, those that save."""
-    summary = gr.HTML(markup.card("", words.RESULT_EMPTY, "empty"), elem_id="summary")
+def _results(visitor: gr.State) -> tuple[dict[str, Any], gr.Button, saving_panel.SavingPanel]:
+    """The right side: components by the names of Answer's fields, the button for another key, what saves."""
+    summary = gr.HTML(first_screen.finished(), elem_id="summary")
     retry = gr.Button(words.RETRY, visible=False, elem_id="retry")
-    slider = gr.ImageSlider(
-        label=words.SLIDER, elem_id="slider", visible=False, interactive=False, max_height=430, buttons=["fullscreen"]
+    preview = pictures.EncodedImage(
+        label=words.DRAFT,
+        interactive=False,
+        visible=False,
+        height=430,
+        buttons=[],
+        elem_id="preview",
+        alt_text=words.ALT[words.DRAFT],
     )
-    with gr.Column(visible=False, elem_id="saving") as saving:
-        with gr.Row():
-            save_picture = gr.Button(words.SAVE_PICTURE, min_width=120, elem_id="save-picture")
-            save_key = gr.Button(words.SAVE_KEY, min_width=120, elem_id="save-key")
-        pair = gr.Markdown(elem_id="pair")
+    slider = pictures.EncodedSlider(
+        label=words.SLIDER, interactive=False, elem_id="slider", visible=False, max_height=430, buttons=["fullscreen"]
+    )
+    saving = saving_panel.build()
     with gr.Accordion(words.STEPS_TITLE, open=False, visible=False, elem_id="details") as details:
         with gr.Row():
-            found, draft, corrected = _step(words.FOUND), _step(words.DRAFT), _step(words.CORRECTED)
-            final = _step(words.FINAL, format="png", elem_id="final-picture")
+            found = gr.Image(format="webp", **_step(words.FOUND))
+            draft, corrected = (pictures.EncodedImage(**_step(label)) for label in (words.DRAFT, words.CORRECTED))
+            final = pictures.EncodedImage(**_step(words.FINAL), elem_id="final-picture")
         posture = gr.HTML(elem_id="posture")
         times = gr.HTML(elem_id="times")
     components = {
         "summary": summary,
         "visitor": visitor,
         "retry": retry,
+        "preview": preview,
         "slider": slider,
-        "saving": saving,
-        "pair": pair,
-        "save_key": save_key,
+        "saving": saving.whole,
+        "pair": saving.pair,
+        "save_key": saving.save_key,
         "details": details,
         "found": found,
         "draft": draft,
@@ -312,21 +404,9 @@ def _results(visitor: gr.State) -> tuple[dict[str, Any], gr.Button, tuple[gr.But
         "posture": posture,
         "times": times,
     }
-    return components, retry, (save_picture, save_key)
+    return components, retry, saving
 
 
-def _step(label: str, **settings: Any) -> gr.Image:
-    defaults: dict[str, Any] = {"format": "webp", "buttons": ["fullscreen"]}
-    return gr.Image(
-        label=label, alt_text=words.ALT[label], interactive=False, min_width=130, height=190, **(defaults | settings)
-    )
-
-
-def _examples(photo: gr.Image) -> None:
-    found = [str(path) for path in pictures.examples()]
-    if not found:
-        gr.Markdown(words.NO_EXAMPLES)
-        return
-    gr.Examples(
-        found, [photo], label=words.EXAMPLES, examples_per_page=12, cache_examples=False, api_visibility="private"
-    )
+def _step(label: str) -> dict[str, Any]:
+    shape = {"min_width": 130, "height": 190, "interactive": False}
+    return {"label": label, "alt_text": words.ALT[label], "buttons": ["fullscreen"], **shape}

@@ -12,13 +12,14 @@ import gradio as gr
 import numpy as np
 
 from demo import browser, controls, diagrams, keys_panel, markup, pictures, words
-from demo.core import Core, Facts, Reading, Request, readers
+from demo.core import Core, Facts, Progress, Reading, Request, readers
 from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
 from demo.tabs.anonymise import AnonymiseTab
 from demo.visitor import Outcome, Visitor, reporter, stop_button
 from kfaar_core.attacks import guessing
 from kfaar_core.errors import BadSetting
+from kfaar_core.keyring import derived_key
 from kfaar_core.keys import UserKey
 from kfaar_core.metrics.random_direction import tail
 from kfaar_core.records import Photo
@@ -37,6 +38,7 @@ class Case(Inputs):
     original: str | None
     given: keys_panel.GivenKey
     method: str
+    label: str | None = None  # of a photo that was one of many
 
     def pictures(self) -> tuple[Photo, Photo]:
         """The virtual face and the original photo."""
@@ -56,7 +58,8 @@ class Case(Inputs):
         Raises:
             BadKey: none was given, or it is no key.
         """
-        return self.given.key(words.NO_KEY_READ)
+        key, label = self.given.key(words.NO_KEY_READ), (self.label or "").strip()
+        return derived_key(key, label) if label else key
 
 
 @dataclass(frozen=True)
@@ -144,20 +147,36 @@ def on_scenarios(
     reading, key = case.open(core)
     check()
     facts = core.facts(case.method)
-    outcomes = (
-        Outcome("2", reading.without_key().cosine),
-        Outcome("3", reading.with_key(another(key)).cosine),
-        Outcome("4", reading.with_key(key).cosine),
-    )
+    outcomes = outcomes_at_once(reading, key, another(key))
     early = decided(threshold, replace(visitor, outcomes=outcomes), facts)
     yield Ran(replace(early, said=markup.card("", words.SCENARIO_1_WAITS, "empty")))
-    face, photo = case.pictures()
     report = reporter(progress, check, f"{words.scenario_line('1')}: ")
-    again = core.anonymise(Request(face, key, case.method), report)
-    judged = float(core.judge_cosines([photo, Photo(pixels=again.portrait)])[0, 1])
-    first = Outcome("1", judged, by_judge=True)
+    first = anonymised_again(core, case.pictures(), key, case.method, report)
     visitor = replace(visitor, outcomes=(first, *outcomes), step=max(visitor.step, 4))
     yield Ran(decided(threshold, visitor, facts), diagrams.walkthrough(visitor.step), visitor)
+
+
+def outcomes_at_once(reading: Reading, key: UserKey, wrong: UserKey) -> tuple[Outcome, ...]:
+    """Scenarios 2 to 4, which need no new face."""
+    return (
+        Outcome("2", reading.without_key().cosine),
+        Outcome("3", reading.with_key(wrong).cosine),
+        Outcome("4", reading.with_key(key).cosine),
+    )
+
+
+def anonymised_again(
+    core: Core, pictures_: tuple[Photo, Photo], key: UserKey, method: str, report: Progress | None = None
+) -> Outcome:
+    """Scenario 1: the virtual face is anonymised once more with the key, and a recogniser sees it beside the photo.
+
+    Args:
+        pictures_: virtual face and photo.
+    """
+    face, photo = pictures_
+    again = core.anonymise(Request(face, key, method), report)
+    judged = float(core.judge_cosines([photo, Photo(pixels=again.portrait)])[0, 1])
+    return Outcome("1", judged, by_judge=True)
 
 
 def another(key: UserKey) -> UserKey:
@@ -396,6 +415,7 @@ def build(core: Core, visitor: gr.State, source: AnonymiseTab, public: bool = Fa
             with gr.Accordion(words.ADVANCED_READ, open=False, elem_id="auth-advanced"):
                 keys.lay_out_settings()
                 method = controls.method_menu(methods, "auth-method")
+                label = gr.Textbox(label=words.LABEL, info=words.LABEL_HELP, max_length=200, elem_id="auth-label")
         with gr.Column(scale=7, min_width=300):
             with gr.Row(elem_classes="run-line"):
                 run = gr.Button(words.SCENARIOS_RUN, variant="primary", elem_id="scenarios-run", scale=3)
@@ -416,7 +436,7 @@ def build(core: Core, visitor: gr.State, source: AnonymiseTab, public: bool = Fa
             )
     with gr.Accordion(words.WALK, open=False, elem_id="walk-fold"):
         walk = gr.HTML(diagrams.walkthrough(0), elem_id="walk")
-    inputs = [virtual, original, *keys.inputs, method]  # the fields of Case
+    inputs = [virtual, original, *keys.inputs, method, label]  # the fields of Case
     go.click(
         shown(on_authenticate, core=core, public=public),
         [*inputs, visitor],
@@ -453,7 +473,7 @@ def build(core: Core, visitor: gr.State, source: AnonymiseTab, public: bool = Fa
         **controls.LOOK,
     )
     changed = [virtual.change, original.change, keys.text.change, keys.passphrase.input, keys.form.change]
-    changed += [keys.bits.input, method.change]
+    changed += [keys.bits.input, label.input, method.change]
     gr.on(changed, None, js=browser.stale("auth-results", "scenarios-results", *ATTACKS))
     gr.on(changed[:-1], on_input, [visitor], [visitor], **controls.LIGHT)
     targets = placed(Taken, virtual=virtual, original=original, walk=walk, card=answer)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import combinations
 from typing import Any
+from zipfile import ZipFile
 
 import gradio as gr
 import numpy as np
 
 from demo import browser, controls, markup, pictures, words
 from demo.core import Core, Request
-from demo.records import Inputs, Outputs, placed
+from demo.examples import photos
+from demo.pace import PACE, left, share
+from demo.pictures import Encoded
+from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
-from demo.visitor import Visitor, reporter, stop_button
+from demo.steps import Steps
+from demo.visitor import Visitor, stop_button
 from kfaar_core.errors import BadKey, BadPicture
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Photo, VirtualFace
@@ -36,8 +42,11 @@ class Table(Inputs):
 class Compared(Outputs):
     """The grid as far as it is drawn, then what the recogniser sees in it."""
 
-    grid: str
+    card: str  # what is being drawn, or why there is nothing
+    grid: Any = ""
     said: str = ""
+    saving: Any = field(default_factory=lambda: gr.update(visible=False))
+    pictures: Any = None  # a zip of all of them
     heatmap: Any = field(default_factory=lambda: gr.update(visible=False))
     table: str = ""
 
@@ -46,43 +55,77 @@ class Compared(Outputs):
         return cls(markup.trouble(head, sentence))
 
 
-def on_compare(
-    asked: Table,
-    visitor: Visitor,
-    request: gr.Request,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio finds it by this default
-    *,
-    core: Core,
-) -> Iterator[Compared]:
+def on_compare(asked: Table, visitor: Visitor, request: gr.Request, *, core: Core) -> Iterator[Compared]:
     """Draw every photo under every key, one after the other, then compare all pictures with each other."""
     check = visitor.stop.begin(request)
-    photos, keys = given_photos(asked.gallery), given_keys(asked.key_lines)
-    faces: list[list[VirtualFace]] = []
-    of, began = len(photos) * len(keys), time.monotonic()
-    for photo in photos:
-        faces.append([])
-        for key in keys:
-            done = sum(map(len, faces))
-            left = words.left_over((time.monotonic() - began) / done * (of - done)) if done else ""
-            report = reporter(progress, check, words.comparing(done, of, left))
-            faces[-1].append(core.anonymise(Request(photo, key, asked.method, refine=asked.refine), report))
-            yield Compared(picture_grid(faces, len(keys)))
-    originals = [row[0].crop.picture for row in faces]
-    cosines = core.judge_cosines(
-        [Photo(pixels=pixels) for pixels in (*originals, *(face.portrait for row in faces for face in row))]
-    )
-    labels = [
-        *(words.original_name(photo) for photo in range(len(photos))),
-        *(words.pair_name(photo, key) for photo in range(len(photos)) for key in range(len(keys))),
-    ]
-    threshold = core.facts(asked.method).judge_threshold
+    given, keys = given_photos(asked.gallery), given_keys(asked.key_lines)
+    wanted = [Request(photo, key, asked.method, refine=asked.refine) for photo in given for key in keys]
+    began, expected = time.monotonic(), PACE.expected(asked.method, asked.refine) * len(wanted)
+    yield Compared(markup.working(words.comparing(0, len(wanted)), 0.0, words.left_over(expected)))
+
+    def draw(tell: Any) -> None:
+        def progress(*step: Any) -> None:
+            check()
+            tell(*step)
+
+        for request in wanted:
+            tell(core.anonymise(request, progress))
+
+    faces: list[VirtualFace] = []
+    for first, *step in Steps(draw):
+        if isinstance(first, VirtualFace):
+            faces.append(first)
+            PACE.took(asked.method, asked.refine, (time.monotonic() - began) / len(faces))
+            yield Compared(UNCHANGED, picture_grid(rows_of(faces, len(keys)), len(keys)))
+            continue
+        done = (len(faces) + share(first, step[0], step[1])) / len(wanted)
+        name = words.comparing(len(faces), len(wanted)) + words.stage(first, step[0], step[1])
+        over = words.left_over(left(expected, time.monotonic() - began, done))
+        yield Compared(markup.working(name, done, over), UNCHANGED)
+    yield whole(rows_of(faces, len(keys)), core, asked.method)
+
+
+def rows_of(faces: list[VirtualFace], keys: int) -> list[list[VirtualFace]]:
+    """Faces as they were drawn, a row a photo."""
+    return [faces[start : start + keys] for start in range(0, len(faces), keys)]
+
+
+def whole(faces: list[list[VirtualFace]], core: Core, method: str) -> Compared:
+    """The whole grid, and how alike all of its pictures are."""
+    photos, keys = len(faces), len(faces[0])
+    labels, cosines = likeness(faces, core)
+    threshold = core.facts(method).judge_threshold
     rows = [[label, *(f"{value:z.2f}" for value in line)] for label, line in zip(labels, cosines, strict=True)]
-    yield Compared(
-        picture_grid(faces, len(keys)),
-        in_words(cosines, len(photos), len(keys), threshold),
+    return Compared(
+        "",
+        picture_grid(faces, keys),
+        in_words(cosines, photos, keys, threshold),
+        gr.update(visible=True),
+        zipped(faces),
         gr.update(value=plots.similarity_heatmap(cosines, labels, threshold), visible=True),
         markup.table(["", *labels], rows),
     )
+
+
+def likeness(faces: list[list[VirtualFace]], core: Core) -> tuple[list[str], np.ndarray]:
+    """Names of all pictures, photos first, and the recogniser's cosines of each two of them, (N, N)."""
+    photos, keys = len(faces), len(faces[0])
+    pixels = [row[0].crop.picture for row in faces] + [face.portrait for row in faces for face in row]
+    labels = [
+        *(words.original_name(photo) for photo in range(photos)),
+        *(words.pair_name(photo, key) for photo in range(photos) for key in range(keys)),
+    ]
+    return labels, core.judge_cosines([Photo(pixels=picture) for picture in pixels])
+
+
+def zipped(faces: list[list[VirtualFace]]) -> Encoded:
+    """All virtual faces in a zip, lossless, named after photo and key."""
+    stream = BytesIO()
+    with ZipFile(stream, "w") as packed:
+        for photo, row in enumerate(faces):
+            for key, face in enumerate(row):
+                packed.writestr(words.file_name(photo, key), Encoded.of_face(face.portrait, ".png").data)
+    return Encoded(stream.getvalue(), "virtual-faces.zip")
 
 
 def given_photos(gallery: list[Any] | None) -> list[Photo]:
@@ -114,18 +157,19 @@ def given_keys(lines: str | None) -> list[UserKey]:
 
 
 def picture_grid(faces: list[list[VirtualFace]], keys: int) -> str:
-    """A row a photo, a column a key, the photo itself in front; what is not drawn yet is a hole."""
-    columns = [words.ORIGINAL, *(words.key_name(key) for key in range(keys))]
+    """A row a photo, a column a key; what is not drawn yet is a hole."""
     rows = []
     for number, row in enumerate(faces):
-        name = words.photo_name(number)
-        cells: list[tuple[np.ndarray | None, str, str]] = [(row[0].crop.picture, name, "")]
-        for key, face in enumerate(row):
-            alt = words.virtual_alt(number, key)
-            cells.append((face.portrait, alt, words.judged(face.judge_cosine, face.judge_threshold)))
-        cells += [(None, "", "")] * (keys - len(row))
-        rows.append((name, cells))
-    return markup.grid(columns, rows)
+        cells = [
+            markup.Cell(
+                face.portrait,
+                words.virtual_alt(number, key),
+                words.judged(face.judge_cosine, face.judge_threshold),
+            )
+            for key, face in enumerate(row)
+        ]
+        rows.append((words.photo_name(number), row[0].crop.picture, [*cells, *[None] * (keys - len(row))]))
+    return markup.grid([words.key_name(key) for key in range(keys)], rows)
 
 
 def in_words(cosines: np.ndarray, photos: int, keys: int, threshold: float) -> str:
@@ -151,13 +195,13 @@ def in_words(cosines: np.ndarray, photos: int, keys: int, threshold: float) -> s
     )
 
 
-def build(core: Core, visitor: gr.State) -> None:
+def build(page: gr.Blocks, core: Core, visitor: gr.State) -> None:
     """Lay out and wire the tab."""
     gr.Markdown(words.COMPARE_LEAD, elem_classes="lead")
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=300):
-            start = [str(path) for path in pictures.examples()[:2]]
-            photos = gr.Gallery(
+            start = [str(path) for path in photos()[:2]]
+            gallery = gr.Gallery(
                 value=start or None,
                 label=words.COMPARE_PHOTOS,
                 interactive=True,
@@ -183,12 +227,18 @@ def build(core: Core, visitor: gr.State) -> None:
             with gr.Row(elem_classes="run-line"):
                 go = gr.Button(words.COMPARE_RUN, variant="primary", elem_id="compare-run", scale=3)
                 stop = gr.Button(words.STOP, scale=1, min_width=80, elem_id="compare-stop")
+            pace = gr.Markdown(elem_id="compare-pace", elem_classes="hint")
             with gr.Accordion(words.ADVANCED_COMPARE, open=False):
                 method = controls.method_menu(core.methods(), "compare-method")
                 refine = controls.refine_box("compare-refine")
     with gr.Column(elem_id="compare-results"):
-        grid = gr.HTML(markup.card("", words.COMPARE_EMPTY, "empty"), elem_id="compare-grid")
+        card = gr.HTML(markup.card("", words.COMPARE_EMPTY, "empty"), elem_id="compare-card")
+        grid = gr.HTML(elem_id="compare-grid")
         said = gr.Markdown(elem_id="compare-words")
+        with gr.Row(visible=False, elem_id="compare-saving") as saving:
+            save = gr.Button(words.SAVE_ALL, elem_id="compare-save", min_width=140)
+            save_keys = gr.Button(words.SAVE_KEYS, elem_id="compare-save-keys", min_width=140)
+        packed = pictures.EncodedFile(visible=False, elem_id="compare-zip")
         heatmap = gr.Plot(label=words.HEATMAP, visible=False, elem_id="compare-heatmap")
         with gr.Accordion(words.COMPARE_TABLE, open=False):
             table = gr.HTML(elem_id="compare-table")
@@ -196,15 +246,30 @@ def build(core: Core, visitor: gr.State) -> None:
                 None, None, None, js=browser.save_table("compare-table", "similarity-of-virtual-faces")
             )
     make.click(None, [count, bits], [keys], js=browser.MAKE_KEYS)
-    outputs = placed(Compared, grid=grid, said=said, heatmap=heatmap, table=table)
+    page.load(None, [count, bits], [keys], js=browser.MAKE_KEYS)
+    outputs = placed(
+        Compared, card=card, grid=grid, said=said, saving=saving, pictures=packed, heatmap=heatmap, table=table
+    )
     run = go.click(
         shown(on_compare, core=core),
-        [photos, keys, method, refine, visitor],
+        [gallery, keys, method, refine, visitor],
         outputs,
-        js=browser.begin("compare-run", "compare-grid"),
-        show_progress_on=[grid],
+        js=browser.begin("compare-run", "compare-card", "compare-results"),
+        show_progress_on=[card],
         **controls.HEAVY,
     )
-    run.then(None, None, None, js=browser.end("compare-run", "compare-grid", "compare-results"))
-    stop_button(run, visitor, stop, Compared, outputs, ("compare-run", "compare-grid"))
-    gr.on([photos.change, keys.change, method.change, refine.change], None, js=browser.stale("compare-results"))
+    run.then(None, None, None, js=browser.end("compare-run", "compare-card", "compare-results"))
+    stop_button(run, visitor, stop, Compared, outputs, ("compare-run", "compare-card"))
+    gr.on([gallery.change, keys.change, method.change, refine.change], None, js=browser.stale("compare-results"))
+    asked = [gallery, keys, method, refine]
+    gr.on([gallery.change, keys.change, method.change, refine.change], shown(on_pace), asked, [pace], **controls.LIGHT)
+    run.then(shown(on_pace), asked, [pace], **controls.LIGHT)
+    save.click(None, [packed], None, js=browser.SAVE_ALL)
+    save_keys.click(None, None, None, js=browser.SAVE_KEYS)
+
+
+def on_pace(asked: Table) -> str:
+    """How long the grid will take."""
+    keys = [line for line in (asked.key_lines or "").splitlines() if line.strip()]
+    count = len(asked.gallery or []) * len(keys)
+    return words.takes(PACE.expected(asked.method, asked.refine) * count, count)

@@ -40,6 +40,7 @@ from kfaar_core.commands.outputs import (
     refuse_other_keys,
     refuse_unusable,
 )
+from kfaar_core.commands.progress import PhotoProgress
 from kfaar_core.commands.run_keys import COST, KeyWishes, PhotoKeys, RunKeys, path_from, recorded
 from kfaar_core.errors import BadSetting, BadWeights, KfaarError
 from kfaar_core.files import NewFile, write_together
@@ -200,12 +201,11 @@ def anonymise(
         warn(COST)
     order = Order(settings, keys, which, mode, size, force, device, threads, not quick, posture == PostureKept.coarse)
     failed = 0
-    with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+    with PhotoProgress(len(wanted)) as progress:
+        bar = progress.bar
         for target in wanted:
             try:
-                answers = anonymise_one(
-                    target, order, lambda stage, done, of: bar.set_postfix_str(stage, refresh=done == 0)
-                )
+                answers = anonymise_one(target, order, progress.stage)
             except (BadSetting, BadWeights):  # the same for every photo
                 raise
             except Exception as error:
@@ -215,7 +215,7 @@ def anonymise(
                 tell(bar, f"{target.photo}: {sentence_of(error)}")
             else:
                 show(answers, bar, as_json)
-            bar.update()
+            progress.photo_done()
     if left_out:
         warn(
             f"{left_out} other {'file was' if left_out == 1 else 'files were'} left out, no pictures by name or hidden"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kfaar_core import methods
+from kfaar_core.cores import PASSIVE, free_cores
 from kfaar_core.errors import BadKey
 from kfaar_core.keyring import KeyRing, read_ring
 from kfaar_core.keys import UserKey, asked, weak_passphrase
@@ -102,12 +104,13 @@ def load_stages(preset: Preset, device: str, threads: int) -> Stages:
         BadSetting: an unknown device or method.
         BadWeights: a file is missing or altered.
     """
+    os.environ.setdefault(*PASSIVE)
     import torch
 
     from kfaar_core import pipeline
 
-    if threads:
-        torch.set_num_threads(threads)
+    threads = threads or min(free_cores(), torch.get_num_threads())
+    torch.set_num_threads(threads)
     return pipeline.load(preset, device, threads)
 
 

@@ -7,8 +7,8 @@ Figures on synthetic people differ from those on real people, because E embeds g
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from kfaar_core.assemble import Stages
 from kfaar_core.data.cache import ArrayCache, content_key
 from kfaar_core.data.photos import Dataset, Sample
 from kfaar_core.files import write_whole
+from kfaar_core.mark import FORMATS
 from kfaar_core.records import Posture
 from kfaar_core.runtime import stream
 from kfaar_core.stages.generate import GeneratedFace, w_plus
@@ -28,7 +29,36 @@ SYNTHETIC = "synthetic"  # the name of the data set
 PEOPLE = 20  # default number of people
 PHOTOS = 2
 TRUNCATION = 0.85  # with less, all people look alike, also to the judge
-POSTURES = ((0, 0, 0.0), (14, 2, 0.1), (-16, -4, 0.6), (6, 8, 0.0), (-8, 0, 0.8), (20, -2, 0.3))  # yaw, pitch, smile
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example photo of the app. People were chosen by eye: both sexes, several ages and skins."""
+
+    name: str  # of the file, with its ending; the first ones are lossless, because tests measure on them
+    seed: int  # of the person
+    posture: tuple[float, float, float]  # yaw and pitch (degrees), smile (in [0, 1])
+
+
+EXAMPLES = (
+    Example("person-1.png", 8, (0, 0, 0.0)),
+    Example("person-1-again.png", 8, (-18, 3, 0.7)),
+    Example("person-2.png", 3, (14, 2, 0.1)),
+    Example("person-3.png", 4, (-16, -4, 0.6)),
+    Example("person-4.png", 9, (6, 8, 0.0)),
+    Example("person-5.png", 11, (-8, 0, 0.8)),
+    Example("person-6.png", 2, (20, -2, 0.3)),
+    Example("person-7.jpg", 20, (4, 0, 0.7)),
+    Example("person-7-again.jpg", 20, (-15, 2, 0.1)),
+    Example("person-8.jpg", 10, (-6, 2, 0.4)),
+    Example("person-9.jpg", 71, (8, 0, 0.2)),
+    Example("person-10.jpg", 58, (-10, -2, 0.2)),
+    Example("person-11.jpg", 55, (10, 2, 0.7)),
+    Example("person-12.jpg", 60, (0, 4, 0.3)),
+)
+PAIR = "two-people.jpg"
+PAIRED = ("person-7.jpg", "person-11.jpg")
+WALL, MAT = (214, 208, 196), (250, 248, 243)  # RGB
 
 
 class SyntheticSource:
@@ -118,20 +148,37 @@ def portrait(stages: Stages, latent: torch.Tensor, yaw: float, pitch: float, smi
     return image.to_uint8(stages.corrector.turn(face, wanted, 512).picture[None])[0]
 
 
-def write_examples(stages: Stages, folder: Path, seeds: tuple[int, ...]) -> list[Path]:
-    """Write the example pictures of the app: a portrait for each seed, two more of the first person, a pair.
+def write_examples(stages: Stages, folder: Path) -> list[Path]:
+    """Write the example pictures of the app: EXAMPLES, and two of them beside each other.
 
     Returns:
         The paths of the pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    people = [person_latent(stages, seed) for seed in seeds]
-    pictures = [portrait(stages, latent, *pose) for latent, pose in zip(people, POSTURES, strict=True)]
-    pictures += [portrait(stages, people[0], *pose) for pose in ((-18, 3, 0.7), (12, -5, 0.0))]
-    names = [f"person-{i + 1}.png" for i in range(len(people))] + ["person-1-again.png", "person-1-once-more.png"]
-    pictures.append(np.concatenate([np.pad(p, ((60, 0), (0, 0), (0, 0)), mode="edge") for p in pictures[1:3]], axis=1))
-    names.append("two-people.png")
-    paths = [folder / name for name in names]
-    for path, picture in zip(paths, pictures, strict=True):
-        write_whole(path, image.encoded(picture, "PNG", pasted=False), force=True)
-    return paths
+    pictures = {
+        example.name: portrait(stages, person_latent(stages, example.seed), *example.posture) for example in EXAMPLES
+    }
+    pictures[PAIR] = on_a_wall([pictures[name] for name in PAIRED])
+    for name, picture in pictures.items():
+        content = image.encoded(picture, FORMATS[Path(name).suffix], pasted=False)
+        write_whole(folder / name, content, force=True)
+    return [folder / name for name in pictures]
+
+
+def on_a_wall(portraits: Sequence[np.ndarray], side: int = 400, mat: int = 14, gap: int = 44) -> np.ndarray:
+    """Portraits in a row on a wall, each in a mat: a photo with several faces and no seam through it.
+
+    Args:
+        portraits: (S, S, 3) uint8 each.
+        side, mat, gap: px of a portrait, of the mat around it, and between mats.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    framed = side + 2 * mat
+    sheet = Image.new("RGB", (len(portraits) * (framed + gap) + gap, framed + 2 * gap), WALL)
+    for place, picture in enumerate(portraits):
+        left = gap + place * (framed + gap)
+        sheet.paste(MAT, (left, gap, left + framed, gap + framed))
+        sheet.paste(Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS), (left + mat, gap + mat))
+    return np.asarray(sheet)

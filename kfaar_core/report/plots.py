@@ -30,21 +30,21 @@ def _house(figure: go.Figure, x: str, y: str, height: int = 400) -> go.Figure:
         margin={"l": 56, "r": 16, "t": 56, "b": 96},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": FONT, "size": 13, "color": GREY},
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        font={"family": FONT, "size": 14, "color": GREY},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 14}},
         bargap=0.35,
         hovermode="closest",
         dragmode=False,
     )
     axis = {"gridcolor": "rgba(133,141,150,0.25)", "zerolinecolor": "rgba(133,141,150,0.5)", "automargin": True}
-    figure.update_xaxes(title={"text": x, "font": {"size": 12}}, **axis)
-    figure.update_yaxes(title={"text": y, "font": {"size": 12}}, **axis)
+    figure.update_xaxes(title={"text": x, "font": {"size": 14}}, **axis)
+    figure.update_yaxes(title={"text": y, "font": {"size": 14}}, **axis)
     return figure
 
 
 def _threshold_line(figure: go.Figure, threshold: float, words: str, *, vertical: bool) -> None:
     line = {"color": RUST, "width": 2, "dash": "dash"}
-    note = {"text": words, "font": {"color": RUST, "size": 12}}
+    note = {"text": words, "font": {"color": RUST, "size": 14}}
     if vertical:
         figure.add_vline(x=threshold, line=line, annotation=note, annotation_position="top")
     else:
@@ -247,7 +247,7 @@ def random_keys(cosines: np.ndarray, dimension: int, threshold: float, right: fl
         figure.add_vline(
             x=right,
             line={"color": MOSS, "width": 2},
-            annotation={"text": f"right key {right:.2f}", "font": {"color": MOSS, "size": 12}},
+            annotation={"text": f"right key {right:.2f}", "font": {"color": MOSS, "size": 14}},
             annotation_position="top right",
         )
     figure = _house(figure, "cosine with the photo", "keys")
@@ -371,7 +371,7 @@ def rates_by_threshold(
     figure.add_vline(
         x=best,
         line={"color": MOSS, "width": 1.5, "dash": "dot"},
-        annotation={"text": f"best CRR at {best:.2f}", "font": {"color": MOSS, "size": 12}, "y": 0.45},
+        annotation={"text": f"best CRR at {best:.2f}", "font": {"color": MOSS, "size": 14}, "y": 0.45},
         annotation_position="right",
     )
     _threshold_line(figure, threshold, f"threshold {threshold:.2f}", vertical=True)

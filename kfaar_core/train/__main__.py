@@ -147,7 +147,7 @@ def kvfa(
 @app.command()
 def examples(out: Annotated[Path, typer.Option("-o", "--out")] = Path("assets/examples")) -> None:
     """Render the synthetic example photos of the app."""
-    for path in write_examples(load("lab"), out, LAB_TRAINING.example_seeds):
+    for path in write_examples(load("lab"), out):
         typer.echo(path)
 
 

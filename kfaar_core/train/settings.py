@@ -47,7 +47,6 @@ class Training:
     amplitude: float = 1.3  # sd of the payload, in sds of the mixed renders' w [dev]
     truncation: float = 0.55  # sd of everything else                            [dev]
     identity_shrink: float = 0.1  # of the within-class scatter                 [dev]
-    example_seeds: tuple[int, ...] = (8, 3, 4, 9, 11, 2)  # people who do not exist, unlike the mean face [design]
     reader_ridge: float = 0.003  # of E's mean variance                         [dev]
     # `hashed` and `bits`
     styled_shards: int = 64  # mixed renders for F's first training, on styles [design]

@@ -9,17 +9,20 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from demo.core import Facts, Method, Progress, Request
+from demo.core import Facts, Method, Preview, Progress, Request
 from kfaar_core import attacks
 from kfaar_core.attacks.base import Figure
 from kfaar_core.attacks.result import AttackResult, Check
 from kfaar_core.errors import BadKey, NoFaceFound
 from kfaar_core.keys import UserKey
-from kfaar_core.records import Face, FaceCrop, Photo, Posture, Rejection, Scores, Verdict, VirtualFace
+from kfaar_core.records import Face, FaceCrop, GroupPhoto, Photo, Posture, Rejection, Scores, Verdict, VirtualFace
 from kfaar_core.results import Result, Thresholds, save_result
 from kfaar_core.scenarios import populations
 
@@ -53,6 +56,10 @@ LABELS = {"floor": "linear (floor)", "bits": "key bits (bits)"}
 REFINE_STEPS, LONG_STEPS = 10, 12_000
 
 
+def _of_face(progress: Progress, index: int, *step: Any) -> None:
+    progress(*step, index)
+
+
 class StandInCore:
     """Paints the virtual face in a colour that the key chooses; a picture of one colour has no face.
 
@@ -82,7 +89,9 @@ class StandInCore:
         boxes = [[10, 10, 50, 50]] if wide < 2 * high else [[wide / 2 + 5, 10, wide - 10, high - 5], [10, 10, 40, 40]]
         return [Face(np.array(box, dtype=np.float32), points, 0.99) for box in boxes]
 
-    def anonymise(self, request: Request, progress: Progress | None = None) -> VirtualFace:
+    def anonymise(
+        self, request: Request, progress: Progress | None = None, preview: Preview | None = None
+    ) -> VirtualFace:
         photo, key = request.photo, request.key
         if request.method == "bits" and key.bits not in (8, 128, 256):
             raise BadKey(got=f"a key of {key.bits} bits", mend="take one of 8, 128 or 256 bits")
@@ -98,12 +107,14 @@ class StandInCore:
             if progress:
                 progress(*step)
         pixels = np.random.default_rng(list(key.data)).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        if preview:
+            preview("generate", pixels)
         unread = key.data[0] == 254 and not request.refine
         self.drawn[pixels.tobytes()] = request.method, b"" if unread else key.data
         crop = FaceCrop(
             np.resize(photo.pixels, (64, 64, 3)),
             np.eye(2, 3),
-            found[0 if request.face == "largest" else int(request.face)],
+            found[request.faces[0]],
         )
         picture = pixels if request.mode == "portrait" else np.resize(pixels, photo.pixels.shape)
         close = key.data[0] == 255
@@ -128,6 +139,20 @@ class StandInCore:
             reading=StandInReading(key.data).with_key(key) if request.refine else None,
             warnings=("a sentence of the core",),
         )
+
+    def anonymise_group(
+        self, request: Request, progress: Progress | None = None, preview: Preview | None = None
+    ) -> GroupPhoto:
+        """The second face cannot be replaced when the key's second byte is 255."""
+        replaced, hidden = {}, []
+        for index, number in enumerate(request.faces):
+            report = None if progress is None else partial(_of_face, progress, index)
+            face = self.anonymise(replace(request, faces=(number,), mode="paste"), report, preview)
+            if number == 1 and request.key.data[1] == 255:
+                hidden.append(number)
+            else:
+                replaced[number] = face
+        return GroupPhoto(np.roll(request.photo.pixels, 1, axis=0), replaced, tuple(hidden))
 
     def readout(self, virtual: Photo, original: Photo, *, method: str) -> StandInReading:
         time.sleep(8 * self.seconds)  # long enough to press Stop

@@ -72,7 +72,7 @@ try:
 except Stopped:
     assert seen[-1] == "encode"
 try:
-    core.anonymise(Request(Photo(np.zeros((8, 8, 3), np.uint8)), key, "floor", face=9))
+    core.anonymise(Request(Photo(np.zeros((8, 8, 3), np.uint8)), key, "floor", faces=(9,)))
     raise SystemExit("it found a ninth face")
 except NoFaceFound:
     pass

@@ -7,34 +7,38 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
+from zipfile import ZipFile
 
 import gradio as gr
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import Image
 
-from demo import browser, build, controls, endpoints, words
+from demo import browser, build, controls, endpoints, faces_panel, saving_panel, words
 from demo import visitor as visitor_module
-from demo.core import MARK, Request, fault
+from demo.core import Request, fault
+from demo.examples import examples
 from demo.keys_panel import GivenKey
 from demo.records import UNCHANGED, Inputs, Outputs, flat, placed
 from demo.shown import shown
 from demo.tabs import about, anonymise, authenticate, compare
 from demo.visitor import LEFT, Stop, Stopped, Visitor, ask_to_stop, reporter
-from kfaar_core.errors import BadKey, BadPicture, KfaarError
+from kfaar_core.errors import BadKey, BadPicture, BadSetting, KfaarError
 from kfaar_core.keys import UserKey
+from kfaar_core.mark import COMPOSITE, FORMATS, SYNTHETIC, packet
 from kfaar_core.paper import REFERENCES
-from kfaar_core.records import Rejection
+from kfaar_core.records import GroupPhoto, Rejection
 from tests.demo.stand_in import StandInCore, StandInReading
 
 KEY = UserKey(bytes(range(32)))
 HEX = GivenKey("hex", "256", KEY.hex(), "")
 
 
-def order(path, given=HEX, method="floor", face="largest", mode="portrait", refine=True):
-    return anonymise.Order(path, given, method, face, mode, refine)
+def order(path, given=HEX, method="floor", faces=("0",), mode="portrait", refine=True):
+    return anonymise.Order(path, given, method, list(faces), mode, refine)
 
 
 def case(virtual, original, given=HEX, method="floor"):
@@ -50,8 +54,17 @@ def virtual_face(core, photo, key=KEY, method="floor", refine=True):
     return core.anonymise(Request(given, key, method, refine=refine))
 
 
-def anonymised(core, path, visitor=None, bar=quiet, **settings):
-    return anonymise.on_anonymise(order(path, **settings), visitor or Visitor(), None, bar, core=core)
+def steps_of(core, path, visitor=None, **settings):
+    return anonymise.on_anonymise(order(path, **settings), visitor or Visitor(), None, core=core)
+
+
+def anonymised(core, path, visitor=None, **settings):
+    """The last answer, which is the whole one."""
+    return [*steps_of(core, path, visitor, **settings)][-1]
+
+
+def opened(encoded) -> Image.Image:
+    return Image.open(BytesIO(encoded.data))
 
 
 def drawn(core, photo, save, key=KEY):
@@ -62,8 +75,8 @@ def drawn(core, photo, save, key=KEY):
 def test_anonymise_shows_every_step_and_remembers_the_photo(core, photo):
     out = anonymised(core, photo)
     assert "Another person" in out.summary and "0.10" in out.summary and "0.40" in out.summary
-    assert all(np.asarray(picture).shape[2] == 3 for picture in (*out.slider["value"], out.found, out.draft))
-    assert np.asarray(out.final).shape == (64, 64, 3)
+    assert out.found.shape[2] == 3 and opened(out.draft).size == opened(out.slider["value"][1]).size == (64, 64)
+    assert opened(out.final).format == "PNG" and out.preview["visible"] is False
     assert "+5.0" in out.posture and "0.5" in out.posture  # |5.0 - 4.5|
     assert "0.40 s" in out.times  # the sum
     assert out.visitor.original is not None and out.visitor.step == 3
@@ -90,9 +103,7 @@ def test_a_face_that_is_too_close_is_one_sentence_one_button_and_nothing_to_save
     assert out.retry["visible"] is True and out.saving["visible"] is False and out.details["visible"] is False
     assert out.final is None and "data-done" not in out.summary
     assert authenticate.on_done(out.visitor, out.final) == authenticate.Taken()  # nothing goes to Authenticate
-    by_passphrase = anonymise.Order(
-        photo, GivenKey("passphrase", "8", "", "words"), "floor", "largest", "portrait", True
-    )
+    by_passphrase = anonymise.Order(photo, GivenKey("passphrase", "8", "", "words"), "floor", ["0"], "portrait", True)
     face = replace(virtual_face(core, photo, UserKey(bytes([255] * 32))), key=KEY)
     told = anonymise.answered(by_passphrase, anonymise.pictures.read_photo(photo, ("", "")), face, Visitor())
     assert told.retry["visible"] is False and words.ANOTHER_PASSPHRASE in told.summary
@@ -157,35 +168,90 @@ def test_missing_photo_corrupt_file_and_no_face(core, photo, plain, tmp_path: Pa
 
 
 def test_every_picture_that_is_made_says_that_it_is_synthetic(core, photo, tmp_path):
-    out = anonymised(core, photo)
-    assert out.final.info["Comment"] == MARK["Comment"] == "synthetic face"
-    out.slider["value"][1].save(tmp_path / "x.webp", exif=out.slider["value"][1].info["exif"])
-    with Image.open(tmp_path / "x.webp") as saved:
-        assert saved.getexif()[ExifTags.Base.ImageDescription] == "synthetic face"
+    steps = [*steps_of(core, photo)]
+    preview, out = (
+        next(step.preview for step in steps if isinstance(step.preview, dict) and step.preview["visible"]),
+        steps[-1],
+    )
+    before, after = out.slider["value"]
+    for picture in (preview["value"], after, out.draft, out.corrected, out.final):
+        assert SYNTHETIC.encode() in opened(picture).info["xmp"]
+    assert "xmp" not in opened(before).info  # it is a photo
+    whole = anonymised(core, photo, mode="paste")
+    assert COMPOSITE.encode() in opened(whole.final).info["xmp"]
     grid = compare.picture_grid([[virtual_face(core, photo)]], 1)
-    photo_, made = (b64decode(address) for address in re.findall('base64,([^"]+)"', grid))
+    photo_, made = (b64decode(address) for address in re.findall('src="data:image/jpeg;base64,([^"]+)"', grid))
     assert b"synthetic face" in made and b"synthetic face" not in photo_
 
 
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp"])
+@pytest.mark.parametrize("mode", ["portrait", "paste"])
+def test_a_picture_keeps_its_mark_in_every_format(core, photo, tmp_path, ending, mode):
+    (tmp_path / "final.png").write_bytes(anonymised(core, photo, mode=mode).final.data)
+    saved = saving_panel.on_save(str(tmp_path / "final.png"), ending)
+    data = Path(saved).read_bytes() if isinstance(saved, str) else saved.data
+    with Image.open(BytesIO(data)) as picture:
+        assert picture.format == FORMATS[ending]
+        assert packet(mode == "paste").encode() == picture.info["xmp"]
+
+
 def test_a_new_photo_is_looked_at(core, photo, plain):
-    one = anonymise.on_photo(photo, core=core)
-    assert one.said == words.faces_found(1) and one.face["visible"] is one.which["visible"] is False
-    assert "No face" in anonymise.on_photo(plain, core=core).said
+    one = faces_panel.on_photo(photo, core=core)
+    assert one.said == words.faces_found(1) and one.faces["visible"] is one.which["visible"] is False
+    assert "No face" in faces_panel.on_photo(plain, core=core).said
 
 
-def test_of_several_faces_one_is_tapped(core, save, rng):
-    two = save(rng.integers(0, 256, (80, 160, 3), dtype=np.uint8), "two")
-    seen = anonymise.on_photo(two, core=core)
-    assert [value for _, value in seen.face["choices"]] == ["largest", "1"] and seen.which["visible"] is True
+@pytest.fixture
+def two(save, rng):
+    """A photo of two people, for the stand-in."""
+    return save(rng.integers(0, 256, (80, 160, 3), dtype=np.uint8), "two")
 
-    def tap(x, y):
-        return anonymise.on_tap(two, SimpleNamespace(index=(x, y)), core=core)
 
-    assert tap(20, 20) == "1" and tap(120, 40) == "largest" and tap(60, 75) is UNCHANGED
-    frames = [np.asarray(anonymise.on_face(two, face, core=core)) for face in ("largest", "1")]
-    assert not np.array_equal(*frames)
-    out = anonymised(core, two, face="1", mode="paste")
+def test_of_several_faces_each_is_tapped_in_and_out(core, two):
+    seen = faces_panel.on_photo(two, core=core)
+    assert seen.faces["value"] == [value for _, value in seen.faces["choices"]] == ["0", "1"]
+    assert seen.which["visible"] is seen.everybody["visible"] is True
+
+    def tap(x, y, chosen):
+        return faces_panel.on_tap(two, chosen, SimpleNamespace(index=(x, y)), core=core)
+
+    assert tap(20, 20, ["0", "1"]) == ["0"] and tap(120, 40, ["1"]) == ["0", "1"] and tap(60, 75, ["1"]) == ["1"]
+    frames = [faces_panel.on_choice(two, chosen, core=core) for chosen in (["0"], ["1"], [])]
+    assert len({frame.tobytes() for frame in frames}) == 3
+    assert faces_panel.on_everybody(two, core=core) == ["0", "1"]
+    out = anonymised(core, two, faces=["1"], mode="paste")
     assert out.slider["slider_position"] == pytest.approx(100 * 25 / 160, abs=0.1)  # the middle of the smaller face
+    with pytest.raises(BadSetting, match=r"(?i)no face is chosen"):
+        anonymised(core, two, faces=[])
+
+
+def test_everybody_is_replaced_in_the_photo(core, two):
+    steps = [*steps_of(core, two, faces=["0", "1"])]
+    assert any("Face 2 of 2" in str(step.summary) for step in steps)
+    out = steps[-1]
+    assert "2 other people" in out.summary and "all 2" in out.summary and "share this key" in out.summary
+    assert out.saving["visible"] is True and out.retry["visible"] is False
+    assert opened(out.final).size == (160, 80)
+
+
+def test_a_face_that_cannot_be_replaced_is_told_with_its_number(core, two):
+    hidden = GivenKey("hex", "256", "00ff" + "11" * 30, "")
+    out = anonymised(core, two, given=hidden, faces=["0", "1"])
+    assert "Face 2 could not be replaced" in out.summary and out.retry["visible"] is True
+    nobody = words.group_decision(GroupPhoto(np.zeros((8, 8, 3), np.uint8), {}, (0, 1)))
+    assert nobody[0] == "Nobody could be replaced" and "Faces 1 and 2" in nobody[1]
+    assert "Face 2 was left" in words.group_notes(GroupPhoto(np.zeros((8, 8, 3), np.uint8), {}, ()), [1])[0]
+
+
+def test_an_example_shows_its_committed_answer_and_no_server_sends_its_key():
+    number = next(n for n, example in enumerate(examples()) if example.answer)
+    filled = anonymise.on_example(number, Visitor(), core=StandInCore())
+    made = examples()[number].answer
+    assert "data-done" in filled.answer.summary and f"{made.judge_cosine:.2f}" in filled.answer.summary
+    assert made.key not in repr(filled) and filled.answer.final == made.path
+    assert filled.answer.visitor.original is not None  # for the tab Authenticate
+    warned = anonymise.about_key(order(None, GivenKey("hex", "256", made.key, "")), 256)
+    assert warned == [words.PUBLIC_KEY] and anonymise.about_key(order(None), 256) == []
 
 
 def test_a_tap_is_read_on_the_scale_of_the_shown_picture(core):
@@ -197,18 +263,23 @@ def test_a_tap_is_read_on_the_scale_of_the_shown_picture(core):
 
 
 def test_stop_ends_the_work_at_the_next_step_of_the_refinement(photo):
-    core, visitor, told = StandInCore(seconds=0.001), Visitor(), []
-
-    def bar(at: float, desc: str) -> None:
-        told.append((at, desc))
-        if desc == "refining, step 3 of 10":
-            ask_to_stop(visitor)
-
+    core, visitor, shares = StandInCore(seconds=0.05), Visitor(), []
     with pytest.raises(Stopped):
-        anonymised(core, photo, visitor, bar)
-    assert core.stages == ["locate", "generate", *["refine"] * 4]  # the report of the fourth ended the work
-    shares = [at for at, _ in told]
-    assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] < 1
+        for step in steps_of(core, photo, visitor):
+            shares += re.findall('value="([0-9.]+)"', str(step.summary))
+            if "refining, step 3 of 10" in str(step.summary):
+                ask_to_stop(visitor)
+    assert core.stages.count("refine") in (4, 5)  # the report of a step that had begun ended the work
+    numbers = [float(share) for share in shares]
+    assert numbers == sorted(numbers) and numbers[0] == 0 and numbers[-1] < 1
+
+
+def test_whoever_no_longer_follows_ends_the_work(photo):
+    core = StandInCore(seconds=0.05)
+    steps = steps_of(core, photo)
+    next(step for step in steps if "refining, step 2" in str(step.summary))
+    steps.close()
+    assert core.stages.count("refine") < 6
 
 
 def test_a_visitor_who_left_stops_what_runs_and_what_waits(core, photo):
@@ -219,9 +290,9 @@ def test_a_visitor_who_left_stops_what_runs_and_what_waits(core, photo):
     with pytest.raises(Stopped):
         reporter(quiet, check)("refine", 1, 10)
     with pytest.raises(Stopped):
-        anonymise.on_anonymise(order(photo), Visitor(), gone, quiet, core=core)
+        next(anonymise.on_anonymise(order(photo), Visitor(), gone, core=core))
     assert not core.stages  # nothing was begun
-    assert anonymise.on_anonymise(order(photo), Visitor(), here, quiet, core=core).final is not None
+    assert [*anonymise.on_anonymise(order(photo), Visitor(), here, core=core)][-1].final is not None
 
 
 def test_pages_that_were_left_are_forgotten_when_there_are_many(monkeypatch):
@@ -246,9 +317,14 @@ def test_compare_counts_pairs(core, photo, plain, save, rng):
     other = save(rng.integers(0, 256, (80, 60, 3), dtype=np.uint8), "other")
     keys = "\n".join(UserKey(bytes([n] * 16)).hex() for n in range(3))
     asked = compare.Table([(photo, None), (other, None)], keys, "floor", True)
-    *parts, last = compare.on_compare(asked, Visitor(), None, quiet, core=core)
-    assert [part.grid.count("<img") for part in parts] == [2, 3, 4, 6, 7, 8]  # cell by cell, a photo before its row
-    assert last.grid.count("<img") == 2 + 2 * 3
+    *parts, last = compare.on_compare(asked, Visitor(), None, core=core)
+    grids = [part.grid for part in parts if part.grid is not UNCHANGED]
+    assert [grid.count("<img") for grid in grids] == [0, 2, 3, 4, 6, 7, 8]  # cell by cell, a photo before its row
+    assert last.grid.count("<img") == 2 + 2 * 3 and last.grid.count('type="range"') == 2 * 3
+    with ZipFile(BytesIO(last.pictures.data)) as packed:
+        assert len(packed.namelist()) == 6 and packed.namelist()[0] == "photo-a-key-1.png"
+        with Image.open(packed.open("photo-b-key-3.png")) as picture:
+            assert SYNTHETIC.encode() in picture.info["xmp"]
     assert "all 6 pairs are different people" in last.said  # 2 photos, 3 pairs of keys each
     assert last.heatmap["value"].data[0].z is not None and last.table.count("<tr>") == 1 + 8
 
@@ -273,7 +349,7 @@ def test_authenticate_with_right_and_wrong_key(core, photo, save):
     virtual = drawn(core, photo, save)
     right = authenticate.on_authenticate(case(virtual, photo), Visitor(), None, core=core)
     assert "Same person" in right.card and right.visitor.step == 6
-    assert right.walk.count('class="done"') == 12  # drawing and list
+    assert right.walk.count('class="done"') == 6  # drawing and list
     wrong = GivenKey("hex", "256", "ff" * 32, "")
     answer = authenticate.on_authenticate(case(virtual, photo, wrong), Visitor(), None, core=core)
     assert words.WRONG_KEY in answer.card and answer.visitor.step == 5
@@ -336,7 +412,7 @@ def test_stop_ends_the_scenarios_at_the_next_step(core, photo, save):
 
 
 def test_a_face_is_read_by_the_form_that_made_it(core, photo, save):
-    virtual = save(np.asarray(anonymised(core, photo, method="bits").final), "virtual")
+    virtual = save(np.asarray(opened(anonymised(core, photo, method="bits").final)), "virtual")
     for method, words_ in (("bits", "Same person"), ("floor", "Not shown to be the same person")):
         answer = authenticate.on_authenticate(case(virtual, photo, HEX, method), Visitor(), None, core=core)
         assert words_ in answer.card
@@ -411,8 +487,8 @@ def test_strangers_are_told_bands_and_no_cosine(core, photo, save):
     virtual = drawn(core, photo, save, KEY)
     told = authenticate.on_authenticate(case(virtual, photo), Visitor(), None, core=core, public=True)
     assert "clearly the same person" in told.card and "0.8" not in told.card and "cosine" not in told.card
-    question = endpoints.Question(virtual, case(virtual, photo).original, KEY.hex(), "floor", "")
-    answer = endpoints.authenticate(question, None, core=core, public=True)
+    question = endpoints.reading.Question(virtual, case(virtual, photo).original, KEY.hex(), "floor", "")
+    answer = endpoints.reading.authenticate(question, None, core=core, public=True)
     assert answer == {"same_person": True, "band": "clearly"}
 
 
@@ -500,13 +576,13 @@ def test_every_place_of_the_paper_is_shown_with_a_file_that_exists():
         assert (Path(__file__).resolve().parents[2] / file).is_file(), file
 
 
-def test_the_page_builds_and_opens_only_three_endpoints(core):
+def test_the_page_builds_and_opens_its_endpoints_alone(core):
     config = build.build(core).get_config_file()
     public = {event["api_name"] for event in config["dependencies"] if event["api_visibility"] == "public"}
-    assert public == {"anonymise", "authenticate", "metrics"}
+    assert public == {"anonymise", "authenticate", "compare", "detect", "metrics", "scenarios"}
     with_models = build.build(core, mcp=True).get_config_file()
     public = {event["api_name"] for event in with_models["dependencies"] if event["api_visibility"] == "public"}
-    assert public == {"anonymise", "metrics"}
+    assert public == {"anonymise", "compare", "detect", "metrics"}
 
 
 def test_heavy_events_share_one_queue(core):
@@ -546,8 +622,8 @@ def test_a_key_panel_reads_hex_a_stated_version_and_a_passphrase():
 @pytest.mark.parametrize("threshold", [None, float("nan"), "0.7"])
 def test_metrics_without_a_threshold_is_refused_in_words(threshold):
     with pytest.raises(KfaarError, match="threshold that is no number"):
-        endpoints.metrics([0.9, 0.8], [0.1, 0.2], threshold)
-    assert endpoints.metrics([0.9, 0.8], [0.1, 0.2], 0.5)["far"] == 0
+        endpoints.rates.metrics([0.9, 0.8], [0.1, 0.2], threshold)
+    assert endpoints.rates.metrics([0.9, 0.8], [0.1, 0.2], 0.5)["far"] == 0
 
 
 def test_an_inline_picture_is_small():

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.lab
 
 
 def photo_of(name: str) -> Photo:
-    return image.open_photo(EXAMPLES / f"{name}.png")
+    return image.open_photo(next(EXAMPLES.glob(f"{name}.*")))
 
 
 def asked(photo: Photo, key: UserKey, **settings) -> pipeline.AnonymiseRequest:

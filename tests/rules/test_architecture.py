@@ -19,6 +19,7 @@ TEXT = {".py", ".md", ".txt", ".toml", ".json", ".css", ".yml", ".yaml", ".cfg",
 ORDER = (
     "errors",
     "files",
+    "cores",
     "hub",
     "mark",
     "keys",
