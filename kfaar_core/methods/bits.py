@@ -4,30 +4,41 @@ The projector P is an MLP over the embedding z and the bits. KVFA is an MLP over
 
 Each key length has its own pair of networks. Both learn the meaning of a key. A wrong key that shares most bits with
 the right one therefore gives nearly the same output as the right one, and no law describes wrong keys.
+
+The code that the paper's authors released (Wangmm-123/KFAAR, main.py) does not do what the paper says: it mixes the
+inverted photo into the virtual face. The variant `bits:released-code` does so too, to measure what that costs.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kfaar_core.errors import BadKey
+from kfaar_core.errors import BadKey, BadSetting
 from kfaar_core.keys import UserKey
 from kfaar_core.methods.base import Method, MethodNetworks, Projected, SharedStages, State
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import GROUPS, BitsNet
+from kfaar_core.records import Photo
 from kfaar_core.stages import tiny
 from kfaar_core.stages.generate import Generator, part
 from kfaar_core.stages.identify import FaceReader, IdentityMap
+from kfaar_core.stages.invert import Inverter
 from kfaar_core.stages.linear import unit
+from kfaar_core.stages.locate import LocatedFace
 from kfaar_core.targets import Target
 from kfaar_core.weights import our_weight
 
 KEY_LENGTHS = (8, 128, 256)  # bits  [paper, Table XI]
+RELEASED = "released-code"  # the variant's name
+VIRTUAL = 0.6  # weight of P's styles in the mixed layers  [the authors' released code]
+log = logging.getLogger(__name__)
 
 
 class BitsProjector:
@@ -173,6 +184,60 @@ LIMITS = (
     "does. Read the targets that its method misses (`missed` in this card) before relying on it. It was trained on "
     "faces of LFW and of the generator: children, dark skin and covered faces are rare in them and served worse."
 )
+
+
+class ReleasedMixing:
+    """Style mixing of the released code: the photo's coarse layers, and 40 % of it in all others.
+
+    There, StyleGAN2 at 256 px has 14 layers: 0 to 3 are the photo's, inverted by a trained encoder (e4e), and 4 to 13
+    are mixed. Here the photo is inverted by gradient descent, and layers come in three groups; with StyleGAN2 the
+    coarse group is layers 0 to 3.
+    """
+
+    def __init__(self, inverter: Inverter) -> None:
+        self._inverter = inverter
+
+    def __call__(self, latent: Tensor, photo: Photo, face: LocatedFace) -> Tensor:
+        own = self._inverter(photo, face).to(latent)
+        return torch.cat((own[:1], torch.lerp(own[1:], latent[1:], VIRTUAL)))
+
+
+def build_released(shared: SharedStages) -> MethodNetworks:
+    """P of the method, mixed with the inverted photo."""
+    assert shared.low_band is not None  # every preset that generates has it
+    log.warning(
+        "bits:%s mixes the photo into the virtual face, as the authors' released code does: the face carries the "
+        "original person. Use it for measurements only",
+        RELEASED,
+    )
+    inverter = Inverter(shared.low_band(torch.float32), shared.encoder, shared.generator.w_mean)
+    built = build(shared)
+    return MethodNetworks(encoder=built.encoder, projector=built.projector, blend=ReleasedMixing(inverter))
+
+
+def variant(text: str) -> Method:
+    """The method `bits:released-code`.
+
+    Raises:
+        BadSetting: another argument.
+    """
+    if text != RELEASED:
+        raise BadSetting(got=f"the method bits with the argument {text!r}", mend=f"write bits, or bits:{RELEASED}")
+    return replace(
+        METHOD,
+        name=f"bits-{RELEASED}",
+        label="key bits, mixed with the photo (released code)",
+        about="for measurements: the style mixing of the authors' released code, which carries the original person "
+        "into the virtual face",
+        order=14,
+        build=build_released,
+        readable=False,
+        variant=None,
+        argument="",
+        targets={},
+    )
+
+
 METHOD = Method(
     name="bits",
     label="trained, key bits (bits)",
@@ -185,6 +250,8 @@ METHOD = Method(
     weights=lambda bits: ("projector_hashed", "kvfa", *networks(bits)),
     networks=networks,
     key_lengths=KEY_LENGTHS,
+    variant=variant,
+    argument=RELEASED,
     targets={
         "scenario 2": Target(below_paper=True),  # without a key, or with a wrong one: below the paper's mean
         "scenario 3": Target(below_paper=True),

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from kfaar_core.errors import BadKey
+from kfaar_core import methods, pipeline
+from kfaar_core.errors import BadKey, BadSetting
 from kfaar_core.keys import UserKey
-from kfaar_core.methods.bits import BitsIdentifier, BitsProjector, bits_net, checked_bits
+from kfaar_core.methods.bits import BitsIdentifier, BitsProjector, ReleasedMixing, bits_net, checked_bits
 from kfaar_core.nets.keyed_net import KeyedNet
 from kfaar_core.nets.projector_net import BitsNet
+from kfaar_core.pipeline import AnonymiseRequest, anonymise
+from kfaar_core.presets import TINY
 from kfaar_core.stages.identify import IdentityMap
 from kfaar_core.stages.linear import unit
 
@@ -149,3 +152,26 @@ def test_without_a_key_bits_tries_each_network_with_none(rng):
     keys = [UserKey(bytes(bits // 8)) for bits in LENGTHS]
     for row, key in zip(found[1:], keys, strict=True):  # a key of zero bits is -1 everywhere, and no key is 0
         assert np.abs(form.virtual(seen, key) - row).max() > 1e-4
+
+
+# ---- the released code's mixing
+
+
+def test_the_released_mixing_by_hand():
+    """The coarse layers are the photo's alone; of the others, 4 parts in 10 are."""
+    mixed = ReleasedMixing(lambda *_: torch.full((3, 512), 10.0))(torch.full((3, 512), 20.0), None, None)
+    assert mixed[:, 0].tolist() == [10.0, 16.0, 16.0]
+
+
+def test_the_released_code_is_a_variant_that_warns(photo, caplog):
+    loaded = pipeline.load(methods.with_method(TINY, "bits:released-code"), "cpu")
+    assert "carries the original person" in caplog.text
+    assert loaded.method.name == "bits-released-code" and not loaded.method.readable
+    plain = pipeline.load(methods.with_method(TINY, "bits"), "cpu")
+    mixed, unmixed = (anonymise(stages, AnonymiseRequest(photo=photo, key=KEY)) for stages in (loaded, plain))
+    assert not np.array_equal(mixed.latent, unmixed.latent)
+
+
+def test_bits_knows_no_other_variant():
+    with pytest.raises(BadSetting, match="bits:released-code"):
+        methods.get("bits:leaky")
