@@ -40,13 +40,13 @@ def memory_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def timed(run: Callable[[], Tensor], device: torch.device) -> tuple[float, Tensor]:
-    """Seconds of one run, until the device has finished, and what it answers."""
-    start = time.perf_counter()
+def timed(run: Callable[[], Tensor], device: torch.device) -> tuple[float, float, Tensor]:
+    """Seconds and processor seconds of one run, until the device has finished, and what it answers."""
+    start, busy = time.perf_counter(), time.process_time()
     found = run()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start, found
+    return time.perf_counter() - start, time.process_time() - busy, found
 
 
 def measured(stage: str, device: torch.device, dtype: torch.dtype, batch: int, repeats: int) -> dict[str, object]:
@@ -58,13 +58,14 @@ def measured(stage: str, device: torch.device, dtype: torch.dtype, batch: int, r
     built = time.perf_counter() - start
     inputs = [torch.rand(batch, *shape, device=device, dtype=dtype) * 2 - 1 for shape in shapes]
     with torch.inference_mode():
-        first, found = timed(lambda: net(*inputs), device)
+        first, busy, found = timed(lambda: net(*inputs), device)
         later = [timed(lambda: net(*inputs), device)[0] for _ in range(repeats)]
     return {
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "output": list(found.shape),
         "build_s": round(built, 3),
         "first_s": round(first, 4),
+        "first_cpu_s": round(busy, 2),  # of all threads; other processes do not count
         "best_s": round(min(later, default=first), 4),
         "memory_mb": round(memory_mb(device)),
     }
