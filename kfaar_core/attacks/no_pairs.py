@@ -91,10 +91,12 @@ def says(figures: Sequence[Figure]) -> str:
         series = f"{KEYS[keys]}, {PHOTOS[photo]}, 100% of the people in the gallery: named"
         return percent(value_of(figures, series, seeds))
 
+    few = 10
     return (
-        f"Without any known pair, and with everybody's photo in a gallery, {named('shared', 'photos', 0)} of the "
-        f"people under one shared key are named ({named('shared', 'again', 0)} from other photos of them). With a key "
-        f"each: {named('own', 'photos', 0)}."
+        f"Where everybody's photo is in a gallery, {named('shared', 'photos', few)} of the people under one shared key "
+        f"are named from {few} known pairs and who resembles whom ({named('shared', 'again', few)} from other photos "
+        f"of them), and {named('shared', 'photos', 0)} without any pair. With a key each, from {few} pairs: "
+        f"{named('own', 'photos', few)}."
     )
 
 

@@ -77,12 +77,13 @@ def a_day(evidence: Evidence) -> Figure:
 
 def says(figures: Sequence[Figure]) -> str:
     """What it means."""
-    score, band, decision = (percent(value_of(figures, f"the server answers a {kind}: named", 128)) for kind in ANSWERS)
+    most = max((figure.at for figure in figures if figure.at is not None), default=0.0)
+    score, band, decision = (percent(value_of(figures, f"the server answers a {kind}: named")) for kind in ANSWERS)
     day = value_of(figures, "random keys, within the limit on tries: success a day")
     return (
-        f"A server that holds the key and answers exact scores gives the person away: {score} are named after 128 "
-        f"questions with photos of strangers, {band} from bands and {decision} from decisions alone. With the limit on "
-        f"tries, random keys succeed on {percent(day)} of the days."
+        f"A server that holds the key and answers exact scores gives the person away: {score} are named after "
+        f"{most:.0f} questions with photos of strangers, {band} from bands and {decision} from decisions alone. "
+        f"With the limit on tries, random keys succeed on {percent(day)} of the days."
     )
 
 
