@@ -27,8 +27,9 @@ Told = tuple[str, str, str]  # type and sentences of an error; errors with keywo
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would otherwise report to its makers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its coming default; without it Ray warns
-    "RAY_raylet_start_wait_time_s": "180",  # by default 30 s, which a busy machine exceeds
-    "RAY_worker_register_timeout_seconds": "300",  # by default 60 s
+    "RAY_raylet_start_wait_time_s": "180",  # by default 30 s, which a busy machine exceeds, as it does these:
+    "RAY_agent_register_timeout_ms": "180000",
+    "RAY_worker_register_timeout_seconds": "300",
 }
 STORE = 2**28  # bytes of a local cluster's object store; an answer has some kilobytes
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -26,9 +27,19 @@ Column = tuple[np.ndarray | None, ...]
 Progress = Callable[[int, int], None]  # done, of faces
 
 
+class FaceMaker(Protocol):
+    """What a gallery is made with."""
+
+    def key(self, name: str) -> UserKey:
+        """The key with this name."""
+
+    def face(self, photo: Photo, key: UserKey) -> VirtualFace | None:
+        """The virtual face of the largest face of a photo; None without one."""
+
+
 @dataclass(frozen=True)
 class Maker:
-    """Makes the virtual faces of a gallery."""
+    """Makes the virtual faces of a gallery on this machine, with keys from a seed."""
 
     server: AnonymisationServer
     bits: int  # length of the keys
@@ -47,14 +58,14 @@ class Maker:
             return None
 
 
-def figure_5(maker: Maker, photos: Sequence[Photo]) -> Iterator[Column]:
+def figure_5(maker: FaceMaker, photos: Sequence[Photo]) -> Iterator[Column]:
     """Fig. 5, photos and virtual faces: yields (photo, virtual face) of each, every one under a key of its own."""
     for number, photo in enumerate(photos):
         face = maker.face(photo, maker.key(f"own {number}"))
         yield (photo.pixels, None) if face is None else (face.crop.picture, face.portrait)
 
 
-def figure_6(maker: Maker, photos: Sequence[Photo]) -> Iterator[Column]:
+def figure_6(maker: FaceMaker, photos: Sequence[Photo]) -> Iterator[Column]:
     """Fig. 6, diversity: yields (photo, faces under KEYS keys) of each; a place stands for one key in all of them."""
     for photo in photos:
         faces = [maker.face(photo, maker.key(f"shared {number}")) for number in range(KEYS)]
@@ -62,14 +73,14 @@ def figure_6(maker: Maker, photos: Sequence[Photo]) -> Iterator[Column]:
         yield (first, *(None if face is None else face.portrait for face in faces))
 
 
-def figure_7(maker: Maker, photos: Sequence[Photo]) -> Iterator[Column]:
+def figure_7(maker: FaceMaker, photos: Sequence[Photo]) -> Iterator[Column]:
     """Fig. 7, posture correction: yields (photo, virtual face with it, without it) of each."""
     for number, photo in enumerate(photos):
         face = maker.face(photo, maker.key(f"own {number}"))
         yield (photo.pixels, None, None) if face is None else (face.crop.picture, face.portrait, face.draft)
 
 
-def figure_8(maker: Maker, photos: Sequence[Photo]) -> Iterator[Column]:
+def figure_8(maker: FaceMaker, photos: Sequence[Photo]) -> Iterator[Column]:
     """Fig. 8, no way back through HPVFG: yields (photo, virtual face, that face anonymised again with its key)."""
     for number, photo in enumerate(photos):
         key = maker.key(f"own {number}")
@@ -87,7 +98,7 @@ class Figure:
 
     title: str
     rows: tuple[str, ...]  # what stands in each place of a column
-    columns: Callable[[Maker, Sequence[Photo]], Iterator[Column]]
+    columns: Callable[[FaceMaker, Sequence[Photo]], Iterator[Column]]
 
 
 FIGURES = {
@@ -110,7 +121,7 @@ FIGURES = {
 }
 
 
-def gallery(number: str, maker: Maker, photos: Sequence[Photo], progress: Progress | None = None) -> Gallery:
+def gallery(number: str, maker: FaceMaker, photos: Sequence[Photo], progress: Progress | None = None) -> Gallery:
     """One gallery of the paper.
 
     Args:
