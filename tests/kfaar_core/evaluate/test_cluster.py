@@ -49,6 +49,7 @@ def workers_of(process: int) -> list[int]:
 def test_two_workers_of_which_one_is_killed_give_the_bytes_of_one_process(context, tmp_path, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # by default 15: on a busy machine workers would hardly run
     monkeypatch.setenv("KFAAR_CACHE", str(tmp_path / "workers"))
     killed = []
 
@@ -79,6 +80,7 @@ def test_the_error_of_the_earliest_request_is_raised(context, tmp_path, monkeypa
     """Later requests fail sooner, and another error is raised only if there is no earlier one."""
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # by default 15: on a busy machine workers would hardly run
     monkeypatch.setenv("KFAAR_CACHE", str(tmp_path / "workers"))
     config = replace(context.config, threads=1, jobs=2, engine="ray")
     asked = [Real(0), Virtual(0, "shared 0", 256), Virtual(1, "shared 0", 12), Virtual(1, "shared 0", 13)]
