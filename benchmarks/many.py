@@ -37,9 +37,9 @@ found = {"photos": len(data), "people": len(people)}
 """
 SCORES = """
 from demo.tabs.score_lists import Lists, on_lists
-start = time.process_time(), time.perf_counter()
+began = time.process_time(), time.perf_counter()
 first = next(on_lists(Lists([PATH], False)))
-found = {"cpu_s": time.process_time() - start[0], "wall_s": time.perf_counter() - start[1]}
+found = {"cpu_s": time.process_time() - began[0], "wall_s": time.perf_counter() - began[1]}
 found["figure_kB"] = len(first.roc["value"].to_json()) / 1000
 """
 MEASURED = """
