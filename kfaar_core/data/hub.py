@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kfaar_core.data.photos import IDENTITY_COLUMNS, Sample, joined_sha256
+from kfaar_core.data.photos import IDENTITY_COLUMNS, Sample
 from kfaar_core.errors import DataMissing
+from kfaar_core.files import joined_sha256
 
 PREFIX = "hub:"
 IMAGE_COLUMNS = ("image", "img", "picture")

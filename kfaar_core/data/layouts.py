@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from kfaar_core.errors import DataMissing
+from kfaar_core.files import PICTURES
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 CELEBA_LIST = "identity_celeba.txt"  # its name in lower case; rows `000001.jpg 2880`
 FFHQ_NUMBER = re.compile(r"\d{5}")
-FFHQ_BLOCK = 1000  # photos in each of its folders, which are named by the first
 
 
 def is_picture(name: str) -> bool:
@@ -58,7 +57,7 @@ def is_ffhq(path: PurePosixPath) -> bool:
     folder = path.parent.name
     if not FFHQ_NUMBER.fullmatch(folder):
         return len(path.parts) == 1 or "ffhq" in path.as_posix().lower() or re.search(r"\d+x\d+$", folder) is not None
-    return int(path.stem) // FFHQ_BLOCK * FFHQ_BLOCK == int(folder)
+    return folder == f"{path.stem[:2]}000"  # the folder of its thousand
 
 
 def celeba_people(text: str) -> dict[str, str]:

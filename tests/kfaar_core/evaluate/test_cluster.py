@@ -83,7 +83,7 @@ def test_the_error_of_the_earliest_request_is_raised(context, tmp_path, monkeypa
     monkeypatch.setenv("RAY_worker_niceness", "0")  # by default 15: on a busy machine workers would hardly run
     monkeypatch.setenv("KFAAR_CACHE", str(tmp_path / "workers"))
     config = replace(context.config, threads=1, jobs=2, engine="ray")
-    asked = [Real(0), Virtual(0, "shared 0", 256), Virtual(1, "shared 0", 12), Virtual(1, "shared 0", 13)]
+    asked = [Real(0), Virtual(0, "shared 0", 256), Virtual(1, "shared 0", 1024), Virtual(1, "shared 0", 4)]
     done = []
     with pytest.raises(KfaarError) as caught:
         for request, _ in cluster.answers(config, asked):
