@@ -10,7 +10,7 @@ import gradio as gr
 
 from demo import browser, endpoints, visitor, words
 from demo.core import Core
-from demo.tabs import about, anonymise, attacks, authenticate, compare, curves
+from demo.tabs import about, anonymise, attacks, authenticate, compare, curves, figures
 from demo.theme import CSS, theme
 
 LAUNCH: dict[str, Any] = {  # for launch(), next to address and port
@@ -46,6 +46,8 @@ def build(core: Core, *, mcp: bool = False, public: bool = False) -> gr.Blocks:
                 curves.build(page, core, person)
             with gr.Tab(words.ATTACKS_TAB, id="attacks"):
                 attacks.build(core, person)
+            with gr.Tab(words.FIGURES, id="figures"):
+                figures.build(core, person)
             with gr.Tab(words.ABOUT, id="about"):
                 about.build(core)
         page.load(None, [source.keys.bits], [source.keys.text], js=browser.MAKE_KEY)

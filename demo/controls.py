@@ -49,6 +49,8 @@ PHOTO_CHOICE = Menu(words.COMPARED, ((words.OTHER_PHOTO, "other"), (words.SAME_P
 KEY_MODE = Menu(words.KEYS, ((words.SHARED_KEY, "shared"), (words.OWN_KEY, "own")), "shared")
 OWN_KEY_MODE = Menu(words.KEYS, ((words.OWN_KEY, "own"), (words.SHARED_KEYS, "shared")), "own")
 
+FIGURE = Menu(words.FIGURE, tuple((name, number) for number, name in words.FIGURE_NAMES.items()), "5")
+
 RANDOM_KEYS = 1000
 RANDOM_KEYS_AT_ONCE = 50
 FLIP_PLACES = (0, 1, 2, 3, 4, 5, 8, 16, 32, 64, 128)

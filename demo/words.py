@@ -677,6 +677,33 @@ def dataset(name: str) -> str:
     return DATASETS.get(name, name)
 
 
+# ---- figures
+
+FIGURES = "Figures"
+FIGURES_LEAD = "The galleries of the paper, of people who do not exist; below, the same of your own photos."
+FIGURE = "Figure"
+FIGURE_NAMES: Mapping[str, str] = {
+    "5": "5, virtual faces",
+    "6": "6, several keys",
+    "7": "7, posture correction",
+    "8": "8, no way back",
+}
+FIGURE_LABEL = "Gallery"
+FIGURE_SYNTHETIC = "Made once, of people who do not exist."
+FIGURE_OWN = "### Of your own photos"
+FIGURE_PHOTOS = "Up to four photos"
+FIGURE_RUN = "Draw this figure"
+NO_FIGURE = ("this gallery has not been made", "run `python -m benchmarks.figures`, or draw it of your own photos")
+FIGURES_MORE = (
+    "Fig. 9a is under “ROC and thresholds”. Fig. 9b and Fig. 10 train the networks again with other weights of the "
+    "losses: `python -m kfaar_core figure 9b -o figure.html`, which needs LFW and the caches of the training."
+)
+
+
+def figure_drawn(title: str) -> str:
+    return f"{title}. The keys are random; nothing of it is kept."
+
+
 # ---- about
 
 METHOD_TITLE = "The method in one picture"

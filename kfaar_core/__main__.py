@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import typer
 
-from kfaar_core.commands import ablation, anonymise, attack, authenticate, compare, evaluate, keys, scores, weights
+from kfaar_core.commands import (
+    ablation,
+    anonymise,
+    attack,
+    authenticate,
+    compare,
+    evaluate,
+    figure,
+    keys,
+    scores,
+    weights,
+)
 from kfaar_core.commands.group import OneSentence
 
 app = typer.Typer(
@@ -28,6 +39,7 @@ for command in (
     compare.compare,
     evaluate.evaluate,
     scores.scores,
+    figure.figure,
     evaluate.report,
     ablation.ablation,
     attack.attack,

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from kfaar_core.commands.options import Json, MethodName, PresetName, Threads, show_json
-from kfaar_core.errors import BadOutput
+from kfaar_core.commands.options import Force, Json, MethodName, PresetName, Threads, show_json
+from kfaar_core.errors import BadOutput, BadSetting
 from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
 
@@ -19,6 +19,8 @@ TABLES = "VI, VII, thresholds, enrolment, recognisers, anonymity, posture, keys,
 DATA = "photos of people; `synthetic` for synthetic people"
 TWICE = "number of people in scenario 1 of Table VII, which anonymises twice"
 PRECISION = "bf16 (the preset's), or f32: slower, with nearly the same scores on every CPU"
+PAGE = "write one printable web page with tables, figures, hashes and command"
+AGAINST = "the same file of another run, for paired differences; once for each result"
 ResultFiles = Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="files that evaluate wrote")]
 
 
@@ -35,6 +37,8 @@ def evaluate(
     trials: Annotated[int, typer.Option("--trials", min=1, metavar="KEYS", help="number of shared keys")] = TRIALS,
     threads: Threads = 0,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="processes, one core each; with 1, see --threads")] = 1,
+    engine: Annotated[str, typer.Option("--engine", help="processes, or ray: a cluster (RAY_ADDRESS)")] = "processes",
+    gpus: Annotated[float, typer.Option("--gpus", min=0, help="ray: GPUs of each of the --jobs workers")] = 0,
     twice: Annotated[int | None, typer.Option("--twice", min=1, metavar="PEOPLE", help=TWICE)] = None,
     dev: Annotated[bool, typer.Option("--dev", help="dev people in place of test people, to choose by")] = False,
     as_json: Json = False,
@@ -61,6 +65,8 @@ def evaluate(
             twice=twice,
             threads=threads,
             jobs=jobs,
+            engine=engine,
+            gpus=gpus,
             dev=dev,
         )
         path = run(asked, output, progress)
@@ -70,10 +76,27 @@ def evaluate(
         typer.echo(str(path))
 
 
-def report(results: ResultFiles, as_json: Json = False) -> None:
-    """Print the tables of result files as Markdown, with intervals and the paper's figures."""
+def report(
+    results: ResultFiles,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PAGE.html", help=PAGE)] = None,
+    against: Annotated[list[Path] | None, typer.Option("--against", metavar="RESULT.json", help=AGAINST)] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Print the tables of result files as Markdown, or write a page with tables, figures, hashes and command."""
+    from kfaar_core.files import write_whole
+    from kfaar_core.report.page import page, read_run
     from kfaar_core.report.tables import read_table, to_json, to_markdown
 
+    if against and (output is None or len(against) != len(results)):
+        raise BadSetting(
+            got=f"{len(results)} results against {len(against)}", mend="name one for each, in the same order, and -o"
+        )
+    if output is not None:
+        runs, others = ([read_run(path) for path in paths] for paths in (results, against or []))
+        write_whole(output, page(runs, others).encode(), force=force)
+        typer.echo(str(output))
+        return
     tables = [read_table(path) for path in results]
     if as_json:
         show_json([json.loads(to_json(table)) for table in tables])

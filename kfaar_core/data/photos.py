@@ -1,7 +1,9 @@
 """Data sets of photos of people. Photos are read lazily, without copying or unpacking the data set.
 
 Accepted are: a parquet file or a folder of its shards (columns image{bytes, path} and identity, optionally file and
-emotion); a folder of `person/photo.jpg`; a zip of either; a name in the folder KFAAR_DATA; a Hub data set id.
+emotion); a folder of `person/photo.jpg`, or laid out as CelebA or FFHQ (layouts.py); a zip of either; a folder that the
+library `datasets` saved; a name in the folder KFAAR_DATA; a Hub data set id that is on this machine; or
+`hub:owner/name`, which `datasets` may download (hub.py).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
@@ -21,6 +23,7 @@ from typing import Any, Protocol
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
+from kfaar_core.data.layouts import people_of
 from kfaar_core.data.split import PARTS, TEST, part_of
 from kfaar_core.errors import DataMissing
 from kfaar_core.files import PICTURES, file_sha256, joined_sha256
@@ -133,11 +136,19 @@ def open_dataset(where: str | Path | None = None, *, name: str | None = None) ->
     Raises:
         DataMissing: the data set does not exist, cannot be read, or has no photos.
     """
-    path = locate("lfw" if where is None else str(where))
-    source = open_source(path)
+    from kfaar_core.data import hub
+
+    asked = "lfw" if where is None else str(where)
+    source: Source
+    if asked.startswith(hub.PREFIX):
+        asked = asked.removeprefix(hub.PREFIX)
+        title, source = name_of(asked.partition(":")[0]), hub.from_hub(asked)
+    else:
+        path = locate(asked)
+        title, source = name_of(path.name if where is None or Path(where).exists() else asked), open_source(path)
     if not source.samples:
-        raise DataMissing(got=f"{path.name} holds no photo", mend=ACCEPTED)
-    dataset = Dataset(name or name_of(str(where) if where and not Path(where).exists() else path.name), source)
+        raise DataMissing(got=f"{title} holds no photo", mend=ACCEPTED)
+    dataset = Dataset(name or title, source)
     log.info("%r", dataset)
     return dataset
 
@@ -201,6 +212,10 @@ def open_source(path: Path) -> Source:
         DataMissing: an unknown format, several data sets, or a damaged file.
     """
     if path.is_dir():
+        if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
+            from kfaar_core.data import hub
+
+            return hub.saved(path)
         shards = sorted(path.rglob("*.parquet"))
         if not shards:
             packed = sorted(path.glob("*.zip"))
@@ -296,15 +311,16 @@ def parquet_samples(table: parquet.ParquetFile) -> list[Sample]:
 
 
 class FolderSource:
-    """Source: a folder of `person/photo.jpg`, at any depth. The folder of a photo names the person."""
+    """Source: a folder of pictures; layouts.py says who is on them."""
 
     def __init__(self, folder: Path) -> None:
-        self._paths = tuple(sorted(path for path in folder.rglob("*") if is_photo(path.relative_to(folder).as_posix())))
-        self._names = tuple(path.relative_to(folder).as_posix() for path in self._paths)
-        self.samples = samples_of(self._names)
+        names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        people = people_of(names, lambda name: (folder / name).read_bytes())
+        self._folder, self._names = folder, tuple(people)
+        self.samples = samples_of(people)
 
     def read(self, index: int) -> bytes:
-        path = self._paths[index]
+        path = self._folder / self._names[index]
         try:
             if path.stat().st_size > PHOTO_MAX:
                 raise DataMissing(got=f"photo {index} is larger than 64 MB", mend="leave it out")
@@ -313,16 +329,17 @@ class FolderSource:
             raise DataMissing(got=f"photo {index} can no longer be read", mend="check the folder") from error
 
     def sha256(self) -> str:
-        return joined_sha256((name, file_sha256(path)) for name, path in zip(self._names, self._paths, strict=True))
+        return joined_sha256((name, file_sha256(self._folder / name)) for name in self._names)
 
 
 class ZipSource:
-    """Source: a zip of `person/photo.jpg`. Photos are read into memory, never unpacked to disk."""
+    """Source: a zip of such a folder. Photos are read into memory, never unpacked to disk."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self._path, self._archive = path, archive
-        self._names = tuple(sorted(name for name in archive.namelist() if is_photo(name)))
-        self.samples = samples_of(self._names)
+        people = people_of([name for name in archive.namelist() if not name.endswith("/")], archive.read)
+        self._names = tuple(people)
+        self.samples = samples_of(people)
 
     def read(self, index: int) -> bytes:
         name = self._names[index]
@@ -337,11 +354,6 @@ class ZipSource:
         return file_sha256(self._path)
 
 
-def is_photo(name: str) -> bool:
-    """Whether a posix path is a photo `.../person/photo.jpg`; hidden files such as `._photo.jpg` are not."""
-    return "/" in name and name.lower().endswith(PICTURES) and not PurePosixPath(name).name.startswith(".")
-
-
-def samples_of(names: Sequence[str]) -> tuple[Sample, ...]:
-    """The metadata of photos from posix paths `.../person/photo.jpg`."""
-    return tuple(Sample(identity=PurePosixPath(name).parent.name, file=name) for name in names)
+def samples_of(people: Mapping[str, str]) -> tuple[Sample, ...]:
+    """The metadata of photos from posix path -> person."""
+    return tuple(Sample(identity=person, file=name) for name, person in people.items())

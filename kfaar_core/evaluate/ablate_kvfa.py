@@ -170,8 +170,9 @@ def table_x(
     """
     training = repeats.training
     held = unseen.people[:, 0]
-    by_variant: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in KVFA}
-    for variant, chosen, checkpoints in runs(KVFA, repeats, f"kvfa-bits-{bits}"):
+    variants = repeats.variants or KVFA
+    by_variant: dict[str, list[dict[str, np.ndarray]]] = {variant.name: [] for variant in variants}
+    for variant, chosen, checkpoints in runs(variants, repeats, f"kvfa-bits-{bits}"):
         net = untrained(scaling, bits, unseen.payload.shape[-1] - bits, chosen.seed)
         train_keyed(net, draw, chosen, checkpoints)
         by_variant[variant.name].append(scores(net, unseen, bits, training.seed))

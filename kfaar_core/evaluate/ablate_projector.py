@@ -200,8 +200,9 @@ def table_ix(
     """
     training = repeats.training
     real = real_features(context, people)
-    features_by_variant: dict[str, list[np.ndarray]] = {variant.name: [] for variant in PROJECTOR}
-    for variant, chosen, checkpoints in runs(PROJECTOR, repeats, "projector"):
+    variants = repeats.variants or PROJECTOR
+    features_by_variant: dict[str, list[np.ndarray]] = {variant.name: [] for variant in variants}
+    for variant, chosen, checkpoints in runs(variants, repeats, "projector"):
         train_variant(bench, chosen, checkpoints)
         run = f"ablation/projector/{checkpoints.folder.name}"
         features_by_variant[variant.name].append(virtual_features(context, people, run, keys, real.shape[-1]))

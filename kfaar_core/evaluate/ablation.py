@@ -33,14 +33,15 @@ ALL = "all losses"  # the variant with the full loss
 
 @dataclass(frozen=True)
 class Variant:
-    """The total loss without some of its terms."""
+    """The total loss without some of its terms, or with another weight of them."""
 
     name: str  # as in the paper's tables, for example "w/o syn"
     left_out: tuple[str, ...] = ()  # names of loss terms
+    weight: float = 0  # of these terms; 0 leaves them out
 
     def of(self, training: Training) -> Training:
-        """A copy of the configuration with the weights of these terms set to 0."""
-        return with_settings(training, [f"lambda_{term}=0" for term in self.left_out])
+        """A copy of the configuration with this weight of these terms."""
+        return with_settings(training, [f"lambda_{term}={self.weight:g}" for term in self.left_out])
 
 
 def _each(terms: Sequence[str]) -> tuple[Variant, ...]:
@@ -56,13 +57,19 @@ KVFA = (  # Table X; single terms are not in the paper
 )
 
 
+def sweep(terms: Sequence[str], weights: Sequence[float]) -> tuple[Variant, ...]:
+    """Fig. 9b and Fig. 10: each weight in turn at each of these values, the others as they are."""
+    return (Variant(ALL), *(Variant(f"{term} {weight:g}", (term,), weight) for term in terms for weight in weights))
+
+
 @dataclass(frozen=True)
 class Repeats:
-    """How each variant is trained."""
+    """Which variants are trained, and how each."""
 
     training: Training  # its seed is the first one
     seeds: int  # number of seeds
     resume: bool = False  # continue from checkpoints
+    variants: tuple[Variant, ...] = ()  # with ALL the first; empty: those of the table
 
 
 def runs(variants: Sequence[Variant], repeats: Repeats, kind: str) -> Iterator[tuple[Variant, Training, Checkpoints]]:

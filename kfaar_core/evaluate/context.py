@@ -89,7 +89,9 @@ class EvaluationConfig:
     seed: int = 0
     threads: int = 0  # of the CPU runtime; 0 lets it choose
     calibrated: bool = True  # False for the run that sets the thresholds
-    jobs: int = 1  # number of processes
+    jobs: int = 1  # number of processes, or of workers of the cluster
+    engine: str = "processes"  # or "ray", see evaluate.cluster
+    gpus: float = 0  # of each worker of the cluster; several can share one
 
     def open(self, progress: Progress | None = None) -> EvaluationContext:
         """Load the stages and open the data.

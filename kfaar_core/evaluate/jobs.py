@@ -1,4 +1,8 @@
-"""Fill the cache of an evaluation with several processes, one core each: more cores hardly speed up a single face."""
+"""Fill the cache of an evaluation: with several processes, one core each, or on a Ray cluster (cluster.py).
+
+More cores hardly speed up a single face. Work is a list of requests, and answers are content-addressed: whoever answers
+them, and in whatever order, the same cache entries come of it.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,12 @@ from dataclasses import replace
 
 import torch
 
-from kfaar_core import errors
 from kfaar_core.errors import KfaarError
+from kfaar_core.evaluate import cluster
 from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Request
 
+PROCESSES, RAY = "processes", "ray"
+ENGINES = (PROCESSES, RAY)
 CHUNK = 4  # requests that are sent to a process at a time
 _here: list[EvaluationContext] = []  # the context of this worker process
 
@@ -34,6 +40,13 @@ def fill(context: EvaluationContext, requests: Iterable[Request]) -> None:
             context.progress(count, len(asked))
 
     report(done)
+    if context.config.engine == RAY and missing:
+        for count, (request, arrays) in enumerate(cluster.answers(context.config, missing), start=done + 1):
+            entry = context.name_of(request)
+            if not context.cache.has(entry):  # the worker may have written to the same folder
+                context.cache.put(entry, **arrays)
+            report(count)
+        return
     if jobs <= 1:
         for count, request in enumerate(missing, start=done + 1):
             context.ask(request)
@@ -44,7 +57,7 @@ def fill(context: EvaluationContext, requests: Iterable[Request]) -> None:
     with ProcessPoolExecutor(jobs, mp_context=fresh, initializer=_open, initargs=(config,)) as pool:
         for count, error in enumerate(pool.map(_answer, missing, chunksize=CHUNK), start=done + 1):
             if error:
-                raise getattr(errors, error[0])(got=error[1], mend=error[2])
+                raise cluster.raised(error)
             report(count)
 
 
@@ -66,10 +79,10 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _answer(request: Request) -> tuple[str, str, str] | None:
-    """Compute a request; None, or the type and sentences of an error (errors with keyword arguments do not pickle)."""
+def _answer(request: Request) -> cluster.Told | None:
+    """Compute a request; None, or an error as text."""
     try:
         _here[0].ask(request)
     except KfaarError as error:
-        return type(error).__name__, error.got, error.mend
+        return cluster.told(error)
     return None

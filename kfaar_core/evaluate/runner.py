@@ -21,6 +21,7 @@ from kfaar_core.evaluate import keys, likeness, mask, posture, recognition, robu
 from kfaar_core.evaluate.authentication import authentication, thresholds_of
 from kfaar_core.evaluate.calibrate import calibrated, enrolment_calibrated
 from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Progress
+from kfaar_core.evaluate.jobs import ENGINES, PROCESSES
 from kfaar_core.evaluate.trials import rounds_of
 from kfaar_core.files import write_whole
 from kfaar_core.keys import UserKey
@@ -58,16 +59,19 @@ class Evaluation:
     twice: int | None = None  # most people in scenario 1 of Table VII, which anonymises twice; None takes all
     seed: int = 0  # of people, pairs, keys and bootstrap
     threads: int = 0  # of the CPU runtime; 0 lets it choose
-    jobs: int = 1  # number of processes
+    jobs: int = 1  # number of processes, or of workers of the cluster
+    engine: str = PROCESSES  # or RAY
+    gpus: float = 0  # of each worker of the cluster
     dev: bool = False  # dev people in place of test people, to choose by
 
     def __post_init__(self) -> None:
         """
         Raises:
-            BadSetting: an unknown table or key mode.
+            BadSetting: an unknown table, key mode or engine.
         """
         one_of("table", self.table, TABLES)
         one_of("key mode", self.key_mode, populations.KEY_MODES)
+        one_of("engine", self.engine, ENGINES)
 
     @property
     def folder(self) -> str:
@@ -110,7 +114,15 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
     """
     table, preset, out = asked.table, asked.preset, out / asked.folder
     config = EvaluationConfig(
-        preset, asked.data, asked.limit, asked.seed, asked.threads, calibrated=table not in THRESHOLDS, jobs=asked.jobs
+        preset,
+        asked.data,
+        asked.limit,
+        asked.seed,
+        asked.threads,
+        calibrated=table not in THRESHOLDS,
+        jobs=asked.jobs,
+        engine=asked.engine,
+        gpus=asked.gpus,
     )
     context = config.open(progress)
     allowed = context.data.identities_of(DEV if asked.dev or table in ON_DEV else TEST)

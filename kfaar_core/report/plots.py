@@ -11,6 +11,7 @@ from itertools import cycle
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from kfaar_core.metrics import random_direction
 from kfaar_core.metrics.roc_interval import ConfidenceBand
@@ -442,23 +443,7 @@ def attack_curves(lines: Sequence[Line], across: str, chance: Mapping[float, flo
     """
     figure = go.Figure()
     for line, colour, symbol in zip(lines, cycle((INK, RUST, MOSS, PLUM)), cycle(SYMBOLS), strict=False):
-        spread = {
-            "array": [high - value for value, high in zip(line.value, line.high, strict=True)],
-            "arrayminus": [value - low for value, low in zip(line.value, line.low, strict=True)],
-            "thickness": 1.2,
-        }
-        figure.add_trace(
-            go.Scatter(
-                x=list(line.at),
-                y=list(line.value),
-                error_y={"type": "data", "symmetric": False, **spread},
-                mode="lines+markers",
-                name=line.name,
-                line={"color": colour, "width": 2},
-                marker={"symbol": symbol, "size": 9},
-                hovertemplate=f"{line.name}<br>%{{x}}: %{{y:.3f}}<extra></extra>",
-            )
-        )
+        figure.add_trace(_with_interval(line, colour, symbol))
     if chance:
         guess = {"color": GREY, "dash": "dot", "width": 2}
         figure.add_trace(go.Scatter(x=list(chance), y=list(chance.values()), mode="lines", name="guessing", line=guess))
@@ -469,3 +454,35 @@ def attack_curves(lines: Sequence[Line], across: str, chance: Mapping[float, flo
     if places and places[0] > 0 and places[-1] >= 20 * places[0]:
         figure.update_xaxes(type="log", tickvals=places, ticktext=[f"{place:,.0f}" for place in places])
     return figure
+
+
+def weights_of_losses(panels: Mapping[str, Sequence[Line]]) -> go.Figure:
+    """Line plots of figures against the weight of each loss (Fig. 9b and Fig. 10), with intervals.
+
+    Args:
+        panels: name of a figure, such as AUC -> a line for each loss.
+    """
+    figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels))
+    for column, lines in enumerate(panels.values(), 1):
+        for line, colour, symbol in zip(lines, cycle((INK, RUST, MOSS, PLUM)), cycle(SYMBOLS), strict=False):
+            trace = _with_interval(line, colour, symbol)
+            figure.add_trace(trace.update(legendgroup=line.name, showlegend=column == 1), row=1, col=column)
+    return _house(figure, "weight of the loss", "")
+
+
+def _with_interval(line: Line, colour: str, symbol: str) -> go.Scatter:
+    spread = {
+        "array": [high - value for value, high in zip(line.value, line.high, strict=True)],
+        "arrayminus": [value - low for value, low in zip(line.value, line.low, strict=True)],
+        "thickness": 1.2,
+    }
+    return go.Scatter(
+        x=list(line.at),
+        y=list(line.value),
+        error_y={"type": "data", "symmetric": False, **spread},
+        mode="lines+markers",
+        name=line.name,
+        line={"color": colour, "width": 2},
+        marker={"symbol": symbol, "size": 9},
+        hovertemplate=f"{line.name}<br>%{{x}}: %{{y:.3f}}<extra></extra>",
+    )
