@@ -40,7 +40,7 @@ class Calibration:
     @classmethod
     def tiny(cls) -> Calibration:
         """Fixed thresholds for the preset tiny, whose networks are untrained."""
-        return cls(judge_fmr_1=0.9, judge_fmr_01=0.95, kvfa_dev=0.5, enrolled=0.5)
+        return cls(judge_fmr_1=0.9, judge_fmr_01=0.95, kvfa_dev=0.5, enrolled=-1.0)
 
     @classmethod
     def unset(cls) -> Calibration:

@@ -44,6 +44,7 @@ class KeyWishes:
     fresh: bool
     every_face: bool  # --face all
     alone: bool  # one photo, not a folder's
+    stateless: bool = False  # no person is enrolled
 
     def check(self) -> None:
         """Raises BadSetting where one wish leaves nothing of another."""
@@ -180,9 +181,33 @@ class PhotoKeys:
             one = self.target.name if wishes.every_face else self.target.person
         return f"{one} face {number + 1}" if wishes.every_face else one
 
+    def enrols(self) -> bool:
+        """Whether the photo's label is a person's, who looks the same in all their photos.
+
+        A photo that counts as a person of its own has no later photos, and faces are numbered by size, not by person.
+        """
+        wishes, run = self.run.wishes, self.run
+        named = wishes.person is not None or self.target.person != self.target.name
+        return (
+            named
+            and wishes.derived
+            and run.home is not None
+            and not (wishes.stateless or wishes.fresh or wishes.every_face)
+        )
+
+    def enrolled(self) -> bytes | None:
+        """The person who is enrolled under the photo's label, sealed; None if nobody is."""
+        return self.run.ring.person(checked_label(self.label(0) or "")).enrolled if self.enrols() else None
+
+    def enrol(self, number: int, sealed: bytes) -> None:
+        """Keep the person of a face for later photos."""
+        self.people[number] = replace(self.people[number], enrolled=sealed)
+
     def tries(self, most: int) -> int:
         """How often a rejected face may get another key: never one that was given, or that other pictures have."""
         run = self.run
+        if self.enrolled() is not None:
+            return 0
         if run.wishes.fresh or (run.made and run.home is None):
             return most
         if not run.made or not run.wishes.derived:
@@ -197,7 +222,7 @@ class PhotoKeys:
             return ring.master
         person = ring.person(checked_label(name))
         if rejected or self.run.wishes.fresh:
-            person = replace(person, nonce=new_nonce(), code=None)  # a code belongs to the key that it was read with
+            person = replace(person, nonce=new_nonce(), enrolled=None)  # an enrolment belongs to the key that drew it
         self.people[number] = person
         return derived_key(ring.master, name, person.nonce)
 
