@@ -229,7 +229,7 @@ def check_person(identity: np.ndarray, person: EnrolledPerson, threshold: float)
     if agreement < threshold:
         raise OtherPerson(
             got=f"this key is enrolled for somebody else: the photos agree by {agreement:.2f}, not {threshold:.2f}",
-            mend="use a key or a label of this person's own, or --stateless",
+            mend="use a key or a label of this person's own, or enrol nobody (--stateless)",
         )
 
 

@@ -17,7 +17,7 @@ from kfaar_core import methods
 from kfaar_core.calibration import save_calibration
 from kfaar_core.data.cache import content_key
 from kfaar_core.data.split import DEV, TEST
-from kfaar_core.evaluate import keys, likeness, mask, posture, recognition, robustness
+from kfaar_core.evaluate import enrolled, keys, likeness, looks, mask, posture, recognition, robustness
 from kfaar_core.evaluate.authentication import authentication, thresholds_of
 from kfaar_core.evaluate.calibrate import calibrated, enrolment_calibrated
 from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Progress
@@ -39,6 +39,8 @@ ROWS: Mapping[str, Callable[[EvaluationContext, Sequence[pairs.Person], str, int
     "mask": mask.mask_table,
     "observers": likeness.observers_table,
     "person": likeness.person_table,
+    "enrolled": enrolled.enrolled_table,
+    "looks": looks.looks_table,
 }
 THRESHOLDS = ("thresholds", "enrolment")  # set on dev people; the second, that of enrolled people, draws no face
 TABLES = ("VI", "VII", *THRESHOLDS, *ROWS)
