@@ -47,7 +47,7 @@ def album(folder, pixels):
 @pytest.fixture
 def never_anonymous(monkeypatch):
     """The judge calls every virtual face the original person."""
-    strict = Calibration(judge_fmr_1=-1.1, judge_fmr_01=-1.1, kvfa_dev=0.5)
+    strict = Calibration(judge_fmr_1=-1.1, judge_fmr_01=-1.1, kvfa_dev=0.5, enrolled=-1.0)
     monkeypatch.setattr(Calibration, "tiny", classmethod(lambda cls: strict))
 
 
