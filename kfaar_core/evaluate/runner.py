@@ -125,7 +125,7 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
     if table == "enrolment":
         calibration = enrolment_calibrated(context, people, command)
         return save_calibration(calibration, preset.name, preset.method, out)
-    part = "-dev" if asked.dev else ""
+    part = "-dev" if asked.dev or table in ON_DEV else ""
     stem = out / f"{preset.name}-{preset.method}-{context.data.name}{part}-{table.lower()}-{asked.key_mode}"
     if table in ROWS:
         return write_table(stem, ROWS[table](context, people, asked.key_mode, asked.repetitions))
