@@ -362,7 +362,8 @@ def person_face(order: Order, request: AnonymiseRequest, keys: PhotoKeys, progre
         person = opened(before, keys.key_of(0, 0), stages.fingerprint)
         return order.server.anonymise(replace(request, person=person), progress, keys.key_of)
     face, person = order.server.enrol(request, progress, keys.key_of)
-    keys.enrol(0, sealed(person, face.key, stages.fingerprint))
+    if person is not None:
+        keys.enrol(0, sealed(person, face.key, stages.fingerprint))
     return face
 
 

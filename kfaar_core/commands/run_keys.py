@@ -196,24 +196,27 @@ class PhotoKeys:
         )
 
     def enrolled(self) -> bytes | None:
-        """The person who is enrolled under the photo's label, sealed; None if nobody is."""
-        return self.run.ring.person(checked_label(self.label(0) or "")).enrolled if self.enrols() else None
+        """The person of an earlier photo under this photo's label, sealed; None without an earlier photo."""
+        label = checked_label(self.label(0) or "") if self.enrols() else None
+        return self.run.ring.person(label).enrolled if label in self.elsewhere() else None
 
     def enrol(self, number: int, sealed: bytes) -> None:
         """Keep the person of a face for later photos."""
         self.people[number] = replace(self.people[number], enrolled=sealed)
 
+    def elsewhere(self) -> set[str | None]:
+        """The labels of all other pictures of the key file."""
+        run = self.run
+        return {face.label for face in run.ring.faces if face.picture != run.path_of(self.target.output)}
+
     def tries(self, most: int) -> int:
         """How often a rejected face may get another key: never one that was given, or that other pictures have."""
         run = self.run
-        if self.enrolled() is not None:
-            return 0
         if run.wishes.fresh or (run.made and run.home is None):
             return most
         if not run.made or not run.wishes.derived:
             return 0
-        used = {face.label for face in run.ring.faces if face.picture != run.path_of(self.target.output)}
-        return 0 if not run.wishes.every_face and self.label(0) in used else most
+        return 0 if not run.wishes.every_face and self.label(0) in self.elsewhere() else most
 
     def key_of(self, number: int, rejected: int) -> UserKey:
         """The key of a face; see servers.KeyOf. Another key is a new nonce in the person's entry."""

@@ -47,6 +47,8 @@ class Enrolled:
         key = context.key(self.purpose, self.bits)
         face, person = context.server.enrol(AnonymiseRequest(photo=context.photo(self.first), key=key, face=LABELLED))
         found = prefixed(FIRST, context.kvfa_features(image.from_array(face.portrait)))
+        if person is None:
+            return found
         request = AnonymiseRequest(photo=context.photo(self.later), key=key, face=LABELLED, person=person)
         try:
             face = context.server.anonymise(request)
