@@ -359,8 +359,8 @@ def person_face(order: Order, request: AnonymiseRequest, keys: PhotoKeys, progre
 
     stages, before = order.stages, keys.enrolled()
     if before is not None:
-        person = opened(before, keys.key_of(0, 0), stages.fingerprint)
-        return order.server.anonymise(replace(request, person=person), progress, keys.key_of)
+        known = opened(before, keys.key_of(0, 0), stages.fingerprint)
+        return order.server.anonymise(replace(request, person=known), progress, keys.key_of)
     face, person = order.server.enrol(request, progress, keys.key_of)
     if person is not None:
         keys.enrol(0, sealed(person, face.key, stages.fingerprint))

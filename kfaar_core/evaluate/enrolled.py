@@ -81,7 +81,7 @@ def enrolled_table(context: EvaluationContext, people: Sequence[pairs.Person], k
     """The table for enrolled keys; each person is enrolled by their first photo, under the key of the trial."""
     two = [person for person in people if len(person.photos) > 1]
     listed = trials_of(two, key_mode, trials, context.stages.preset.key_bits)
-    requests = {trial: Enrolled(*trial.person.photos[:2], trial.purpose, trial.bits) for trial in listed}
+    requests = {trial: Enrolled(trial.index, trial.person.photos[1], trial.purpose, trial.bits) for trial in listed}
     fill(context, [*photos_of(two), *requests.values()])
     kept: dict[int, dict[int, tuple[FaceFeatures, FaceFeatures]]] = {}  # repetition -> person -> two faces
     read: list[Reading] = []
@@ -124,8 +124,8 @@ def reading(context: EvaluationContext, trial: Trial, first: FaceFeatures, later
         return []
     identifier, key = context.stages.identifier, context.key(trial.purpose, trial.bits)
     u = identifier.original(photos[0].features), identifier.original(photos[1].features)
-    found = (identifier.virtual(face.features, key) for face in (first, later))
-    return [Reading(trial.person.number, *found, u)]
+    read = [identifier.virtual(face.features, key) for face in (first, later)]
+    return [Reading(trial.person.number, read[0], read[1], u)]
 
 
 def reading_rows(context: EvaluationContext, read: Sequence[Reading]) -> list[Row]:
