@@ -27,8 +27,15 @@ SECTIONS = (  # title, table of evaluate, key mode
     ("Anonymity and synchronism (Tables II and III), by the judge", "anonymity", SHARED),
     ("Posture (Table IV)", "posture", SHARED),
     ("E, u and the judge alone, real photos", "recognisers", SHARED),
+    ("One virtual person to the eye, by networks that nothing was trained against", "person", SHARED),
+    ("One virtual person to the eye, by networks that nothing was trained against", "person", OWN),
+    ("Enrolled keys", "enrolled", SHARED),
+    ("Enrolled keys", "enrolled", OWN),
+    ("Who the virtual faces of many keys are", "looks", SHARED),
+    ("What the observers are worth, real photos", "observers", SHARED),
 )
-KEYED = ("vi", "vii", "robustness")  # tables that depend on the key mode
+PLACES = {**DATA, "lfw-dev": "LFW-dev"}
+KEYED = ("vi", "vii", "robustness", "person", "enrolled")  # tables that depend on the key mode
 ABLATIONS = (  # title, glob of the files of `ablation`
     ("HPVFG without one loss (Table IX)", "lab-hashed-*-ix-*.json"),
     ("KVFA of bits without some losses (Table X)", "lab-bits-*-x.json"),
@@ -49,7 +56,7 @@ how it was measured. In brackets: 95 % bootstrap intervals over people.
 
 def full(folder: Path) -> str:
     """The content of TABLES.md: every section with files."""
-    sections = [section(folder, *entry, data) for entry in SECTIONS for data in DATA]
+    sections = [section(folder, *entry, data) for entry in SECTIONS for data in PLACES]
     sections += [ablation(title, path) for title, files in ABLATIONS for path in sorted(folder.glob(files))]
     return "\n".join([HEAD, *(text for text in sections if text)])
 
@@ -81,7 +88,7 @@ def section(folder: Path, title: str, table: str, mode: str, data: str) -> str:
         cells = [named_.get(name) for named_ in rows.values()]
         paper = next((row.paper for row in cells if row is not None and row.paper is not None), None)
         lines.append([name, *map(cell, cells), "-" if paper is None else f"{paper:.3f}"])
-    words = f"## {title}, {DATA[data]}" + (f", {KEY_MODES[mode]}" if table in KEYED else "")
+    words = f"## {title}, {PLACES[data]}" + (f", {KEY_MODES[mode]}" if table in KEYED else "")
     words += f"\n\nPeople: {'; '.join(f'{source.words} {column.people}' for source, column in by_source.items())}."
     dev = [f"{source.words} {column.thresholds}" for source, column in by_source.items() if column.thresholds]
     words += f" {'; '.join(dev)}." if dev else ""

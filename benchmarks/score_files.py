@@ -76,7 +76,7 @@ def column(path: Path, changed: int) -> Column:
     """
     table = from_json(path)
     if table is not None:
-        people = re.search(r"(\d+) (?:test )?people", table.about)
+        people = re.search(r"(\d+) (?:test |dev )?people", table.about)
         return Column(people[1] if people else "?", table.rows)
     result = load_result(path)
     rows = (*table_of(result).rows, *largest(result))

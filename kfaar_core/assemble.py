@@ -60,8 +60,12 @@ class Stages(MethodNetworks):
 
     @property
     def enrolled_threshold(self) -> float:
-        """Cosine of two photos' u from which both show the enrolled person: FMR 0.1 % on dev people."""
-        return self.calibration.enrolled
+        """Cosine of two photos' u from which both show the enrolled person: FMR 0.1 % on dev people.
+
+        KVFA's threshold where that was not set.
+        """
+        set_on_dev = self.calibration.enrolled
+        return self.kvfa_threshold if set_on_dev is None else set_on_dev
 
     @property
     def kvfa_threshold(self) -> float:

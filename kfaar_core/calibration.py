@@ -31,16 +31,15 @@ class Calibration:
     judge_fmr_1: float  # judge cosine that 1 % of impostor pairs reach
     judge_fmr_01: float  # judge cosine that 0.1 % of impostor pairs reach
     kvfa_dev: float  # KVFA cosine of the best CRR, another photo of the person, shared keys; see FAR_MAX
-    # Cosine of two photos' u that 0.1 % of impostor pairs reach; from it on they show one enrolled person. Nobody does
-    # where it is not set.
-    enrolled: float = float("inf")
+    # Cosine of two photos' u that 0.1 % of impostor pairs reach; from it on they show one enrolled person. None: unset.
+    enrolled: float | None = None
     marks: Mapping[str, float] = field(default_factory=dict)  # name -> mean cosine, reference lines of plots
     made_by: Mapping[str, str] = field(default_factory=dict)  # command, data, hashes
 
     @classmethod
     def tiny(cls) -> Calibration:
         """Fixed thresholds for the preset tiny, whose networks are untrained."""
-        return cls(judge_fmr_1=0.9, judge_fmr_01=0.95, kvfa_dev=0.5, enrolled=0.5)
+        return cls(judge_fmr_1=0.9, judge_fmr_01=0.95, kvfa_dev=0.5, enrolled=-1.0)
 
     @classmethod
     def unset(cls) -> Calibration:

@@ -6,6 +6,7 @@ own, which the master key and the person's label give. Nobody gets from a derive
 
 from __future__ import annotations
 
+import base64
 import getpass
 import json
 import secrets
@@ -28,7 +29,7 @@ LONGEST_FILE = 1 << 26  # bytes of a key file that are read; a face takes about 
 LONGEST_LABEL = 1000  # characters
 
 _DOMAIN = "person key, version 1"
-_LARGE = 1e9  # no pixel and no part of a code comes near
+_LARGE = 1e9  # no pixel comes near
 
 
 def hkdf_sha256(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:
@@ -92,7 +93,7 @@ class Person:
     label: str | None  # None: the owner, whose key is the master itself
     nonce: bytes | None = field(default=None, repr=False)
     look: int | None = field(default=None, repr=False)  # seed of a look that was chosen
-    code: tuple[float, ...] | None = field(default=None, repr=False)  # of the photo that the key is enrolled for
+    enrolled: bytes | None = field(default=None, repr=False)  # the person of the first photo, see kfaar_core.enrolment
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class KeyRing:
                 "label": person.label,
                 "nonce": None if person.nonce is None else person.nonce.hex(),
                 "look": person.look,
-                "code": None if person.code is None else list(person.code),
+                "enrolled": None if person.enrolled is None else base64.b64encode(person.enrolled).decode("ascii"),
             }
             for person in self.people
         ]
@@ -285,7 +286,8 @@ def _written(text: str) -> _Written:
 
 
 _FILE = ("kfaar", "master", "salt", "people", "faces")
-_PERSON = ("label", "nonce", "look", "code")
+_PERSON = ("label", "nonce", "look", "enrolled")
+_UNUSED = "code"  # a field of older files, in which it was always null
 _FACE = ("picture", "box", "label")
 
 
@@ -344,20 +346,28 @@ def _secret(master: Any, salt: Any) -> tuple[UserKey | None, str | None]:
 
 
 def _person(value: Any) -> Person:
+    if isinstance(value, dict) and value.get(_UNUSED, value) is None:
+        value = {name: field for name, field in value.items() if name != _UNUSED}
+        value.setdefault("enrolled", None)
     entry = _Fields(value, "an entry of 'people'", _PERSON)
-    nonce, look, code = entry["nonce"], entry["look"], entry["code"]
+    nonce, look = entry["nonce"], entry["look"]
     if nonce is not None and not (nonce := _hex(nonce)):
         raise _wrong("a nonce", "it is hex or null")
     if look is not None and (not isinstance(look, int) or isinstance(look, bool) or not 0 <= look < 2**64):
         raise _wrong("a look", "it is a whole number from 0 or null")
-    if code is not None:
-        if not isinstance(code, list) or not code or not all(_finite(number) for number in code):
-            raise _wrong("a code", "it is a list of numbers or null")
-        code = tuple(float(number) for number in code)
     label = _label(entry["label"])
     if label is None and nonce is not None:
         raise _unknown("gives a nonce to the owner, whose key is the master itself", "give that entry a label")
-    return Person(label, nonce, look, code)
+    return Person(label, nonce, look, _enrolled(entry["enrolled"]))
+
+
+def _enrolled(value: Any) -> bytes | None:
+    if value is None:
+        return None
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, ValueError):
+        raise _wrong("an enrolled person", "it is base64 or null") from None
 
 
 def _face(value: Any) -> RecordedFace:

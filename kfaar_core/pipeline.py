@@ -122,6 +122,7 @@ def anonymise(
         draft=made.draft,
         crop=crop,
         latent=made.latent,
+        identity=made.identity,
         posture_original=rolled(located.posture, located.rotation),
         posture_before=made.posture or after,
         posture_after=rolled(after, located.rotation if made.rotation is None else made.rotation),
@@ -152,6 +153,7 @@ class MadeFace:
     feature: np.ndarray | None = None  # (D,) z = E(x), if KVFA shall read the face
     rotation: float | None = None  # degrees, of its portrait; None: that of the photo's face
     landmarks: np.ndarray | None = None  # (478, 3) shares of the level portrait, if the face stayed where it was
+    identity: np.ndarray | None = None  # (d,) u of the photo, if the method has one
 
 
 def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, side: int, clock: Clock) -> MadeFace:
@@ -159,11 +161,13 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
     photo, key = request.photo, request.key
     with clock.stage("encode"):
         feature = stages.encoder.embed(photo.pixels, located.landmarks)  # z = E(x)
+        identity = stages.identity(feature) if stages.method.readable else None  # u
+        if identity is not None and request.person is not None:
+            check_person(identity, request.person, stages.enrolled_threshold)
     with clock.stage("project"):
         if request.person is None:
             projected = stages.projector(feature, key)  # z' = P(z, k)
         else:
-            check_person(stages, feature, key, request.person)
             projected = Projected(torch.from_numpy(request.person.latent))
     with clock.stage("generate"):
         latent = projected.latent
@@ -179,8 +183,8 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
             face = stages.corrector.correct(draft, located.posture, side)  # x_v = G_f(x', x)
     clock.show("correct", face)
     refiner, payload = stages.refiner, projected.payload
-    refined = request.refine and refiner is not None and payload is not None
-    if refined:
+    refines = request.refine and refiner is not None
+    if refines and payload is not None:
         with clock.stage("refine") as steps:
             refine = refiner.enrol if request.enrol else refiner  # type: ignore[union-attr]
             latent = refine(face.latent, located.posture, payload, steps)  # type: ignore[misc, arg-type]
@@ -190,8 +194,9 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
             face = stages.corrector.turn(face, located.posture, side)
         canvas = (request.canvas or photo) if request.mode == "paste" else None
         put = placed(face, located, side, canvas)
-    read = feature if refined or request.person else None
-    return MadeFace(put, draft_picture, draft.posture, face.latent.cpu().numpy(), read, located.rotation)
+    read = feature if refines and (payload is not None or request.person is not None) else None
+    latents = face.latent.cpu().numpy()
+    return MadeFace(put, draft_picture, draft.posture, latents, read, located.rotation, identity=identity)
 
 
 def edited(stages: Stages, request: AnonymiseRequest, located: LocatedFace, side: int, clock: Clock) -> MadeFace:
@@ -210,19 +215,21 @@ def edited(stages: Stages, request: AnonymiseRequest, located: LocatedFace, side
     return MadeFace(put, put.level, landmarks=None if stayed is None else stayed.posture.landmarks)
 
 
-def check_person(stages: Stages, feature: np.ndarray, key: UserKey, person: EnrolledPerson) -> None:
+def check_person(identity: np.ndarray, person: EnrolledPerson, threshold: float) -> None:
     """Refuse a photo of somebody else than the enrolled person.
 
     Args:
-        feature: (D,) raw feature of the photo.
+        identity: (d,) u of the photo.
+        threshold: see Stages.enrolled_threshold.
+
     Raises:
-        OtherPerson: the cosine of the two photos' u is below KVFA's threshold.
+        OtherPerson: the cosine of the two photos' u is below the threshold.
     """
-    agreement, threshold = float(stages.identity(feature) @ person.identity), stages.kvfa_threshold_for(key)
+    agreement = float(identity @ person.identity)
     if agreement < threshold:
         raise OtherPerson(
             got=f"this key is enrolled for somebody else: the photos agree by {agreement:.2f}, not {threshold:.2f}",
-            mend="use a key of this person's own, or enrol this photo anew",
+            mend="use a key or a label of this person's own, or enrol nobody (--stateless)",
         )
 
 

@@ -97,6 +97,7 @@ class VirtualFace:
     draft: np.ndarray  # x': before posture correction, (S, S, 3)
     crop: FaceCrop  # x in the portrait frame
     latent: np.ndarray | None  # (3, 512) float32: w of the coarse, middle and fine layers; None if it was not generated
+    identity: np.ndarray | None = field(repr=False)  # (d,) u of x; None if the method has none
     posture_original: Posture
     posture_before: Posture  # of x'
     posture_after: Posture  # of x_v
@@ -113,6 +114,13 @@ class VirtualFace:
     rejection: Rejection | None = None  # None if the face passes every check
     landmarks: np.ndarray | None = field(default=None, repr=False)  # (478, 3) px of the portrait, if the face stayed
     warnings: tuple[str, ...] = ()  # sentences for the user, see Photo.notes
+
+    @property
+    def person(self) -> EnrolledPerson | None:
+        """The person whom the face shows, for later photos; None if the method draws none."""
+        if self.latent is None or self.identity is None:
+            return None
+        return EnrolledPerson(self.latent, self.identity)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from kfaar_core.assemble import Stages
-from kfaar_core.errors import BadSetting, NoFaceFound, TooManyTries
+from kfaar_core.errors import NoFaceFound, TooManyTries
 from kfaar_core.keys import UserKey
 from kfaar_core.pipeline import AnonymiseRequest, Comparison, Preview, Progress, anonymise, compare_pictures
 from kfaar_core.records import EnrolledPerson, Face, GroupPhoto, Photo, Verdict, VirtualFace
@@ -74,26 +74,23 @@ class AnonymisationServer:
             face = anonymise(self._stages, request, progress, preview)
         return replace(face, rekeyed=rekeyed)
 
-    def enrol(self, request: AnonymiseRequest, progress: Progress | None = None) -> tuple[VirtualFace, EnrolledPerson]:
+    def enrol(
+        self, request: AnonymiseRequest, progress: Progress | None = None, key_of: KeyOf | None = None, number: int = 0
+    ) -> tuple[VirtualFace, EnrolledPerson | None]:
         """Anonymise a first photo so that later photos of the person show the same virtual person.
 
-        It takes about three times as long as `anonymise`. Give what is returned as `person` of later requests, with
-        the key of the returned face: they are not refined again.
+        Where the face is refined, this takes about three times as long as `anonymise`. Give what is returned as
+        `person` of later requests, with the key of the returned face: they are not refined again. A method that
+        draws no person from the key, such as blurring, answers None.
+
+        Args:
+            request, progress, key_of, number: as in `anonymise`.
 
         Raises:
-            BadSetting: a method that does not refine, or a request without refinement.
-            BadKey, NoFaceFound: see pipeline.anonymise.
+            BadSetting, BadKey, NoFaceFound: see pipeline.anonymise.
         """
-        stages = self._stages
-        if stages.refiner is None or not request.refine:
-            raise BadSetting(
-                got="an enrolment without refinement", mend="use a method that refines, with refinement switched on"
-            )
-        face = self.anonymise(replace(request, enrol=True, person=None), progress)
-        assert face.latent is not None  # a face that is refined was generated
-        landmarks = stages.locator.locate(request.photo, face.crop.face).landmarks  # the face that was detected already
-        identity = stages.identity(stages.encoder.embed(request.photo.pixels, landmarks))
-        return face, EnrolledPerson(face.latent, identity)
+        face = self.anonymise(replace(request, enrol=True, person=None), progress, key_of, number)
+        return face, face.person
 
     def anonymise_all(
         self, request: AnonymiseRequest, progress: Progress | None = None, key_of: KeyOf | None = None

@@ -49,6 +49,7 @@ from kfaar_core.presets import Preset
 from kfaar_core.records import Rejection
 
 if TYPE_CHECKING:
+    from kfaar_core.assemble import Stages
     from kfaar_core.pipeline import AnonymiseRequest, Progress
     from kfaar_core.records import Photo, VirtualFace
     from kfaar_core.servers import AnonymisationServer
@@ -94,11 +95,16 @@ class Order:
     coarse: bool
 
     @cached_property
+    def stages(self) -> Stages:
+        """The networks, loaded after the first photo has been opened."""
+        return load_stages(self.preset, self.device, self.threads)
+
+    @cached_property
     def server(self) -> AnonymisationServer:
-        """The server, loaded after the first photo has been opened."""
+        """The server on these networks."""
         from kfaar_core.servers import AnonymisationServer
 
-        return AnonymisationServer(load_stages(self.preset, self.device, self.threads))
+        return AnonymisationServer(self.stages)
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,9 @@ def anonymise(
         bool, typer.Option("--one-key", help="the same key for all faces: see docs/security.md")
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="another stranger in each picture: nothing to link")] = False,
+    stateless: Annotated[
+        bool, typer.Option("--stateless", help="forget each photo: a named person's photos look less alike")
+    ] = False,
     preset: PresetName = "lab",
     method: MethodName = None,
     face: Annotated[
@@ -184,10 +193,13 @@ def anonymise(
     folder is one person; every other photo counts as a person of its own. OUT/kfaar.keys.json stores the master key and
     whose key each picture has. Whoever has this file can undo every picture. Photos that an earlier run finished are
     skipped, unless --force is given.
+
+    The first photo of a person with a name (an inner folder's, or --person) is enrolled in the key file: later photos
+    show the same virtual person and take less time. A photo of somebody else under that name is refused.
     """
     settings, which = settings_of(preset, method), face_of(face)
     alone = len(photos) == 1 and not photos[0].is_dir()
-    wishes = KeyWishes(key, person, one_key, fresh, which == "all", alone)
+    wishes = KeyWishes(key, person, one_key, fresh, which == "all", alone, stateless)
     wishes.check()
     targets, left_out = output_paths(photos, output)
     home = wishes.home(output)
@@ -327,11 +339,32 @@ def virtual_faces(photo: Photo, order: Order, keys: PhotoKeys, progress: Progres
         faces = (
             one_key_for_all(server, request, progress) if together else server.anonymise_all(request, progress, key_of)
         )
+    elif keys.enrols():
+        faces = [person_face(order, request, keys, progress)]
     else:
         faces = [server.anonymise(request, progress, key_of)]
     if order.mode == Mode.portrait:
         return faces
     return [*faces[:-1], with_rest(faces[-1], len(server.faces(photo)) - len(faces))]
+
+
+def person_face(order: Order, request: AnonymiseRequest, keys: PhotoKeys, progress: Progress) -> VirtualFace:
+    """The virtual face of a person who is enrolled by their first photo, and looks the same in all later ones.
+
+    Raises:
+        OtherPerson: the photo shows somebody else than the first one did.
+        BadKey: the person was enrolled with other networks.
+    """
+    from kfaar_core.enrolment import opened, sealed
+
+    stages, before = order.stages, keys.enrolled()
+    if before is not None:
+        known = opened(before, keys.key_of(0, 0), stages.fingerprint)
+        return order.server.anonymise(replace(request, person=known), progress, keys.key_of)
+    face, person = order.server.enrol(request, progress, keys.key_of)
+    if person is not None:
+        keys.enrol(0, sealed(person, face.key, stages.fingerprint))
+    return face
 
 
 def with_rest(face: VirtualFace, left: int) -> VirtualFace:

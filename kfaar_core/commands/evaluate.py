@@ -15,7 +15,10 @@ from kfaar_core.errors import BadOutput, BadSetting
 from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
 
-TABLES = "VI, VII, thresholds, enrolment, recognisers, anonymity, posture, keys, robustness, mask, observers or person"
+TABLES = (
+    "VI, VII, thresholds, enrolment, recognisers, anonymity, posture, keys, "
+    "robustness, mask, observers, person, enrolled or looks"
+)
 DATA = "photos of people; `synthetic` for synthetic people"
 TWICE = "number of people in scenario 1 of Table VII, which anonymises twice"
 PRECISION = "bf16 (the preset's), or f32: slower, with nearly the same scores on every CPU"

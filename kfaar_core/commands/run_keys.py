@@ -44,6 +44,7 @@ class KeyWishes:
     fresh: bool
     every_face: bool  # --face all
     alone: bool  # one photo, not a folder's
+    stateless: bool = False  # no person is enrolled
 
     def check(self) -> None:
         """Raises BadSetting where one wish leaves nothing of another."""
@@ -180,6 +181,34 @@ class PhotoKeys:
             one = self.target.name if wishes.every_face else self.target.person
         return f"{one} face {number + 1}" if wishes.every_face else one
 
+    def enrols(self) -> bool:
+        """Whether the photo's label is a person's, who looks the same in all their photos.
+
+        A photo that counts as a person of its own has no later photos, and faces are numbered by size, not by person.
+        """
+        wishes, run = self.run.wishes, self.run
+        named = wishes.person is not None or self.target.person != self.target.name
+        return (
+            named
+            and wishes.derived
+            and run.home is not None
+            and not (wishes.stateless or wishes.fresh or wishes.every_face)
+        )
+
+    def enrolled(self) -> bytes | None:
+        """The person of an earlier photo under this photo's label, sealed; None without an earlier photo."""
+        label = checked_label(self.label(0) or "") if self.enrols() else None
+        return self.run.ring.person(label).enrolled if label in self.elsewhere() else None
+
+    def enrol(self, number: int, sealed: bytes) -> None:
+        """Keep the person of a face for later photos."""
+        self.people[number] = replace(self.people[number], enrolled=sealed)
+
+    def elsewhere(self) -> set[str | None]:
+        """The labels of all other pictures of the key file."""
+        run = self.run
+        return {face.label for face in run.ring.faces if face.picture != run.path_of(self.target.output)}
+
     def tries(self, most: int) -> int:
         """How often a rejected face may get another key: never one that was given, or that other pictures have."""
         run = self.run
@@ -187,8 +216,7 @@ class PhotoKeys:
             return most
         if not run.made or not run.wishes.derived:
             return 0
-        used = {face.label for face in run.ring.faces if face.picture != run.path_of(self.target.output)}
-        return 0 if not run.wishes.every_face and self.label(0) in used else most
+        return 0 if not run.wishes.every_face and self.label(0) in self.elsewhere() else most
 
     def key_of(self, number: int, rejected: int) -> UserKey:
         """The key of a face; see servers.KeyOf. Another key is a new nonce in the person's entry."""
@@ -197,7 +225,7 @@ class PhotoKeys:
             return ring.master
         person = ring.person(checked_label(name))
         if rejected or self.run.wishes.fresh:
-            person = replace(person, nonce=new_nonce(), code=None)  # a code belongs to the key that it was read with
+            person = replace(person, nonce=new_nonce(), enrolled=None)  # an enrolment belongs to the key that drew it
         self.people[number] = person
         return derived_key(ring.master, name, person.nonce)
 

@@ -17,7 +17,7 @@ from kfaar_core import methods
 from kfaar_core.calibration import save_calibration
 from kfaar_core.data.cache import content_key
 from kfaar_core.data.split import DEV, TEST
-from kfaar_core.evaluate import keys, likeness, mask, posture, recognition, robustness
+from kfaar_core.evaluate import enrolled, keys, likeness, looks, mask, posture, recognition, robustness
 from kfaar_core.evaluate.authentication import authentication, thresholds_of
 from kfaar_core.evaluate.calibrate import calibrated, enrolment_calibrated
 from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Progress
@@ -40,6 +40,8 @@ ROWS: Mapping[str, Callable[[EvaluationContext, Sequence[pairs.Person], str, int
     "mask": mask.mask_table,
     "observers": likeness.observers_table,
     "person": likeness.person_table,
+    "enrolled": enrolled.enrolled_table,
+    "looks": looks.looks_table,
 }
 THRESHOLDS = ("thresholds", "enrolment")  # set on dev people; the second, that of enrolled people, draws no face
 TABLES = ("VI", "VII", *THRESHOLDS, *ROWS)
@@ -135,7 +137,7 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
     if table == "enrolment":
         calibration = enrolment_calibrated(context, people, command)
         return save_calibration(calibration, preset.name, preset.method, out)
-    part = "-dev" if asked.dev else ""
+    part = "-dev" if asked.dev or table in ON_DEV else ""
     stem = out / f"{preset.name}-{preset.method}-{context.data.name}{part}-{table.lower()}-{asked.key_mode}"
     if table in ROWS:
         return write_table(stem, ROWS[table](context, people, asked.key_mode, asked.repetitions))

@@ -124,6 +124,7 @@ class StandInCore:
             draft=pixels,
             crop=crop,
             latent=np.zeros((3, 512), dtype=np.float32),
+            identity=np.zeros(64),
             posture_original=posture(5.0),
             posture_before=posture(-3.0),
             posture_after=posture(4.5),

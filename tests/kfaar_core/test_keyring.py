@@ -135,7 +135,7 @@ FULL = KeyRing(
     MASTER,
     people=(
         Person("alice", nonce=b"0123456789abcdef"),
-        Person("Zoë 王", look=7, code=(0.5, -0.25)),
+        Person("Zoë 王", look=7, enrolled=b"\x00\xffany bytes"),
         Person(None, look=0),
     ),
     faces=(RecordedFace("deep/v.png", (1, 2, 30, 40), "alice"), RecordedFace("w.png", (0, 0, 5, 5), None)),
@@ -150,9 +150,9 @@ def test_a_file_holds_what_the_format_says(tmp_path):
         "master": SECRET,
         "salt": None,
         "people": [
-            {"label": "alice", "nonce": b"0123456789abcdef".hex(), "look": None, "code": None},
-            {"label": "Zoë 王", "nonce": None, "look": 7, "code": [0.5, -0.25]},
-            {"label": None, "nonce": None, "look": 0, "code": None},
+            {"label": "alice", "nonce": b"0123456789abcdef".hex(), "look": None, "enrolled": None},
+            {"label": "Zoë 王", "nonce": None, "look": 7, "enrolled": "AP9hbnkgYnl0ZXM="},
+            {"label": None, "nonce": None, "look": 0, "enrolled": None},
         ],
         "faces": [
             {"picture": "deep/v.png", "box": [1, 2, 30, 40], "label": "alice"},
@@ -160,6 +160,12 @@ def test_a_file_holds_what_the_format_says(tmp_path):
         ],
     }
     assert KeyRing.load(tmp_path / "k.json") == FULL == read_ring(f"@{tmp_path / 'k.json'}")
+
+
+def test_a_file_from_before_there_were_enrolled_people_is_read():
+    older = [{"label": "alice", "nonce": None, "look": 3, "code": None}]
+    text = json.dumps({**json.loads(FULL.content()), "people": older, "faces": []})
+    assert KeyRing.parse(text).people == (Person("alice", look=3),)
 
 
 def test_a_file_is_replaced_only_when_forced(tmp_path):
@@ -193,7 +199,7 @@ def changed(**fields) -> str:
 
 
 def person(**fields) -> list:
-    return [{"label": "alice", "nonce": None, "look": None, "code": None, **fields}]
+    return [{"label": "alice", "nonce": None, "look": None, "enrolled": None, **fields}]
 
 
 def face(**fields) -> list:
@@ -230,10 +236,10 @@ def face(**fields) -> list:
         (changed(people=person(label=None, nonce="00" * 16), faces=[]), "a nonce to the owner"),
         (changed(people=person(look=-1), faces=[]), "a look that is none"),
         (changed(people=person(look=True), faces=[]), "a look that is none"),
-        (changed(people=person(code=[]), faces=[]), "a code that is none"),
-        (changed(people=person(code=["1"]), faces=[]), "a code that is none"),
-        (changed(people=person(code=[float("nan")]), faces=[]), "a code that is none"),
-        (changed(people=person(code=[10**400]), faces=[]), "a code that is none"),
+        (changed(people=person(enrolled=[1]), faces=[]), "an enrolled person that is none"),
+        (changed(people=person(enrolled="not base64"), faces=[]), "an enrolled person that is none"),
+        (changed(people=person(enrolled="AP9"), faces=[]), "an enrolled person that is none"),
+        (changed(people=person(code=[0.5]), faces=[]), "a field in an entry of 'people'"),
         (changed(people=person() * 2, faces=[]), "lists a person twice"),
         (changed(faces=face(label="bob")), "a person whom it does not list"),
         (changed(faces=face(picture="")), "a picture's name that is none"),

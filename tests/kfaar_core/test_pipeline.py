@@ -625,7 +625,6 @@ class Enrolling:
 
 def test_later_photos_of_an_enrolled_person_take_her_latent_and_are_not_refined(photo):
     stages = never_close(refining(Enrolling()))
-    stages = replace(stages, calibration=replace(stages.calibration, kvfa_dev=0.5))
     server = AnonymisationServer(stages)
     first, person = server.enrol(asked(photo, KEY))
     np.testing.assert_array_equal(person.latent, first.latent)
@@ -638,13 +637,25 @@ def test_later_photos_of_an_enrolled_person_take_her_latent_and_are_not_refined(
     assert "latent" not in repr(person) and "identity" not in repr(person)
 
 
-def test_a_photo_of_somebody_else_is_told_and_an_enrolment_needs_refinement(tiny, photo):
+@pytest.mark.parametrize("cosine", [0.49, 0.51])
+def test_a_photo_below_the_threshold_is_somebody_elses(photo, cosine):
     stages = never_close(refining(Enrolling()))
-    server = AnonymisationServer(stages)
+    server = AnonymisationServer(replace(stages, calibration=replace(stages.calibration, enrolled=0.5)))
     _, person = server.enrol(asked(photo, KEY))
-    stranger = replace(person, identity=-person.identity)
-    with pytest.raises(OtherPerson, match="enrolled for somebody else"):
-        server.anonymise(asked(photo, KEY, person=stranger))
-    for other, request in ((AnonymisationServer(tiny), asked(photo, KEY)), (server, asked(photo, KEY, refine=False))):
-        with pytest.raises(BadSetting, match="without refinement"):
-            other.enrol(request)
+    u = person.identity / np.linalg.norm(person.identity)
+    aside = np.linalg.svd(u[None])[2][-1]  # of unit length, at right angles to u
+    other = replace(person, identity=cosine * u + np.sqrt(1 - cosine**2) * aside)
+    if cosine > 0.5:
+        server.anonymise(asked(photo, KEY, person=other))
+    else:
+        with pytest.raises(OtherPerson, match=r"enrolled for somebody else: the photos agree by 0.49, not 0.50"):
+            server.anonymise(asked(photo, KEY, person=other))
+
+
+def test_without_refinement_the_face_itself_is_enrolled(tiny, photo):
+    refines = AnonymisationServer(never_close(refining(Enrolling())))
+    for server, request in ((AnonymisationServer(tiny), asked(photo, KEY)), (refines, asked(photo, KEY, refine=False))):
+        first, person = server.enrol(request)
+        np.testing.assert_array_equal(first.portrait, server.anonymise(request).portrait)
+        np.testing.assert_array_equal(person.latent, first.latent)
+        assert server.anonymise(replace(request, person=person)).reading is None

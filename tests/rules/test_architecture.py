@@ -26,6 +26,7 @@ ORDER = (
     "keyring",
     "key_schedule",
     "records",
+    "enrolment",
     "presets",
     "targets",
     "paper",

@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from kfaar_core import methods
 from kfaar_core.calibration import Calibration
+from kfaar_core.enrolment import opened
+from kfaar_core.image import open_photo
 from kfaar_core.keyring import KeyRing, derived_key
 from kfaar_core.keys import UserKey
+from kfaar_core.pipeline import AnonymiseRequest, load
+from kfaar_core.presets import TINY
+from kfaar_core.servers import AnonymisationServer
 from kfaar_core.stages.tiny import TinyDetector
 
 KEY = "00112233445566778899aabbccddeeff"
@@ -41,7 +47,7 @@ def album(folder, pixels):
 @pytest.fixture
 def never_anonymous(monkeypatch):
     """The judge calls every virtual face the original person."""
-    strict = Calibration(judge_fmr_1=-1.1, judge_fmr_01=-1.1, kvfa_dev=0.5)
+    strict = Calibration(judge_fmr_1=-1.1, judge_fmr_01=-1.1, kvfa_dev=0.5, enrolled=-1.0)
     monkeypatch.setattr(Calibration, "tiny", classmethod(lambda cls: strict))
 
 
@@ -72,7 +78,7 @@ def lines(result) -> list[dict]:
 
 
 def test_a_folder_is_a_person_with_a_key(tiny, family, folder, drawn_with):
-    result = tiny("anonymise", family, "-o", "out", "--json")
+    result = tiny("anonymise", family, "-o", "out", "--stateless", "--json")
     assert [answer["person"] for answer in lines(result)] == ["alice", "alice", "bob"]
     assert "2 folders count as one person each" in result.stderr
     ring = KeyRing.load(folder / HOME)
@@ -92,7 +98,7 @@ def test_a_master_that_was_given_draws_the_same_people_and_is_written_nowhere(ti
 
 
 def test_one_person_in_all_photos(tiny, album, folder, drawn_with):
-    answers = lines(tiny("anonymise", album, "-o", "out", "--person", "carol", "--json"))
+    answers = lines(tiny("anonymise", album, "-o", "out", "--person", "carol", "--stateless", "--json"))
     ring = KeyRing.load(folder / HOME)
     assert {answer["person"] for answer in answers} == {"carol"}
     assert all(drawn_with(album / name, f"out/{name}", ring.key("carol")) for name in ("a.png", "b.png"))
@@ -169,13 +175,64 @@ def test_a_key_of_8_bits_is_used_itself(tiny, photo, album, drawn_with):
     assert drawn_with(album / "a.png", "out/a.png", UserKey(b"\xaa"))
 
 
+# ---- enrolled people
+
+
+@pytest.fixture
+def strict(monkeypatch):
+    """No photo passes for another one's person."""
+    calibration = replace(Calibration.tiny(), enrolled=1.1)
+    monkeypatch.setattr(Calibration, "tiny", classmethod(lambda cls: calibration))
+
+
+def test_later_photos_of_a_person_show_the_one_of_the_first(tiny, family, folder, drawn_with):
+    tiny("anonymise", family, "-o", "out")
+    ring = KeyRing.load(folder / HOME)
+    stages = load(methods.with_method(TINY, None))
+    assert (folder / HOME).stat().st_size < 12_000  # two people, and what three pictures need
+    for name, same in (("alice/1.png", True), ("alice/2.png", False), ("bob/1.png", True)):
+        assert drawn_with(family / name, f"out/{name}", ring.key(name.partition("/")[0])) is same
+    key = ring.key("alice")
+    person = opened(ring.person("alice").enrolled, key, stages.fingerprint)
+    request = AnonymiseRequest(photo=open_photo(family / "alice/2.png"), key=key, person=person)
+    expected = AnonymisationServer(stages).anonymise(request).picture
+    np.testing.assert_array_equal(np.asarray(Image.open(folder / "out/alice/2.png")), expected)
+    before = ring.person("alice").enrolled
+    tiny("anonymise", family / "alice/2.png", "-o", "later.png", "--key", f"@{HOME}", "--person", "alice")
+    assert (folder / "later.png").read_bytes() == (folder / "out/alice/2.png").read_bytes()
+    assert KeyRing.load(folder / HOME).person("alice").enrolled == before
+
+
+def test_a_photo_of_somebody_else_under_the_name_is_told(kfaar, strict, family, folder):
+    result = kfaar("anonymise", family, "-o", "out", "--preset", "tiny")
+    assert result.exit_code == 1 and "2.png: This key is enrolled for somebody else" in result.stderr
+    assert {path.name for path in (folder / "out").rglob("*.png")} == {"1.png"}  # alice's first, and bob's
+
+
+@pytest.mark.parametrize("words", [("--stateless",), ("--fresh",), ("--one-key",), ("--face", "all"), ("--key", KEY)])
+def test_nobody_is_enrolled_who_is_no_named_person_of_a_key_file(tiny, strict, family, album, folder, words):
+    tiny("anonymise", family, "-o", "out", *words)
+    tiny("anonymise", album, "-o", "loose", *words)
+    for home in (HOME, "loose/kfaar.keys.json"):
+        if (folder / home).exists():
+            assert not any(person.enrolled for person in KeyRing.load(folder / home).people)
+
+
+def test_a_person_of_another_method_is_told(kfaar, tiny, family):
+    tiny("anonymise", family / "alice/1.png", "-o", "v.png", "--person", "alice")
+    words = ("anonymise", family / "alice/2.png", "-o", "w.png", "--key", "@v.png.key", "--person", "alice")
+    other = kfaar(*words, "--method", "hashed", "--preset", "tiny")
+    assert other.exit_code == 1 and "enrolled with other networks or another method" in other.stderr
+    tiny(*words, "--method", "hashed", "--stateless")
+
+
 # ---- a rejected face
 
 
 def test_a_rejected_face_of_a_new_person_gets_a_nonce_and_later_photos_keep_it(
     tiny, family, folder, never_anonymous, drawn_with
 ):
-    answers = lines(tiny("anonymise", family, "-o", "out", "--json"))
+    answers = lines(tiny("anonymise", family, "-o", "out", "--stateless", "--json"))
     assert [answer["rekeyed"] for answer in answers] == [3, 0, 3]
     ring = KeyRing.load(folder / HOME)
     assert all(person.nonce for person in ring.people) and len(ring.people) == 2
