@@ -22,6 +22,7 @@ from kfaar_core.nets.cast.motion import (
     axis_rotations,
     degrees,
     down_blocks,
+    fine,
     grid,
     warp,
     widths,
@@ -142,7 +143,7 @@ class KeypointDetector(nn.Module):
         self.kp = nn.Conv3d(base, sizes.points, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        scores = self.kp(self.predictor(self.down(x))).float()  # (N, K, D, H, W)
+        scores = fine(self.kp(self.predictor(self.down(x))))  # (N, K, D, H, W)
         chances = (scores.flatten(2) / TEMPERATURE).softmax(dim=2)
         depth, height, width = scores.shape[2:]
         return chances @ grid((depth, height, width), chances).flatten(0, 2)  # the mean place
@@ -214,7 +215,7 @@ class PoseEstimator(nn.Module):
         x = x.mean(dim=(2, 3))
         # The published layers are named the wrong way round: fc_roll gives the yaw, fc_yaw the roll.
         yaw, pitch, roll = (degrees(layer(x), CENTRE) for layer in (self.fc_roll, self.fc_pitch, self.fc_yaw))
-        return Motion(yaw, pitch, roll, self.fc_t(x).float(), self.fc_exp(x).float().unflatten(1, (-1, 3)))
+        return Motion(yaw, pitch, roll, fine(self.fc_t(x)), fine(self.fc_exp(x)).unflatten(1, (-1, 3)))
 
 
 class FaceVid2Vid(nn.Module):

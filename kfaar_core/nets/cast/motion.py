@@ -161,36 +161,35 @@ class DenseMotion(nn.Module):
         """
         Args:
             volume: (N, C, D, H, W) features of the source.
-            driving: (N, K, 3) keypoints of the wanted posture.
-            source: (N, K, 3) keypoints of the source's posture.
+            driving: (N, K, 3) keypoints of the wanted posture, `fine`.
+            source: (N, K, 3) keypoints of the source's posture, `fine`.
 
         Returns:
             The warp (N, D, H, W, 3): where each voxel comes from. Occlusion (N, 1, H, W) in [0, 1]: 0 is hidden.
         """
         x = functional.relu(self.norm(self.compress(volume)))  # (N, few, D, H, W)
         n, _, *shape = x.shape
-        coordinates = grid((shape[0], shape[1], shape[2]), driving.float())
-        shifts = (source - driving).float()[:, :, None, None, None, :]  # (N, K, 1, 1, 1, 3)
+        coordinates = grid((shape[0], shape[1], shape[2]), driving)
+        shifts = (source - driving)[:, :, None, None, None, :]  # (N, K, 1, 1, 1, 3)
         proposals = torch.cat((coordinates.expand(n, 1, *shape, 3), coordinates + shifts), dim=1)  # (N, K + 1, ..., 3)
         count = proposals.shape[1]
         repeated = x[:, None].expand(-1, count, -1, -1, -1, -1).flatten(0, 1)  # (N (K + 1), few, D, H, W)
         moved = warp(repeated, proposals.flatten(0, 1)).unflatten(0, (n, count))  # (N, K + 1, few, D, H, W)
-        change = heat(driving.float(), coordinates) - heat(source.float(), coordinates)  # (N, K, D, H, W)
+        change = heat(driving, coordinates) - heat(source, coordinates)  # (N, K, D, H, W)
         change = functional.pad(change, (0, 0, 0, 0, 0, 0, 1, 0)).to(x.dtype)  # none for the background
         features = self.hourglass(torch.cat((change[:, :, None], moved), dim=2).flatten(1, 2))
         mask = self.mask(features).softmax(dim=1)  # (N, K + 1, D, H, W)
-        whole = torch.einsum("nkdhw,nkdhwc->ndhwc", mask.float(), proposals)
+        whole = torch.einsum("nkdhw,nkdhwc->ndhwc", fine(mask), proposals)
         return whole, self.occlusion(features.flatten(1, 2)).sigmoid()
 
 
 def warp(volume: Tensor, places: Tensor) -> Tensor:
-    """Sample a volume (N, C, D, H, W) at places (N, D, H, W, 3), x, y, z in [-1, 1]; outside it is zero.
+    """Sample a volume (N, C, D, H, W) at `fine` places (N, D, H, W, 3), x, y, z in [-1, 1]; outside it is zero.
 
     Here -1 and 1 are the outermost voxels' edges. `grid` sets them at the centres; the published networks were trained
     with this difference.
     """
-    # Places in bfloat16 would be off by an eighth of a voxel.
-    return functional.grid_sample(volume.float(), places.float(), align_corners=False).to(volume.dtype)
+    return functional.grid_sample(fine(volume), places, align_corners=False).to(volume.dtype)
 
 
 def degrees(scores: Tensor, centre: float) -> Tensor:
@@ -199,8 +198,13 @@ def degrees(scores: Tensor, centre: float) -> Tensor:
     Args:
         centre: degrees that are subtracted; the networks differ in it.
     """
-    classes = torch.arange(BINS, dtype=torch.float32, device=scores.device)
-    return 3 * (scores.float().softmax(dim=1) @ classes) - centre
+    chances = fine(scores).softmax(dim=1)
+    return 3 * (chances @ torch.arange(BINS, dtype=chances.dtype, device=chances.device)) - centre
+
+
+def fine(x: Tensor) -> Tensor:
+    """In single precision at least: keypoints and places are too coarse in bfloat16."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def axis_rotations(yaw: Tensor, pitch: Tensor, roll: Tensor) -> tuple[Tensor, Tensor, Tensor]:

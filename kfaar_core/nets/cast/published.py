@@ -25,11 +25,8 @@ def flattened(checkpoint: Mapping[str, Any], parts: Collection[str] = ()) -> dic
         parts: top-level names to keep; the others (optimisers, discriminators, counters) are left out. Empty keeps all.
 
     Raises:
-        BadWeights: one of the parts is missing, or something kept is no tensor.
+        BadWeights: something kept is no tensor.
     """
-    missing = [name for name in parts if name not in checkpoint]
-    if missing:
-        raise _refusal(f"it has no part {', '.join(missing)}")
     kept = {name: value for name, value in checkpoint.items() if not parts or name in parts}
     return dict(_leaves(kept, ""))
 

@@ -22,6 +22,8 @@ GAIN = 2**0.5  # after it
 MAPPING_RATE = 0.01  # learning rate multiplier of M, part of its stored weights
 TAPS = (1.0, 3.0, 3.0, 1.0)  # low-pass filter of upsampling
 EPS = 1e-8
+WIDTH = 512  # of z and w
+FACES = 10_000  # for the mean w, as the published one was measured
 PARTS = ("g_ema", "latent_avg")  # of the published checkpoint
 
 
@@ -199,7 +201,7 @@ class StyleGan2(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, side: int = 1024, width: int = 512, depth: int = 8, widest: int = 512) -> None:
+    def __init__(self, side: int = 1024, width: int = WIDTH, depth: int = 8, widest: int = 512) -> None:
         """
         Args:
             side: px of the picture, a power of two.
@@ -231,16 +233,18 @@ class StyleGan2(nn.Module):
         """Load the published tensors.
 
         Args:
-            state: `g_ema.` and the generator's names, and `latent_avg`, the mean w.
+            state: `g_ema.` and the generator's names, and `latent_avg`, the mean w; without it the mean is measured.
             side: px; 1024 for `stylegan2-ffhq-config-f.pt`, 256 for a generator of that size.
 
         Raises:
             BadWeights: names or shapes differ.
         """
-        own = part(state, "g_ema.")
-        if "latent_avg" in state:
-            own["mean"] = state["latent_avg"].flatten()
-        return load_strictly(lambda: cls(side), own)
+        mean = state.get("latent_avg")
+        own = part(state, "g_ema.") | {"mean": torch.zeros(WIDTH) if mean is None else mean.flatten()}
+        net = load_strictly(lambda: cls(side), own)
+        if mean is None:
+            net.mean.copy_(net.map(torch.randn(FACES, WIDTH, generator=torch.Generator().manual_seed(0))).mean(dim=0))
+        return net
 
     def map(self, z: Tensor) -> Tensor:
         """Mapping network M: z (N, 512) -> w (N, 512)."""
