@@ -147,10 +147,12 @@ def _folded(state: State) -> dict[str, Tensor]:
             pairs.append((f"{block}.downsample.0", f"{block}.downsample.1", f"{block}.downsample"))
     for conv, norm, target in pairs:
         names = [f"{norm}.{kind}" for kind in ("weight", "bias", "running_mean", "running_var")]
-        if f"{conv}.weight" not in own or not all(name in own for name in names):
-            continue  # load_strictly will name what is missing
-        kernels = own.pop(f"{conv}.weight").float()
+        kernels = own.get(f"{conv}.weight", torch.empty(0))
+        if any(name not in own or own[name].shape != kernels.shape[:1] for name in names):
+            continue  # load_strictly will name what does not fit
+        del own[f"{conv}.weight"]
         gamma, beta, mean, variance = (own.pop(name).float() for name in names)
         factor = gamma * torch.rsqrt(variance + EPS)
-        own[f"{target}.weight"], own[f"{target}.bias"] = kernels * factor[:, None, None, None], beta - mean * factor
+        own[f"{target}.weight"] = kernels.float() * factor[:, None, None, None]
+        own[f"{target}.bias"] = beta - mean * factor
     return own

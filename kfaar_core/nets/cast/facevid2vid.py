@@ -31,7 +31,7 @@ from kfaar_core.nets.cast.published import State, load_strictly, without_spectra
 from kfaar_core.nets.cast.spade import SpadeDecoder
 
 SIDE = 256  # px
-PARTS = ("generator", "kp_detector", "he_estimator")  # of the published checkpoint
+PARTS = ("generator.", "kp_detector.", "he_estimator.")  # of the published checkpoint
 CENTRE = 99.0  # degrees, of its 66 classes of an angle
 PI = 3.14  # it was trained with this value
 TEMPERATURE = 0.1  # of the keypoints' heat maps

@@ -43,8 +43,8 @@ class Unit(nn.Module):
             x = functional.interpolate(x, scale_factor=self.factor)
         x = functional.leaky_relu(self.norm(self.conv(x)), self.slope)
         if self.resize == "down":
-            pool = functional.avg_pool2d if len(self.factor) == 2 else functional.avg_pool3d
-            x = pool(x, self.factor)
+            # Slice by slice: pooling of volumes has no bfloat16 on a CPU.
+            x = functional.avg_pool2d(x.flatten(1, -3), 2).unflatten(1, x.shape[1:-2])
         return x
 
 

@@ -1,9 +1,9 @@
-"""Published checkpoints: flat names, and loading that accepts exactly one set of names and shapes."""
+"""Published checkpoints: loading that accepts exactly one set of names and shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,34 +11,10 @@ from torch import Tensor, nn
 from kfaar_core.errors import BadWeights
 
 Net = TypeVar("Net", bound=nn.Module)
-State = Mapping[str, Tensor]
+State = Mapping[str, Tensor]  # names joined by dots, as the weight registry reads a checkpoint
 
 COUNTER = "num_batches_tracked"  # of batch normalisation; some published files leave it out, and nothing reads it
 SHOWN = 3  # names of each kind in an error
-
-
-def flattened(checkpoint: Mapping[str, Any], parts: Collection[str] = ()) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by their flat names: {"g_ema": {"style": t}} -> {"g_ema.style": t}.
-
-    Args:
-        checkpoint: nested dicts with tensors in them.
-        parts: top-level names to keep; the others (optimisers, discriminators, counters) are left out. Empty keeps all.
-
-    Raises:
-        BadWeights: something kept is no tensor.
-    """
-    kept = {name: value for name, value in checkpoint.items() if not parts or name in parts}
-    return dict(_leaves(kept, ""))
-
-
-def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Tensor]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        elif isinstance(value, Tensor):
-            yield f"{prefix}{name}", value
-        else:
-            raise _refusal(f"{prefix}{name} is a {type(value).__name__}, no tensor")
 
 
 def part(state: State, prefix: str) -> dict[str, Tensor]:

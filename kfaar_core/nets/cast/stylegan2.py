@@ -24,7 +24,6 @@ TAPS = (1.0, 3.0, 3.0, 1.0)  # low-pass filter of upsampling
 EPS = 1e-8
 WIDTH = 512  # of z and w
 FACES = 10_000  # for the mean w, as the published one was measured
-PARTS = ("g_ema", "latent_avg")  # of the published checkpoint
 
 
 def upfirdn(x: Tensor, kernel: Tensor, up: int, pad: tuple[int, int]) -> Tensor:
