@@ -73,6 +73,7 @@ def test_cuda_is_the_cpu(case):
     assert (found - exact).abs().mean() < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUILDS)
 def test_the_published_size_answers_in_the_published_shape(name):
     whole = {"facevid2vid": facevid2vid.FaceVid2Vid, "liveportrait": liveportrait.LivePortrait}[name]
