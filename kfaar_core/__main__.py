@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from kfaar_core.commands import ablation, anonymise, authenticate, compare, evaluate, keys, scores, weights
+from kfaar_core.commands import ablation, anonymise, authenticate, compare, evaluate, hub, keys, scores, weights
 from kfaar_core.commands.group import OneSentence
 
 app = typer.Typer(
@@ -34,6 +34,8 @@ for command in (
     weights.info,
 ):
     app.command()(command)
+
+app.add_typer(hub.app, name="hub")
 
 if __name__ == "__main__":
     app(prog_name="python -m kfaar_core")

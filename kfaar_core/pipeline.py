@@ -152,8 +152,9 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
             latent = stages.blend(latent, photo, located)
         draft = face = render_face(stages.generator, stages.geometry, latent.to(stages.device), stages.preset.side)
     with clock.stage("correct"):
+        seen = image.to_float(located.crop.picture)[0].to(stages.device)
         if stages.method.corrects_posture:
-            face = stages.corrector.correct(draft, located.posture, side)  # x_v = G_f(x', x)
+            face = stages.corrector.correct(draft, located.posture, side, seen)  # x_v = G_f(x', x)
     refiner, payload = stages.refiner, projected.payload
     refined = request.refine and refiner is not None and payload is not None
     if refined:
@@ -163,7 +164,7 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
             face = render_face(stages.generator, stages.geometry, latent, side)
     with clock.stage("place"):
         if stages.method.corrects_posture:
-            face = stages.corrector.turn(face, located.posture, side)
+            face = stages.corrector.turn(face, located.posture, side, seen)
         canvas = (request.canvas or photo) if request.mode == "paste" else None
         put = placed(face, located, side, canvas)
     draft_picture = image.to_uint8(draft.picture[None])[0]

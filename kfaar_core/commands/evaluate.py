@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ TABLES = "VI, VII, thresholds, enrolment, recognisers, anonymity, posture, keys,
 DATA = "photos of people; `synthetic` for synthetic people"
 TWICE = "number of people in scenario 1 of Table VII, which anonymises twice"
 PRECISION = "bf16 (the preset's), or f32: slower, with nearly the same scores on every CPU"
+SPHEREFACE = "judge by SphereFace with these weights (sphere20a); thresholds and results get its name"
 ResultFiles = Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="files that evaluate wrote")]
 
 
@@ -35,12 +37,15 @@ def evaluate(
     trials: Annotated[int, typer.Option("--trials", min=1, metavar="KEYS", help="number of shared keys")] = TRIALS,
     threads: Threads = 0,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="processes, one core each; with 1, see --threads")] = 1,
+    judge_weights: Annotated[Path | None, typer.Option("--judge-weights", metavar="PATH", help=SPHEREFACE)] = None,
     twice: Annotated[int | None, typer.Option("--twice", min=1, metavar="PEOPLE", help=TWICE)] = None,
     dev: Annotated[bool, typer.Option("--dev", help="dev people in place of test people, to choose by")] = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate one table on photos of people. An interrupted run is resumed."""
     chosen = get_preset(preset)
+    if judge_weights is not None:
+        chosen = replace(chosen, judge="sphereface")
     if output.exists() and not output.is_dir():
         raise BadOutput(got=f"the output {output.name!r} is a file", mend="name a folder, which may be a new one")
     from kfaar_core.evaluate.runner import Evaluation, run, settings
@@ -62,6 +67,7 @@ def evaluate(
             threads=threads,
             jobs=jobs,
             dev=dev,
+            judge_weights=judge_weights,
         )
         path = run(asked, output, progress)
     if as_json:

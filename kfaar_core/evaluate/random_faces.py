@@ -30,7 +30,7 @@ class RandomFace:
     truncation: float  # factor of w - mean
 
     def depends(self, context: EvaluationContext) -> dict[str, object]:
-        preset, digest = context.stages.preset, context.used.get("mobile_stylegan", "")
+        preset, digest = context.stages.preset, context.generator_sha256
         return {**context.encoder_dependencies(), "generator": [preset.generator, preset.precision, digest]}
 
     @torch.inference_mode()
@@ -38,7 +38,7 @@ class RandomFace:
         generator = context.stages.generator
         z = stream(context.seed, f"random face {self.number}").standard_normal((1, 512))
         w = truncated(generator, torch.from_numpy(z).float(), self.truncation).to(generator.w_mean.device)
-        picture = generator.render(w_plus(w[:, None].expand(1, 3, 512)), context.stages.preset.side)
+        picture = generator.render(w_plus(w[:, None].expand(1, 3, 512), generator.groups), context.stages.preset.side)
         return context.encoder_features(image.from_array(image.to_uint8(picture)[0]))
 
 

@@ -60,6 +60,7 @@ class Evaluation:
     threads: int = 0  # of the CPU runtime; 0 lets it choose
     jobs: int = 1  # number of processes
     dev: bool = False  # dev people in place of test people, to choose by
+    judge_weights: Path | None = None  # of SphereFace, a file of the user's; it is the judge then
 
     def __post_init__(self) -> None:
         """
@@ -110,7 +111,14 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
     """
     table, preset, out = asked.table, asked.preset, out / asked.folder
     config = EvaluationConfig(
-        preset, asked.data, asked.limit, asked.seed, asked.threads, calibrated=table not in THRESHOLDS, jobs=asked.jobs
+        preset,
+        asked.data,
+        asked.limit,
+        asked.seed,
+        asked.threads,
+        calibrated=table not in THRESHOLDS,
+        jobs=asked.jobs,
+        judge_weights=asked.judge_weights,
     )
     context = config.open(progress)
     allowed = context.data.identities_of(DEV if asked.dev or table in ON_DEV else TEST)
@@ -119,12 +127,12 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
     if table == "thresholds":
         judged = pairs.people(context.data.samples, allowed, seed=asked.seed)
         calibration = calibrated(context, people, judged, asked.repetitions, command)
-        return save_calibration(calibration, preset.name, preset.method, out)
+        return save_calibration(calibration, preset.calibrated_as, preset.method, out)
     if table == "enrolment":
         calibration = enrolment_calibrated(context, people, command)
-        return save_calibration(calibration, preset.name, preset.method, out)
+        return save_calibration(calibration, preset.calibrated_as, preset.method, out)
     part = "-dev" if asked.dev else ""
-    stem = out / f"{preset.name}-{preset.method}-{context.data.name}{part}-{table.lower()}-{asked.key_mode}"
+    stem = out / f"{preset.calibrated_as}-{preset.method}-{context.data.name}{part}-{table.lower()}-{asked.key_mode}"
     if table in ROWS:
         return write_table(stem, ROWS[table](context, people, asked.key_mode, asked.repetitions))
     path = stem.with_suffix(".json")

@@ -48,9 +48,10 @@ ORDER = (
     "data",
     "results",
     "report",
+    "convert",
     "train",
     "evaluate",
-    "convert",
+    "publish",
     "commands",
     "__main__",
 )
