@@ -19,29 +19,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CHECKED)
 
-# Trains every weight of ours, in order; hours on two cores. Needs KFAAR_DATA (LFW) and KFAAR_TEACHERS; a step that was
+# Trains every weight of ours, in order; hours on two cores. Needs KFAAR_DATA (LFW) and KFAAR_TEACHERS; a run that was
 # stopped continues. The three converted networks come from `python -m kfaar_core.convert`.
-TRAIN := $(BIN)/python -m kfaar_core.train
 weights: $(VENV)/installed-dev
-	$(TRAIN) renders mixed
-	$(TRAIN) judge --device auto --resume
-	$(TRAIN) geometry --resume
-	$(TRAIN) renders posed
-	$(TRAIN) geometry --tune --resume
-	$(TRAIN) floor
-	$(TRAIN) identity
-	$(TRAIN) second
-	$(TRAIN) projector draft --resume
-	$(TRAIN) renders draft
-	$(TRAIN) kvfa styles --resume
-	$(TRAIN) projector hashed --resume --set styled_shards=32 --set draft_shards=0
-	$(TRAIN) renders hashed
-	$(TRAIN) posture
-	$(TRAIN) kvfa hashed --resume
-	for bits in 8 128 256; do \
-	  $(TRAIN) projector bits-$$bits --resume --set styled_shards=32 && $(TRAIN) renders bits-$$bits && \
-	  $(TRAIN) kvfa bits-$$bits --resume --set styled_shards=32 || exit 1; done
-	$(BIN)/python -m kfaar_core.convert manifest
+	$(BIN)/python -m kfaar_core.train all --resume $(ARGS)
 
 dev-install: $(VENV)/installed-dev
 

@@ -15,12 +15,15 @@ os.environ.setdefault(*PASSIVE)  # before torch is imported
 if find_spec("spaces") is not None:
     import spaces  # type: ignore[import-not-found, unused-ignore]  # before torch, which it prepares for ZeroGPU
 
-    gpu = spaces.GPU
+    from demo.duration import of_drawing
+
+    gpu = spaces.GPU(duration=of_drawing)
 else:
     gpu = None
 
 from demo.build import LAUNCH, build
 from demo.core import METHOD_NAMES, LocalCore, preset_with
+from kfaar_core import cast, weights
 from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.pipeline import load
 from kfaar_core.presets import PRESETS
@@ -31,7 +34,8 @@ INSTALL_MCP = f"{sys.executable} -m pip install 'gradio[mcp]'"
 def flags() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="KFAAR: keyed face anonymisation in the browser.")
-    parser.add_argument("--preset", default="lab", choices=tuple(PRESETS))
+    parser.add_argument("--preset", default=os.environ.get("KFAAR_PRESET", "lab"), choices=tuple(PRESETS))
+    parser.add_argument("--fetch", action="store_true", help="download what the preset lacks; a Space always does")
     names = ", ".join(METHOD_NAMES)
     parser.add_argument("--method", "--projector", metavar="NAME", help=f"{names}; instead of the preset's")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
@@ -50,6 +54,8 @@ def main() -> None:
     if asked.mcp and find_spec("mcp") is None:
         raise BadSetting(got="--mcp needs the package mcp, which is not here", mend=f"run {INSTALL_MCP}")
     preset = preset_with(asked.preset, asked.method)
+    if asked.fetch or os.environ.get("SPACE_ID"):
+        weights.fetch(cast.needed(preset), print)
     public = asked.public if asked.public is not None else asked.share or "SPACE_ID" in os.environ
     core = LocalCore(load(preset, asked.device, asked.threads or free_cores()), wrap=gpu)
     page = build(core, mcp=asked.mcp, public=public)

@@ -144,9 +144,13 @@ class LocalCore:
         """
         self._default = stages.preset.method
         self._loaded = {self._default: servers(stages)}
+        self._reading: dict[str, Servers] = {}
         self._loading = threading.Lock()
         self._draw: Callable[..., Generator[Any, None, None]] = wrap(self._steps) if wrap else self._steps
         self._apart = wrap is not None  # it may run in another process, and a key is never pickled
+        if self._apart:  # what is placed on the GPU later than at the start is lost with the process that draws
+            for method in methods.available(stages.preset):
+                self._under(method)
 
     def methods(self) -> tuple[Method, ...]:
         found = map(methods.get, methods.available(self._under(self._default).stages.preset))
@@ -167,6 +171,18 @@ class LocalCore:
                 self._loaded[method] = servers(load(preset, device=first.device.type))
             return self._loaded[method]
 
+    def _reader(self, method: str) -> Servers:
+        """The pipeline that reads and compares: a second one on the CPU where drawing alone has a GPU."""
+        from kfaar_core.pipeline import load
+
+        used = self._under(method)
+        if not self._apart or used.stages.device.type == "cpu":
+            return used
+        with self._loading:
+            if method not in self._reading:
+                self._reading[method] = servers(load(used.stages.preset, device="cpu"))
+            return self._reading[method]
+
     def facts(self, method: str) -> Facts:
         """Read anew each time, because thresholds belong to the loaded stages."""
         stages = self._under(method).stages
@@ -183,7 +199,7 @@ class LocalCore:
         )
 
     def faces(self, photo: Photo) -> list[Face]:
-        return self._under(self._default).fas.faces(photo)
+        return self._reader(self._default).fas.faces(photo)
 
     def anonymise(
         self, request: Request, progress: Progress | None = None, preview: Preview | None = None
@@ -247,13 +263,13 @@ class LocalCore:
     def authenticate(
         self, virtual: Photo, original: Photo, key: UserKey | None, *, method: str, client: str
     ) -> Verdict:
-        return self._under(method).vfas.authenticate(virtual, original, key, client)
+        return self._reader(method).vfas.authenticate(virtual, original, key, client)
 
     def readout(self, virtual: Photo, original: Photo, *, method: str) -> Reading:
-        return self._under(method).vfas.compare(virtual, original)
+        return self._reader(method).vfas.compare(virtual, original)
 
     def judge_cosines(self, photos: Sequence[Photo]) -> np.ndarray:
-        return self._under(self._default).stages.judge_cosines(photos)
+        return self._reader(self._default).stages.judge_cosines(photos)
 
     def evaluate(
         self, archive: Path, *, method: str, people: int, keys: str, progress: Callable[[int, int], None]
@@ -266,7 +282,7 @@ class LocalCore:
         from kfaar_core.data.photos import open_dataset
         from kfaar_core.evaluate import authentication, context, runner
 
-        used, seed = self._under(method), secrets.randbits(32)
+        used, seed = self._reader(method), secrets.randbits(32)
         preset, data = used.stages.preset, open_dataset(archive, name=OWN_DATA)
         config = context.EvaluationConfig(preset, str(archive), people, seed)
         place = context.EvaluationContext(

@@ -16,6 +16,7 @@ from kfaar_core.commands import (
     compare,
     evaluate,
     figure,
+    hub,
     keys,
     scores,
     weights,
@@ -47,6 +48,8 @@ for command in (
     weights.info,
 ):
     app.command()(command)
+
+app.add_typer(hub.app, name="hub")
 
 if __name__ == "__main__":
     app(prog_name="python -m kfaar_core")

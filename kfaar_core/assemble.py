@@ -14,13 +14,12 @@ from kfaar_core import cast, methods, runtime, weights
 from kfaar_core.calibration import Calibration, load_calibration, load_judge_calibration
 from kfaar_core.keys import UserKey
 from kfaar_core.methods.base import Method, MethodNetworks, SharedStages
-from kfaar_core.nets.judge_net import JudgeNet
 from kfaar_core.presets import Preset, get_preset
 from kfaar_core.records import Face, Photo
 from kfaar_core.stages import tiny
 from kfaar_core.stages.correct import Corrector, LatentCorrector
-from kfaar_core.stages.encode import JUDGE, FaceEncoder, encoder_of, load_auxiliary_encoder, load_encoder
-from kfaar_core.stages.generate import Generator, OpenVinoGenerator, TorchGenerator, synthesis_of
+from kfaar_core.stages.encode import FaceEncoder, load_auxiliary_encoder
+from kfaar_core.stages.generate import Generator
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.identify import features_of
 from kfaar_core.stages.judge import judge_features
@@ -145,43 +144,53 @@ def assemble(
             encoder=encoder,
             generator=generator,
             geometry=geometry,
-            posture_gain=posture["gain"],
-            low_band=lambda _dtype: generator.render,  # type: ignore[arg-type, return-value]
+            low_band=lambda _dtype: generator.render,
         )
-        return _joined(method, shared, detector, judge, Calibration.tiny(), {})
+        corrector = LatentCorrector(posture, generator, geometry, preset.correct_steps, preset.turn_steps)
+        return _joined(method, shared, Boxes(detector, judge, corrector), Calibration.tiny(), {})
     cast.check_present(preset)
-    state = weights.load("mobile_stylegan")
+    lab = preset.encoder == "sface"
+    made: Generator = cast.generator(preset, device, threads)
     shared = SharedStages(
         preset=preset,
         device=device,
-        load=weights.load,
-        encoder=load_encoder(device),
-        generator=TorchGenerator(state, device)
-        if device.type == "cuda"
-        else OpenVinoGenerator(state, preset.precision, threads),
+        load=lambda name: weights.load(weights.trained_for(preset.name, name)),
+        encoder=cast.encoder(preset, device),
+        generator=made,
         geometry=GeometryReader(weights.load("geometry"), device),
-        posture_gain=weights.load("posture")["gain"],
-        auxiliary=lambda: load_auxiliary_encoder(device),
-        low_band=lambda dtype: synthesis_of(state, device, dtype),
+        auxiliary=(lambda: load_auxiliary_encoder(device)) if lab else None,
+        low_band=cast.low_band(preset, made, device),
     )
-    judge = encoder_of(JudgeNet(), JUDGE, weights.load("judge"), device, flip=True)
+    boxes = Boxes(
+        MtcnnDetector(preset, device),
+        cast.judge(preset, device),
+        cast.corrector(preset, made, shared.geometry, device),
+    )
     if not method.readable:
-        calibration = calibration or load_judge_calibration(preset.name)
-    thresholds = calibration or load_calibration(preset.name, method.name, preset.key_bits)
+        calibration = calibration or load_judge_calibration(preset.calibrated_as)
+    thresholds = calibration or load_calibration(preset.calibrated_as, method.name, preset.key_bits)
     own = {} if calibration else own_thresholds(preset, method)
-    return _joined(method, shared, MtcnnDetector(preset, device), judge, thresholds, own)
+    return _joined(method, shared, boxes, thresholds, own)
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The stages of a preset that no method asks for."""
+
+    detector: Detector
+    judge: FaceEncoder
+    corrector: Corrector
 
 
 def own_thresholds(preset: Preset, method: Method) -> dict[int, float]:
     """Key bits -> dev threshold; empty if the method has the same networks for all key lengths."""
-    return {bits: load_calibration(preset.name, method.name, bits).kvfa_dev for bits in method.key_lengths}
+    return {bits: load_calibration(preset.calibrated_as, method.name, bits).kvfa_dev for bits in method.key_lengths}
 
 
 def _joined(
     method: Method,
     shared: SharedStages,
-    detector: Detector,
-    judge: FaceEncoder,
+    boxes: Boxes,
     calibration: Calibration,
     own: Mapping[int, float],
 ) -> Stages:
@@ -191,13 +200,11 @@ def _joined(
         preset=preset,
         method=method,
         device=shared.device,
-        locator=FaceLocator(detector, shared.geometry, preset.side, shared.device),
+        locator=FaceLocator(boxes.detector, shared.geometry, preset.side, shared.device),
         geometry=shared.geometry,
         generator=shared.generator,
-        corrector=LatentCorrector(
-            {"gain": shared.posture_gain}, shared.generator, shared.geometry, preset.correct_steps, preset.turn_steps
-        ),
-        judge=judge,
+        corrector=boxes.corrector,
+        judge=boxes.judge,
         calibration=calibration,
         own_thresholds=own,
     )

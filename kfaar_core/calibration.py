@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from kfaar_core import hub
 from kfaar_core.errors import BadWeights
 from kfaar_core.files import write_whole
 from kfaar_core.presets import PRESETS
@@ -57,11 +58,12 @@ def load_calibration(preset: str, method: str, bits: int = 0) -> Calibration:
         BadWeights: the file is missing or damaged.
     """
     name = f"{preset}-{method}.json"
-    own = FOLDER / f"{bits}-bit" / name
-    path = own if own.is_file() else FOLDER / name
+    folder = hub.folder("thresholds", FOLDER)
+    own = folder / f"{bits}-bit" / name
+    path = own if own.is_file() else folder / name
     mend = (
         "restore assets/thresholds from the repository, or run: python -m kfaar_core evaluate --table thresholds "
-        f"--method {method} --data PATH -o assets/thresholds"
+        f"--preset {preset.partition('-')[0]} --method {method} --data PATH -o assets/thresholds"
     )
     try:
         return Calibration(**json.loads(path.read_text()))
@@ -78,14 +80,14 @@ def load_judge_calibration(preset: str) -> Calibration:
     Raises:
         BadWeights: as load_calibration, for the preset's own method.
     """
-    found = load_calibration(preset, PRESETS[preset].method)
+    found = load_calibration(preset, PRESETS[preset.partition("-")[0]].method)
     marks = {name: value for name, value in found.marks.items() if name.startswith("judge")}
     return replace(found, kvfa_dev=float("inf"), marks=marks)
 
 
 def has_calibration(preset: str, method: str) -> bool:
     """Whether a calibration of a preset and a method is committed."""
-    return (FOLDER / f"{preset}-{method}.json").is_file()
+    return (hub.folder("thresholds", FOLDER) / f"{preset}-{method}.json").is_file()
 
 
 def save_calibration(calibration: Calibration, preset: str, method: str, folder: Path = FOLDER) -> Path:

@@ -225,9 +225,21 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+_scope = ""  # of cache_folder
+
+
+def scope_cache(name: str) -> None:
+    """Let cache_folder answer folders below `name` from now on, in this process; an empty name ends that.
+
+    What is trained for one preset must not be taken for what was trained for another.
+    """
+    global _scope
+    _scope = name
+
+
 def cache_folder(name: str) -> Path:
     """The folder `<KFAAR_CACHE or .cache>/<name>`, created if missing; git-ignored, safe to delete."""
-    folder = Path(os.environ.get("KFAAR_CACHE", ".cache")) / name
+    folder = Path(os.environ.get("KFAAR_CACHE", ".cache")) / _scope / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

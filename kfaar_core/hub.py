@@ -120,7 +120,7 @@ def _snapshot(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     repository, revision = split_repository(name)
-    patterns = ["preset.json", "README.md", *(f"{folder}/*" for folder in PUBLISHED)]
+    patterns = ["preset.json", *(f"{folder}/*" for folder in PUBLISHED)]
     with _in_a_sentence(f"the published run {name}"):
         return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
 

@@ -179,8 +179,9 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
     if request.coarse:
         located = replace(located, posture=coarse(located.posture, draft.posture), rotation=0.0)
     with clock.stage("correct"):
+        seen = image.to_float(located.crop.picture)[0].to(stages.device)
         if stages.method.corrects_posture:
-            face = stages.corrector.correct(draft, located.posture, side)  # x_v = G_f(x', x)
+            face = stages.corrector.correct(draft, located.posture, side, seen)  # x_v = G_f(x', x)
     clock.show("correct", face)
     refiner, payload = stages.refiner, projected.payload
     refines = request.refine and refiner is not None
@@ -191,7 +192,7 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
             face = render_face(stages.generator, stages.geometry, latent, side)
     with clock.stage("place"):
         if stages.method.corrects_posture:
-            face = stages.corrector.turn(face, located.posture, side)
+            face = stages.corrector.turn(face, located.posture, side, seen)
         canvas = (request.canvas or photo) if request.mode == "paste" else None
         put = placed(face, located, side, canvas)
     read = feature if refines and (payload is not None or request.person is not None) else None

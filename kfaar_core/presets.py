@@ -6,9 +6,12 @@ Origins: [paper] stated by the paper; [design] chosen before measuring; [dev] ch
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from kfaar_core import hub
 from kfaar_core.errors import BadSetting
 
 
@@ -85,6 +88,12 @@ class Preset:
     # limit one passes on less than one day in a hundred (attacks/oracle.py).
     tries_per_hour: int = 5  # [design]
 
+    @property
+    def calibrated_as(self) -> str:
+        """The name of its thresholds: another judge than the preset's own has other ones."""
+        own = PRESETS.get(self.name)
+        return self.name if own is None or own.judge == self.judge else f"{self.name}-{self.judge}"
+
 
 LAB = Preset(name="lab", method="hashed")
 PAPER = replace(
@@ -112,17 +121,39 @@ TINY = replace(
     face_min=12,
     descent=Descent(steps=0),
 )
+PUBLISHED_PRESET = "preset.json"  # of a published run
 PRECISIONS = ("bf16", "f32")  # of the CPU runtime
 PRESETS = {preset.name: preset for preset in (LAB, PAPER, TINY)}
 
 
 def get_preset(name: str) -> Preset:
-    """The preset with this name.
+    """The preset with this name: that of the published run which KFAAR_HUB_REPO names, else ours.
 
     Raises:
-        BadSetting: an unknown name.
+        BadSetting: an unknown name, or settings of another version of this software.
+        BadWeights: see hub.published.
     """
-    return PRESETS[one_of("preset", name, PRESETS)]
+    ours = PRESETS[one_of("preset", name, PRESETS)]
+    run = hub.published()
+    if run is None or not (run / PUBLISHED_PRESET).is_file():
+        return ours
+    told = json.loads((run / PUBLISHED_PRESET).read_text(encoding="utf-8"))
+    if told.get("name") != name:
+        return ours
+    groups = {"descent": Descent, "enrolment": Enrolment}
+    try:
+        values = {key: groups[key](**_tuples(value)) if key in groups else value for key, value in told.items()}
+        return Preset(**_tuples(values))
+    except TypeError as error:
+        raise BadSetting(
+            got=f"the published run has settings that this version of kfaar does not know ({name})",
+            mend="install the version that published it, or unset KFAAR_HUB_REPO",
+        ) from error
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists where these records have tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def one_of(what: str, name: str, known: Collection[str]) -> str:

@@ -21,7 +21,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -31,7 +31,7 @@ from torch import Tensor
 
 from kfaar_core import hub
 from kfaar_core.errors import BadOutput, BadSetting, BadWeights, KfaarError
-from kfaar_core.files import cache_folder, write_whole
+from kfaar_core.files import write_whole
 from kfaar_core.hub import HubFile
 from kfaar_core.quantised import dequantised
 
@@ -183,6 +183,10 @@ POSTURE_LIMITS = (
     "Linear in w: far from the mean face a move turns a head further or less far than asked, and strong expressions "
     "are met in part."
 )
+OTHER_NETWORKS = (
+    "Trained for the published networks of another preset, whose terms bind it too. Read the targets that its method "
+    "misses before relying on it."
+)
 WEIGHTS = {
     weight.name: weight
     for weight in (
@@ -283,16 +287,26 @@ def register(*more: Weight) -> None:
 
 
 def entry(name: str) -> Weight:
-    """The registered weights with this name.
+    """The registered weights with this name; `paper/NAME` are those that were trained for the preset `paper`.
 
     Raises:
         BadSetting: an unknown name.
     """
+    preset, slash, base = name.rpartition("/")
+    if slash and base in WEIGHTS:
+        weight = WEIGHTS[base]
+        return replace(weight, name=name, file=f"{preset}/{weight.file}", limits=OTHER_NETWORKS)
     if name not in WEIGHTS:
         near = difflib.get_close_matches(name, WEIGHTS, n=1)
         mend = f"did you mean {near[0]}" if near else f"choose one of {', '.join(WEIGHTS)}"
         raise BadSetting(got=f"no weights are registered as {name!r}", mend=mend)
     return WEIGHTS[name]
+
+
+def trained_for(preset: str, name: str) -> str:
+    """The name of what a method trains, for a preset: `lab` has its name alone, others one of their own."""
+    ours = entry(name).licence_weights == OURS
+    return f"{preset}/{name}" if preset not in ("lab", "tiny") and ours else name
 
 
 def digest(data: bytes) -> Pin:
@@ -365,6 +379,14 @@ def pin(name: str, sha256: str) -> None:
     _keep_record(weight, sha256=sha256, size=None)
 
 
+_OWN: dict[str, Path] = {}  # files of the user's, by the name of the weights that they are
+
+
+def use(name: str, path: Path) -> None:
+    """Read these weights from a file of the user's from now on, in this process. It is pinned as any other."""
+    _OWN[entry(name).name] = path
+
+
 def find(name: str) -> Path | None:
     """The first existing file of these weights; its hash is not checked. None if there is no file."""
     return next((path for path in _candidates(entry(name)) if path.is_file()), None)
@@ -402,18 +424,6 @@ def load(name: str) -> dict[str, Tensor]:
     if weight.foreign:  # may be gigabytes: never in memory twice
         return _from_hub(weight, _located(weight))
     return dequantised(_tensors(read(name), weight.file))
-
-
-def load_file(path: Path) -> dict[str, Tensor]:
-    """Load the tensors of a file of the user's, a state dict as safetensors or pickle, without running code from it.
-
-    Raises:
-        BadWeights: the file is missing, damaged, or carries classes.
-    """
-    try:
-        return dict(_flat(_tensors(path.read_bytes(), path.name)))
-    except OSError as error:
-        raise BadWeights(got=f"no weights {path.name!r} can be read", mend="check the path") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -523,6 +533,8 @@ def _status(weight: Weight) -> Status:
 
 
 def _candidates(weight: Weight) -> Iterable[Path]:
+    if weight.name in _OWN:
+        yield _OWN[weight.name]
     own = own_folder()
     if own is not None:
         yield own / weight.file
@@ -644,7 +656,7 @@ def _record(weight: Weight) -> dict[str, Any]:
 
 def _keep_record(weight: Weight, **changes: Any) -> None:
     try:
-        cache_folder("weights")
+        _record_path(weight).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadOutput(
             got=f"the cache {_record_path(weight).parent} cannot be written ({error.strerror})",
@@ -672,7 +684,8 @@ def _from_hub(weight: Weight, path: Path) -> dict[str, Tensor]:
     if not state:
         raise BadWeights(got=f"the file {weight.file} holds none of {', '.join(weight.entries)}", mend=_mend(weight))
     with suppress(OSError, KfaarError):  # a cache that cannot be written: it is converted again next time
-        draft = cache_folder("weights") / f".{secrets.token_hex(8)}.part"
+        converted.parent.mkdir(parents=True, exist_ok=True)
+        draft = converted.with_name(f".{secrets.token_hex(8)}.part")
         try:
             save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, draft)
             pin = file_pin(draft)

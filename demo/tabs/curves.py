@@ -18,6 +18,7 @@ from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
 from demo.tabs import score_lists
 from demo.visitor import Measurement, Place, Visitor, stop_button
+from kfaar_core import hub
 from kfaar_core.errors import DataMissing, KfaarError
 from kfaar_core.metrics import bootstrap, verification
 from kfaar_core.metrics.roc_interval import ConfidenceBand, roc_interval
@@ -382,7 +383,7 @@ def on_own(
 @lru_cache(maxsize=1)
 def committed() -> Groups:
     """The groups of the committed files, read once."""
-    return load_all(SCORES)
+    return load_all(hub.folder("scores", SCORES))
 
 
 def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None = None) -> None:

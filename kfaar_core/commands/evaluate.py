@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ TWICE = "number of people in scenario 1 of Table VII, which anonymises twice"
 PRECISION = "bf16 (the preset's), or f32: slower, with nearly the same scores on every CPU"
 PAGE = "write one printable web page with tables, figures, hashes and command"
 AGAINST = "the same file of another run, for paired differences; once for each result"
+SPHEREFACE = "judge by SphereFace with these weights (sphere20a); thresholds and results get its name"
 ResultFiles = Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="files that evaluate wrote")]
 
 
@@ -42,12 +44,15 @@ def evaluate(
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="processes, one core each; with 1, see --threads")] = 1,
     engine: Annotated[str, typer.Option("--engine", help="processes, or ray: a cluster (RAY_ADDRESS)")] = "processes",
     gpus: Annotated[float, typer.Option("--gpus", min=0, help="ray: GPUs of each of the --jobs workers")] = 0,
+    judge_weights: Annotated[Path | None, typer.Option("--judge-weights", metavar="PATH", help=SPHEREFACE)] = None,
     twice: Annotated[int | None, typer.Option("--twice", min=1, metavar="PEOPLE", help=TWICE)] = None,
     dev: Annotated[bool, typer.Option("--dev", help="dev people in place of test people, to choose by")] = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate one table on photos of people. An interrupted run is resumed."""
     chosen = get_preset(preset)
+    if judge_weights is not None:
+        chosen = replace(chosen, judge="sphereface")
     if output.exists() and not output.is_dir():
         raise BadOutput(got=f"the output {output.name!r} is a file", mend="name a folder, which may be a new one")
     from kfaar_core.evaluate.runner import Evaluation, run, settings
@@ -71,6 +76,7 @@ def evaluate(
             engine=engine,
             gpus=gpus,
             dev=dev,
+            judge_weights=judge_weights,
         )
         path = run(asked, output, progress)
     if as_json:

@@ -31,7 +31,7 @@ NeededKey = Annotated[str, typer.Option("--key", metavar="KEY", help=f"the key: 
 Person = Annotated[
     str | None, typer.Option("--person", metavar="LABEL", help="the key that --key, as a master key, gives this person")
 ]
-PresetName = Annotated[str, typer.Option("--preset", help="lab or tiny")]
+PresetName = Annotated[str, typer.Option("--preset", help="lab, tiny, or paper, whose weights are fetched first")]
 MethodName = Annotated[
     str | None,
     typer.Option("--method", "--projector", help=f"{', '.join(methods.names())}; by default the preset's"),

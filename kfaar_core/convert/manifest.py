@@ -10,8 +10,9 @@ from kfaar_core.weights import MANIFEST, digest
 
 
 def manifest_text(folder: Path) -> str:
-    """The manifest of the folder's *.safetensors as JSON; the same files give the same text."""
-    pins = {path.name: digest(path.read_bytes()) for path in folder.glob("*.safetensors")}
+    """The manifest of the folder's *.safetensors, at any depth, as JSON; the same files give the same text."""
+    files = sorted(folder.rglob("*.safetensors"))
+    pins = {path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in files}
     listed = {name: {"sha256": pin.sha256, "size": pin.size} for name, pin in pins.items()}
     return json.dumps(listed, indent=2, sort_keys=True) + "\n"
 

@@ -139,7 +139,7 @@ def portrait(stages: Stages, latent: torch.Tensor, yaw: float, pitch: float, smi
     Returns:
         (512, 512, 3) uint8.
     """
-    picture = stages.generator.render(w_plus(latent[None]))
+    picture = stages.generator.render(w_plus(latent[None], stages.generator.groups), 512)
     posture = stages.geometry.postures(picture)[0]
     shapes = posture.blendshapes.copy()
     shapes[44:46] = smile  # mouthSmileLeft, mouthSmileRight

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ from kfaar_core.calibration import Calibration
 from kfaar_core.data.cache import ArrayCache, content_key
 from kfaar_core.data.photos import Dataset, open_dataset
 from kfaar_core.data.synthetic import SYNTHETIC, synthetic_people
-from kfaar_core.errors import BadPicture, NoFaceFound
+from kfaar_core.errors import BadPicture, BadSetting, NoFaceFound
 from kfaar_core.evaluate.observers import Observation, Observers, observers
 from kfaar_core.files import cache_folder
 from kfaar_core.keys import UserKey
@@ -30,6 +31,7 @@ from kfaar_core.presets import Preset
 from kfaar_core.records import Photo, VirtualFace
 from kfaar_core.runtime import stream
 from kfaar_core.servers import AnonymisationServer
+from kfaar_core.stages.animate import Animator
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,7 @@ Arrays = Mapping[str, np.ndarray]
 # pictures the largest face is used, as by the authentication server.
 LABELLED = "central"
 VERSION = 6  # of the code that computes features; increase it when they change, to invalidate cached entries
-# Weights and Preset fields that the embeddings of a real photo depend on.
-ENCODER_WEIGHTS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "geometry", "sface", "dlib_resnet", "judge")
+# Preset fields that the embeddings of a real photo depend on.
 ENCODER_SETTINGS = ("detect_min", "detect_side", "face_min", "side", "encoder", "judge")
 # Preset fields that features do not depend on: thresholds, the comparison, and retries, which evaluations do not use.
 UNRELATED = (
@@ -92,6 +93,7 @@ class EvaluationConfig:
     jobs: int = 1  # number of processes, or of workers of the cluster
     engine: str = "processes"  # or "ray", see evaluate.cluster
     gpus: float = 0  # of each worker of the cluster; several can share one
+    judge_weights: Path | None = None  # of SphereFace, a file of the user's
 
     def open(self, progress: Progress | None = None) -> EvaluationContext:
         """Load the stages and open the data.
@@ -103,12 +105,18 @@ class EvaluationConfig:
             DataMissing: the data do not exist.
             BadSetting, BadWeights: see kfaar_core.assemble.
         """
+        if self.judge_weights is not None:
+            weights.use("sphereface", self.judge_weights)
         calibration = None if self.calibrated else Calibration.unset()
         stages = assemble(self.preset, threads=self.threads, calibration=calibration)
-        cache = ArrayCache(cache_folder("evaluate"))
-        used = hashes(self.preset)
+        if self.data == SYNTHETIC and isinstance(stages.corrector, Animator):
+            raise BadSetting(
+                got=f"synthetic people, whom the preset {self.preset.name} cannot give a posture of their own",
+                mend="give photos of people with --data",
+            )
+        cache, used = ArrayCache(cache_folder("evaluate")), hashes(self.preset)
         if self.data == SYNTHETIC:
-            data = synthetic_people(stages, cache, self.seed, self.limit, used.get("mobile_stylegan", ""))
+            data = synthetic_people(stages, cache, self.seed, self.limit, generator_sha256(self.preset, used))
         else:
             data = open_dataset(self.data)
         return EvaluationContext(self, stages, AnonymisationServer(stages), data, cache, used, progress)
@@ -129,6 +137,11 @@ class EvaluationContext:
     @property
     def seed(self) -> int:
         return self.config.seed
+
+    @property
+    def generator_sha256(self) -> str:
+        """Of the generator's weights, for cache keys."""
+        return generator_sha256(self.stages.preset, self.used)
 
     def key(self, purpose: str, bits: int | None = None) -> UserKey:
         """An evaluation key, a function of the seed and `purpose`.
@@ -183,11 +196,12 @@ class EvaluationContext:
 
     def encoder_dependencies(self) -> dict[str, object]:
         """What encoder_features depends on, for cache keys."""
+        preset = self.stages.preset
         return {
-            "preset": {name: getattr(self.stages.preset, name) for name in ENCODER_SETTINGS},
+            "preset": {name: getattr(preset, name) for name in ENCODER_SETTINGS},
             # Differs if more than E's embedding is used.
             "feature": self.stages.identity.width if self.stages.method.readable else 0,
-            "weights": {name: digest for name, digest in self.used.items() if name in ENCODER_WEIGHTS},
+            "weights": {name: digest for name, digest in self.used.items() if name in embedding_weights(preset)},
             "observers": Observers.pins(),
         }
 
@@ -267,6 +281,16 @@ def features(arrays: Arrays) -> FaceFeatures | None:
     return FaceFeatures(arrays["features"], arrays["judge"], Observation.of(arrays))
 
 
+def embedding_weights(preset: Preset) -> tuple[str, ...]:
+    """The names of the weights that the embeddings of a real photo depend on."""
+    return (*cast.DETECTOR, "geometry", *cast.NETWORKS[preset.encoder], *cast.NETWORKS[preset.judge])
+
+
+def generator_sha256(preset: Preset, used: Mapping[str, str]) -> str:
+    """The hash of the generator's weights; empty for the preset tiny."""
+    return "".join(used.get(name, "") for name in cast.NETWORKS[preset.generator])
+
+
 def hashes(preset: Preset, bits: int | None = None) -> dict[str, str]:
     """The pinned sha256 of what a preset's method makes faces and verdicts with. Empty for the preset tiny.
 
@@ -278,11 +302,13 @@ def hashes(preset: Preset, bits: int | None = None) -> dict[str, str]:
     if preset.name == "tiny":
         return {}
     method = methods.get(preset.method)
-    others = {name for other in methods.registered() for name in other.all_weights()}
     own = set(method.all_weights() if bits is None else method.weights(bits))
-    published = cast.PUBLISHED - set(cast.needed(preset))  # checkpoints of other networks than the preset's
+    if preset.name != "lab":
+        names = (*cast.needed(preset), *sorted(weights.trained_for(preset.name, name) for name in own))
+        return {name: weights.pin_of(weights.entry(name)).sha256 for name in names}
+    others = {name for other in methods.registered() for name in other.all_weights()}
     return {
         name: weights.pin_of(weight).sha256
         for name, weight in weights.WEIGHTS.items()
-        if (name in own or name not in others) and name not in published and not weight.observer
+        if (name in own or name not in others) and name not in cast.PUBLISHED and not weight.observer
     }

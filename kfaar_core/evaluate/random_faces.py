@@ -30,7 +30,7 @@ class RandomFace:
     truncation: float  # factor of w - mean
 
     def depends(self, context: EvaluationContext) -> dict[str, object]:
-        preset, digest = context.stages.preset, context.used.get("mobile_stylegan", "")
+        preset, digest = context.stages.preset, context.generator_sha256
         return {**context.encoder_dependencies(), "generator": [preset.generator, preset.precision, digest]}
 
     def arrays(self, context: EvaluationContext) -> Arrays:
@@ -43,7 +43,7 @@ def random_face(context: EvaluationContext, number: int, truncation: float) -> P
     generator = context.stages.generator
     z = stream(context.seed, f"random face {number}").standard_normal((1, 512))
     w = truncated(generator, torch.from_numpy(z).float(), truncation).to(generator.w_mean.device)
-    picture = generator.render(w_plus(w[:, None].expand(1, 3, 512)), context.stages.preset.side)
+    picture = generator.render(w_plus(w[:, None].expand(1, 3, 512), generator.groups), context.stages.preset.side)
     return image.from_array(image.to_uint8(picture)[0])
 
 

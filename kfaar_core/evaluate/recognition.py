@@ -20,6 +20,7 @@ from kfaar_core.report.paper_figures import paper_figure
 from kfaar_core.report.tables import Table, row
 from kfaar_core.runtime import stream
 from kfaar_core.scenarios import pairs, populations
+from kfaar_core.stages.encode import FaceEncoder
 
 
 def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> dict[str, ScorePair]:
@@ -29,7 +30,8 @@ def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> 
     """
     chosen = pairs.verification_pairs(tuple(people), seed=context.seed)
     fill(context, photos_of(people))
-    mean = context.stages.identity.mean[:FEATURE]  # of E's embedding, the first part of the features
+    stages = context.stages  # of an encoder pair, E's embedding is the first part of the features
+    mean = stages.identity.mean if isinstance(stages.encoder, FaceEncoder) else stages.identity.mean[:FEATURE]
 
     def centred(face: FaceFeatures) -> np.ndarray:
         embedding = face.features[: len(mean)] - mean

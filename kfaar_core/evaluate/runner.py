@@ -65,6 +65,7 @@ class Evaluation:
     engine: str = PROCESSES  # or RAY
     gpus: float = 0  # of each worker of the cluster
     dev: bool = False  # dev people in place of test people, to choose by
+    judge_weights: Path | None = None  # of SphereFace, a file of the user's; it is the judge then
 
     def __post_init__(self) -> None:
         """
@@ -125,6 +126,7 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
         jobs=asked.jobs,
         engine=asked.engine,
         gpus=asked.gpus,
+        judge_weights=asked.judge_weights,
     )
     context = config.open(progress)
     allowed = context.data.identities_of(DEV if asked.dev or table in ON_DEV else TEST)
@@ -133,12 +135,12 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
     if table == "thresholds":
         judged = pairs.people(context.data.samples, allowed, seed=asked.seed)
         calibration = calibrated(context, people, judged, asked.repetitions, command)
-        return save_calibration(calibration, preset.name, preset.method, out)
+        return save_calibration(calibration, preset.calibrated_as, preset.method, out)
     if table == "enrolment":
         calibration = enrolment_calibrated(context, people, command)
-        return save_calibration(calibration, preset.name, preset.method, out)
+        return save_calibration(calibration, preset.calibrated_as, preset.method, out)
     part = "-dev" if asked.dev or table in ON_DEV else ""
-    stem = out / f"{preset.name}-{preset.method}-{context.data.name}{part}-{table.lower()}-{asked.key_mode}"
+    stem = out / f"{preset.calibrated_as}-{preset.method}-{context.data.name}{part}-{table.lower()}-{asked.key_mode}"
     if table in ROWS:
         return write_table(stem, ROWS[table](context, people, asked.key_mode, asked.repetitions))
     path = stem.with_suffix(".json")

@@ -87,8 +87,9 @@ def available(preset: Preset = LAB) -> tuple[str, ...]:
             return False
         if preset.name == "tiny":  # random weights and fixed thresholds
             return True
-        here = all(weights.find(name) is not None for name in method.all_weights())
-        return here and (has_calibration(preset.name, method.name) or not method.readable)
+        own = (weights.trained_for(preset.name, name) for name in method.all_weights())
+        here = all(weights.find(name) is not None for name in own)
+        return here and (has_calibration(preset.calibrated_as, method.name) or not method.readable)
 
     present_names = [method.name for method in registered() if present(method)]
     return tuple(sorted(present_names, key=lambda name: name != preset.method))

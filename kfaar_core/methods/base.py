@@ -21,11 +21,10 @@ from torch import Tensor
 
 from kfaar_core.errors import BadSetting
 from kfaar_core.keys import UserKey
-from kfaar_core.nets.mobile_stylegan import Synthesis
 from kfaar_core.presets import LAB, Preset
 from kfaar_core.records import Payload, Photo
 from kfaar_core.stages.encode import Encoder, FaceEncoder
-from kfaar_core.stages.generate import Generator
+from kfaar_core.stages.generate import Generator, Synthesize
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.identify import FaceReader, Identifier, IdentityMap
 from kfaar_core.stages.locate import LocatedFace
@@ -94,9 +93,8 @@ class SharedStages:
     encoder: FaceEncoder  # E
     generator: Generator  # M and G
     geometry: GeometryReader
-    posture_gain: Tensor  # (1536, 54) of the posture correction
     auxiliary: Callable[[], FaceEncoder] | None = None  # loads the auxiliary encoder; None if the preset has none
-    low_band: Callable[[torch.dtype], Synthesis] | None = None  # G with gradients: (w+, side) -> picture
+    low_band: Callable[[torch.dtype], Synthesize] | None = None  # G with gradients: (w+, side) -> picture
 
 
 class Lacking:

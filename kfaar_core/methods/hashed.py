@@ -145,7 +145,7 @@ def refiner(shared: SharedStages, pair: EncoderPair, reader: FaceReader, aims: R
         extractor=FeatureExtractor(
             quick(pair.main) if halves else pair.main, reader.net, shared.device, masked=True, auxiliary=pair.auxiliary
         ),
-        gain=shared.posture_gain,
+        gain=shared.load("posture")["gain"],
     )
     return Refiner(aims, networks, shared.preset.descent, shared.device, shared.preset.enrolment)
 

@@ -49,6 +49,7 @@ def build(shared: SharedStages) -> MethodNetworks:
     """E, the generator, and the generator with gradients."""
     assert shared.low_band is not None  # every preset that generates has it
     inverter = Inverter(shared.low_band(torch.float32), shared.encoder, shared.generator.w_mean)
+    inverter.groups = shared.generator.groups
     return MethodNetworks(
         encoder=shared.encoder, projector=VirtualPerson(shared.generator), blend=CoarseOfPhoto(inverter)
     )

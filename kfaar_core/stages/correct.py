@@ -64,19 +64,20 @@ def vector_of(posture: Posture) -> np.ndarray:
 
 
 class Corrector(Protocol):
-    """Interface of the posture correction G_f; LatentCorrector implements it."""
+    """Interface of the posture correction G_f; LatentCorrector and animate.Animator implement it."""
 
-    def correct(self, face: GeneratedFace, original: Posture, side: int) -> GeneratedFace:
+    def correct(self, face: GeneratedFace, original: Posture, side: int, photo: Tensor | None = None) -> GeneratedFace:
         """Give a generated face the original's head pose and expression.
 
         Args:
             face: x'.
             original: posture of x, measured in x's portrait frame.
             side: px of a new render. A face that needs no correction keeps its size.
+            photo: (3, S, S) in [-1, 1], x in its portrait frame; None where there is a posture alone.
         """
 
-    def turn(self, face: GeneratedFace, original: Posture, side: int) -> GeneratedFace:
-        """Correct the three head angles alone. The answer is always `side` px."""
+    def turn(self, face: GeneratedFace, original: Posture, side: int, photo: Tensor | None = None) -> GeneratedFace:
+        """Correct what refinement may have changed. The answer is always `side` px. Arguments as in `correct`."""
 
 
 class LatentCorrector:
@@ -98,10 +99,10 @@ class LatentCorrector:
         self._generator, self._geometry = generator, geometry
         self._steps, self._turns = steps, turns
 
-    def correct(self, face: GeneratedFace, original: Posture, side: int) -> GeneratedFace:
+    def correct(self, face: GeneratedFace, original: Posture, side: int, photo: Tensor | None = None) -> GeneratedFace:
         return self._closed(face, vector_of(original), side, self._steps)
 
-    def turn(self, face: GeneratedFace, original: Posture, side: int) -> GeneratedFace:
+    def turn(self, face: GeneratedFace, original: Posture, side: int, photo: Tensor | None = None) -> GeneratedFace:
         turned = self._closed(face, vector_of(original), side, self._turns, ANGLES, ANGLES_MET)
         return turned if turned.picture.shape[-1] == side else self._rendered(turned.latent, side)
 

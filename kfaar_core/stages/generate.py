@@ -1,12 +1,13 @@
 """Mapping network M and generator G: z -> w -> z+ -> x'. Fourth and fifth box of HPVFG (Alg. 1, steps 6 and 7).
 
-One interface has two runtimes: torch (differentiable, CPU or CUDA) and OpenVINO (faster on a CPU). Both use the weights
-of nets.mobile_stylegan.
+MobileStyleGAN (preset `lab`) has two runtimes: torch (differentiable, CPU or CUDA) and OpenVINO (faster on a CPU).
+StyleGAN2 (preset `paper`) has torch alone.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from collections.abc import Mapping as StateDict
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from kfaar_core.nets.cast.stylegan2 import StyleGan2
 from kfaar_core.nets.mobile_stylegan import Mapping, Synthesis
 from kfaar_core.records import Posture
 from kfaar_core.runtime import has_bfloat16
@@ -22,23 +25,32 @@ from kfaar_core.stages.geometry import GeometryReader
 
 # Styles 0-6 act at 4-16 px (head pose and shape), 7-12 at 32-64 px (features), 13-22 above (colour and texture).
 GROUPS = (7, 6, 10)
+FINEST = 4  # styles of StyleGAN2 in the coarse group, 4-8 px, and in the middle one, 16-32 px
 
 
-def w_plus(w: Tensor) -> Tensor:
-    """w+ of the 23 layers, (N, 23, 512), from one w for each of the three layer groups, (N, 3, 512)."""
-    return torch.repeat_interleave(w, torch.tensor(GROUPS, device=w.device), dim=1)
+def w_plus(w: Tensor, groups: tuple[int, int, int] = GROUPS) -> Tensor:
+    """w+ of the L layers, (N, L, 512), from one w for each of the three layer groups, (N, 3, 512).
+
+    Args:
+        groups: layers in each group, of the generator; L is their sum.
+    """
+    return torch.repeat_interleave(w, torch.tensor(groups, device=w.device), dim=1)
+
+
+Synthesize = Callable[[Tensor, int], Tensor]  # (w+, side) -> pictures (N, 3, side, side)
 
 
 class Generator(Protocol):
     """Interface of M and G for the pipeline."""
 
     w_mean: Tensor  # (512,) mean of w over random z
+    groups: tuple[int, int, int]  # layers in each of the three layer groups, L in all
 
     def map(self, z: Tensor) -> Tensor:
         """Mapping network M: z (N, 512) -> w (N, 512)."""
 
     def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
-        """Generator G: w+ (N, 23, 512) -> RGB (N, 3, side, side) float32 in about [-1, 1]; side 512 or 1024 px."""
+        """Generator G: w+ (N, L, 512) -> RGB (N, 3, side, side) float32 in about [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +60,12 @@ class GeneratedFace:
     picture: Tensor  # (3, S, S) in [-1, 1], portrait frame
     latent: Tensor  # (3, 512) w of the coarse, middle and fine layers
     posture: Posture  # measured on the picture
+    animated: bool = False  # by a network (stages.animate): the picture is no render of the latent any more
 
 
 def render_face(generator: Generator, geometry: GeometryReader, latent: Tensor, side: int) -> GeneratedFace:
-    """Render a latent (3, 512) at `side` px, 512 or 1024, and measure its posture."""
-    picture = generator.render(w_plus(latent[None]), side)
+    """Render a latent (3, 512) at `side` px and measure its posture."""
+    picture = generator.render(w_plus(latent[None], generator.groups), side)
     return GeneratedFace(picture[0], latent, geometry.postures(picture)[0])
 
 
@@ -65,6 +78,8 @@ def truncated(generator: Generator, z: Tensor, share: float) -> Tensor:
 
 class TorchGenerator:
     """Mapping network M and generator G in torch, differentiable with respect to z and w+. The weights are frozen."""
+
+    groups = GROUPS
 
     def __init__(self, state: StateDict[str, Tensor], device: torch.device) -> None:
         self.mapping, self.synthesis = mapping_of(state, device), synthesis_of(state, device)
@@ -79,6 +94,8 @@ class TorchGenerator:
 
 class OpenVinoGenerator:
     """Mapping network M in torch, generator G by OpenVINO. Faces are rendered one at a time; threads may share it."""
+
+    groups = GROUPS
 
     def __init__(self, state: StateDict[str, Tensor], precision: str = "f32", threads: int = 0) -> None:
         self.mapping = mapping_of(state, torch.device("cpu"))
@@ -123,6 +140,33 @@ class OpenVinoGenerator:
         return torch.from_numpy(np.concatenate(pictures))
 
 
+class StyleGan2Generator:
+    """M and G of StyleGAN2, differentiable with respect to z and w+."""
+
+    def __init__(self, net: StyleGan2, device: torch.device) -> None:
+        """net: frozen; it is moved to the device."""
+        self._net = net.to(device)
+        self.mapping: Callable[[Tensor], Tensor] = net.map
+        self.w_mean = net.mean
+        self.groups = (FINEST, FINEST, net.layers - 2 * FINEST)
+
+    def map(self, z: Tensor) -> Tensor:
+        return self._net.map(z)
+
+    def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
+        picture: Tensor = self._net(w_plus).float()
+        return resized(picture, side)
+
+
+def resized(pictures: Tensor, side: int) -> Tensor:
+    """(N, 3, S, S) -> (N, 3, side, side): averaged where it shrinks, so that nothing aliases; differentiable."""
+    if pictures.shape[-1] == side:
+        return pictures
+    if pictures.shape[-1] > side:
+        return functional.interpolate(pictures, size=(side, side), mode="area")
+    return functional.interpolate(pictures, size=(side, side), mode="bilinear", align_corners=False)
+
+
 def mapping_of(state: StateDict[str, Tensor], device: torch.device) -> Mapping:
     """The mapping network M from the generator's state dict, frozen, in evaluation mode."""
     net = Mapping()
@@ -144,7 +188,7 @@ def part(state: StateDict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def mean_style(mapping: Mapping, device: torch.device, count: int = 4096) -> Tensor:
+def mean_style(mapping: Callable[[Tensor], Tensor], device: torch.device, count: int = 4096) -> Tensor:
     """The mean w (512,) over `count` random z of a fixed seed: the centre of truncation."""
     z = torch.randn(count, 512, generator=torch.Generator().manual_seed(0))
     return mapping(z.to(device)).mean(dim=0).clone()

@@ -18,7 +18,7 @@ from kfaar_core import image
 from kfaar_core.records import Photo
 from kfaar_core.stages.differentiable import warp
 from kfaar_core.stages.encode import FaceEncoder
-from kfaar_core.stages.generate import w_plus
+from kfaar_core.stages.generate import GROUPS, w_plus
 from kfaar_core.stages.locate import LocatedFace
 
 POOLS = (2, 8)  # px over which both pictures are averaged before they are compared  [design]
@@ -53,6 +53,7 @@ class Inverter:
             how: hyperparameters.
         """
         self._low_band, self._encoder, self._mean, self._with = low_band, encoder, mean.clone(), how
+        self.groups = GROUPS  # layers of the generator in each layer group
 
     def __call__(self, photo: Photo, face: LocatedFace) -> Tensor:
         """Invert one face of a photo: (3, 512) float32."""
@@ -68,7 +69,7 @@ class Inverter:
             latent = self._mean.expand(3, 512).clone().requires_grad_()
             adam = torch.optim.Adam([latent], lr=how.rate, betas=(0.9, 0.95))
             for step in range(how.steps):
-                picture = self._low_band(w_plus(latent[None]), how.side).float()
+                picture = self._low_band(w_plus(latent[None], self.groups), how.side).float()
                 fine, coarse = (
                     functional.mse_loss(functional.avg_pool2d(picture, pool), functional.avg_pool2d(target, pool))
                     for pool in POOLS

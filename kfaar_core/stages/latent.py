@@ -7,13 +7,14 @@ renders well.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as StateDict
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kfaar_core.nets.mobile_stylegan import SLOPE, Mapping
+from kfaar_core.nets.mobile_stylegan import SLOPE
 
 GAIN = 2**0.5  # of M's activations
 
@@ -42,7 +43,7 @@ class NaturalSpace:
 
 
 @torch.no_grad()  # not inference_mode: training computes with what this answers
-def natural_state(mapping: Mapping, count: int = 40_000, seed: int = 0) -> dict[str, Tensor]:
+def natural_state(mapping: Callable[[Tensor], Tensor], count: int = 40_000, seed: int = 0) -> dict[str, Tensor]:
     """The state of NaturalSpace: mean and principal axes of M's last layer over `count` random z."""
     z = torch.randn(count, 512, generator=torch.Generator().manual_seed(seed))
     w = torch.cat([mapping(part) for part in z.split(4096)]) / GAIN

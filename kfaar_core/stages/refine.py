@@ -206,7 +206,7 @@ class Refiner:
             w = moved()
             measured = step % how.measured == 0
             shown = torch.cat((w[None], w + moves[step].unflatten(1, w.shape)))  # (1 + turned, 3, 512)
-            small = self._networks.low_band(w_plus(shown), how.side)
+            small = self._networks.low_band(self._layers(shown), how.side)
             read = self._read(small, IDENTITY if measured else augmentations[step])
             if measured:
                 offset = self._read(self._full(w)) - read[:1].detach()
@@ -235,9 +235,12 @@ class Refiner:
             progress(how.steps, how.steps)
         return moved().detach()
 
+    def _layers(self, w: Tensor) -> Tensor:
+        return w_plus(w, self._networks.generator.groups)
+
     @torch.no_grad()
     def _full(self, w: Tensor) -> Tensor:
-        return self._networks.generator.render(w_plus(w[None]), 512).to(self._device)
+        return self._networks.generator.render(self._layers(w[None]), 512).to(self._device)
 
     def _read(self, picture: Tensor, augmentation: Augmentation | None = None) -> Tensor:
         """(N, 3, S, S) in [-1, 1] -> (N, 54 + 4 d + 1): the posture vector, then the output of each read-out."""

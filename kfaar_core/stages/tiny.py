@@ -16,6 +16,7 @@ from kfaar_core.records import Face, Photo, Posture
 from kfaar_core.stages.correct import ANGLE_UNIT
 from kfaar_core.stages.encode import Alignment, FaceEncoder
 from kfaar_core.stages.face_view import upright
+from kfaar_core.stages.generate import GROUPS
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.locate import EYE_CORNERS, MOUTH_CORNERS, NOSE_TIP, Detector
 
@@ -69,6 +70,8 @@ class TinyGeometry(GeometryReader):
 
 class TinyGenerator:
     """Renders w+ as a smooth random pattern, 32 px unless another side is asked for."""
+
+    groups = GROUPS
 
     def __init__(self, device: torch.device) -> None:
         self.w_mean = torch.zeros(512, device=device)

@@ -1,6 +1,6 @@
-"""Train what the preset `lab` needs, one artefact a command.
+"""Train what the presets `lab` and `paper` need, one artefact a command; `all` runs them in order.
 
-`make weights` runs them all in order. A command that trains prints its settings, logs each loss with the time left,
+`make weights` does so for `lab`. A command that trains prints its settings, logs each loss with the time left,
 continues from its checkpoint with --resume, and writes a model card beside the weights.
 """
 
@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -18,12 +18,14 @@ from typing import Annotated, TypeVar
 import torch
 import typer
 
-from kfaar_core import runtime
+from kfaar_core import cast, runtime
+from kfaar_core.convert.manifest import write_manifest
 from kfaar_core.data.photos import locate
 from kfaar_core.data.synthetic import write_examples
 from kfaar_core.errors import BadSetting, KfaarError
+from kfaar_core.files import scope_cache
 from kfaar_core.pipeline import load
-from kfaar_core.presets import LAB, get_preset, one_of
+from kfaar_core.presets import LAB, PAPER, get_preset, one_of
 from kfaar_core.train import bits, floor, geometry, hashed, identity, judge, posture, reader
 from kfaar_core.train.recipe import Recipe, RenderKind, Run, mixed_sampler
 from kfaar_core.train.renders import render_cache
@@ -62,7 +64,7 @@ Data = Annotated[str, typer.Option("--data", help="LFW: a parquet file, or a nam
 Out = Annotated[Path, typer.Option("-o", "--out", help="folder of the weights")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue from the checkpoint")]
 Settings = Annotated[list[str], typer.Option("--set", help="name=value, for any number of train.settings")]
-PresetName = Annotated[str, typer.Option("--preset", help="only lab has networks to train")]
+PresetName = Annotated[str, typer.Option("--preset", help="lab, or paper, for whose networks a GPU is needed")]
 Device = Annotated[str, typer.Option("--device", help="cpu (surrogate models), cuda (renders while it trains) or auto")]
 ASSETS = Path("assets/weights")
 Named = TypeVar("Named")
@@ -144,6 +146,69 @@ def kvfa(
     _train(recipe, _run(data, out, resume, settings, device, preset))
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of `all`: a kind of renders, or a recipe."""
+
+    name: str  # as on the command line
+    does: Recipe | RenderKind
+    settings: tuple[str, ...] = ()  # besides those of the command
+    shared: bool = False  # with the other presets: made for `lab` alone
+
+
+SHORT = "styled_shards=32"  # fewer renders than F's first training had
+STEPS = (
+    Step("renders mixed", RENDERS["mixed"]),
+    Step("judge", judge.train_judge, shared=True),
+    Step("geometry", geometry.train_geometry, shared=True),
+    Step("renders posed", RENDERS["posed"]),
+    Step("geometry --tune", geometry.tune_geometry, shared=True),
+    Step("floor", floor.fit_floor),
+    Step("identity", identity.fit_identity),
+    Step("second", identity.fit_auxiliary, shared=True),
+    Step("projector draft", PROJECTORS["draft"]),
+    Step("renders draft", RENDERS["draft"]),
+    Step("kvfa styles", KVFAS["styles"]),
+    Step("projector hashed", PROJECTORS["hashed"], (SHORT, "draft_shards=0")),
+    Step("renders hashed", RENDERS["hashed"]),
+    Step("posture", posture.fit_posture),
+    Step("kvfa hashed", KVFAS["hashed"]),
+    *(
+        step
+        for name in bits.NAMES
+        for step in (
+            Step(f"projector {name}", PROJECTORS[name], (SHORT,)),
+            Step(f"renders {name}", RENDERS[name]),
+            Step(f"kvfa {name}", KVFAS[name], (SHORT,)),
+        )
+    ),
+)
+
+
+@app.command("all")
+def all_command(
+    data: Data = "lfw",
+    out: Out = ASSETS,
+    resume: Resume = False,
+    settings: Settings = [],  # noqa: B006
+    device: Device = "auto",
+    preset: PresetName = LAB.name,
+) -> None:
+    """Train everything that a preset needs, in order, and pin it. A run that was stopped continues with --resume."""
+    run = _run(data, out, resume, settings, device, preset)
+    steps = [step for step in STEPS if run.preset == LAB or not step.shared]
+    for number, step in enumerate(steps, 1):
+        typer.echo(f"{number}/{len(steps)} {step.name}", err=True)
+        own = replace(run, training=with_settings(run.training, step.settings))
+        if isinstance(step.does, RenderKind):
+            kind, shards = step.name.split()[1], range(step.does.shards(own))
+            render_cache(own.data.generator, kind, step.does.sampler(own), shards, own.training.seed)
+        else:
+            typer.echo(json.dumps({step.name: step.does(own)}))
+    out.mkdir(parents=True, exist_ok=True)
+    typer.echo(write_manifest(out))
+
+
 @app.command()
 def examples(out: Annotated[Path, typer.Option("-o", "--out")] = Path("assets/examples")) -> None:
     """Render the synthetic example photos of the app."""
@@ -187,13 +252,18 @@ def _run(
             here. DataMissing: no LFW.
     """
     training, place = with_settings(LAB_TRAINING, settings or []), _device(device, preset)
-    return Run(training, locate(data), out, resume, place, tuple(sys.argv[1:]))
+    chosen = get_preset(preset)
+    if chosen != LAB:
+        scope_cache(chosen.name)
+        out = out / chosen.name
+    return Run(training, locate(data), out, resume, place, tuple(sys.argv[1:]), chosen)
 
 
 def _device(name: str, preset: str) -> torch.device:
     """Where to train: `cpu` with surrogate models (train.data), `cuda` with renders (train.live)."""
-    if get_preset(preset).name != LAB.name:
+    if get_preset(preset).name not in (LAB.name, PAPER.name):
         raise BadSetting(got=f"the preset {preset!r} has nothing to train", mend=f"use {LAB.name}")
+    cast.check_present(get_preset(preset))
     found = runtime.device(name)
     if name == "auto":  # the results differ, so the choice must be seen
         typer.echo(f"device: {found.type}", err=True)

@@ -6,7 +6,7 @@ On a CPU, surrogate models take the place of rendering while P is trained; train
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from kfaar_core import image, weights
+from kfaar_core import cast, image, weights
 from kfaar_core.files import cache_folder
 from kfaar_core.nets.projector_net import LEADING
 from kfaar_core.nets.reader_net import ReaderNet
+from kfaar_core.presets import LAB, Preset
 from kfaar_core.quantised import dequantised
-from kfaar_core.stages.encode import FaceEncoder, load_auxiliary_encoder, load_encoder, widened
-from kfaar_core.stages.generate import OpenVinoGenerator, TorchGenerator, part
+from kfaar_core.stages.encode import FaceEncoder, load_auxiliary_encoder, widened
+from kfaar_core.stages.generate import Generator, part
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.identify import IdentityMap, reader_net
 from kfaar_core.stages.latent import NaturalSpace, natural_state
@@ -55,17 +56,18 @@ class TrainingData:
 
     training: Training
     lfw: Path  # parquet file
+    preset: Preset = field(default=LAB, kw_only=True)  # whose E and G the networks are trained for
 
     # ---- photos, renders and their embeddings
 
     @cached_property
-    def generator(self) -> OpenVinoGenerator | TorchGenerator:
-        return OpenVinoGenerator(weights.load("mobile_stylegan"), precision="bf16", threads=1)
+    def generator(self) -> Generator:
+        return cast.generator(self.preset, CPU, threads=1)
 
     @cached_property
     def natural(self) -> dict[str, Tensor]:
         """State of NaturalSpace."""
-        return natural_state(self.generator.mapping)
+        return natural_state(self.generator.map)
 
     @cached_property
     def space(self) -> NaturalSpace:
@@ -88,7 +90,7 @@ class TrainingData:
             masked: of the face without its surroundings (FaceEncoder.align).
             wide: with E's penultimate activations appended.
         """
-        e = load_encoder(CPU)
+        e = cast.encoder(self.preset, CPU)
         return cached_embeddings(widened(e) if wide else e, faces, name, masked)
 
     @staticmethod

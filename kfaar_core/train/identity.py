@@ -16,6 +16,7 @@ from torch import Tensor
 
 from kfaar_core.metrics.verification import auc
 from kfaar_core.nets.sface import FEATURE, WIDE
+from kfaar_core.presets import LAB
 from kfaar_core.stages.identify import IdentityMap
 from kfaar_core.train.photos import LabelledPhotos, load_photos
 from kfaar_core.train.renders import load_renders
@@ -227,6 +228,9 @@ def auxiliary_identity(data: TrainingData) -> dict[str, Tensor]:
 def fit_identity(run: Run) -> Metrics:
     """Fit u of `hashed`: the identity of a photo, from E and the auxiliary encoder."""
     data, unseen = run.data, load_photos(run.lfw, "dev")
+    if run.preset.encoder != LAB.encoder:  # no auxiliary encoder: u of E alone
+        metrics = identity_report(data.identity, data.features(unseen, "lfw-dev"), unseen.people)
+        return run.save("identity", {name: tensor.float() for name, tensor in data.identity.items()}, metrics)
     state, features = pair_identity(data), pair_features(data, unseen, "lfw-dev")
     metrics = identity_report(state, features, unseen.people, rarer_side(data, features, unseen.people))
     alone = identity_report(data.identity, data.features(unseen, "lfw-dev"), unseen.people)  # what P was trained with

@@ -7,7 +7,7 @@ mean face, natural coordinates) come from the same cached renders as on a CPU.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,37 +18,46 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from kfaar_core import weights
+from kfaar_core import cast, weights
 from kfaar_core.nets.reader_net import ReaderNet
-from kfaar_core.presets import Descent
+from kfaar_core.presets import LAB, Descent
 from kfaar_core.runtime import stream
 from kfaar_core.stages.differentiable import FeatureExtractor, crops
-from kfaar_core.stages.encode import FaceEncoder, load_encoder
-from kfaar_core.stages.generate import TorchGenerator, w_plus
+from kfaar_core.stages.encode import FaceEncoder
+from kfaar_core.stages.generate import StyleGan2Generator, TorchGenerator, w_plus
 from kfaar_core.stages.geometry import GeometryReader, to_pixels
 from kfaar_core.stages.latent import NaturalSpace
-from kfaar_core.train.data import TrainingData
+from kfaar_core.train.data import CPU, TrainingData
 from kfaar_core.train.loop import Plan
 from kfaar_core.train.posture import PostureStep
 from kfaar_core.train.renders import mixed_styles
 from kfaar_core.train.surrogates import LatentEncoder
 
+LARGE_PART = 64  # faces at a time of the generator of `lab`, 160 MB each               [design]
+PART = 16  # of StyleGAN2 at 1024 px, about 2 GB each                                  [design]
 SCALING = 1000  # mixed renders over which features are centred and scaled              [design]
 
 Extract = Callable[[Tensor, Tensor], Tensor]  # portraits (N, 3, S, S) and landmarks (N, 478, 2) px -> (N, D)
 
 
-class LiveGenerator(TorchGenerator):
+class LiveGenerator:
     """M on the CPU, beside P, and G on the device."""
 
-    def __init__(self, state: Mapping[str, Tensor], device: torch.device) -> None:
-        super().__init__(state, torch.device("cpu"))
-        self.synthesis.to(device)
-        self.device = device
+    def __init__(self, on_cpu: TorchGenerator | StyleGan2Generator, there: TorchGenerator | StyleGan2Generator) -> None:
+        """
+        Args:
+            on_cpu: M of this one is used.
+            there: G of this one is used, on its device.
+        """
+        self.w_mean, self.groups = on_cpu.w_mean, there.groups
+        self._mapping, self._there = on_cpu.map, there
+
+    def map(self, z: Tensor) -> Tensor:
+        return self._mapping(z)
 
     def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
         """w+ on any device -> pictures on the generator's."""
-        return super().render(w_plus.to(self.device), side)
+        return self._there.render(w_plus.to(self._there.w_mean.device), side)
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Camera:
 
     generator: LiveGenerator
     geometry: GeometryReader  # on the same device
-    part: int = 64  # faces at a time: the backward pass keeps their activations, 160 MB each
+    part: int = LARGE_PART  # faces at a time: the backward pass keeps their activations
     side: int = Descent.side  # px of the picture, the refinement's; a tenth of the work of 512
 
     def features(self, w: Tensor, extract: Extract) -> Tensor:
@@ -67,7 +76,7 @@ class Camera:
         """
 
         def rendered(part: Tensor) -> Tensor:
-            pictures = self.generator.render(w_plus(part), self.side).float().clamp(-1, 1)
+            pictures = self.generator.render(w_plus(part, self.generator.groups), self.side).float().clamp(-1, 1)
             # In float32 from here on: in half precision the landmarks, and the crops by them, would be imprecise.
             with torch.autocast(pictures.device.type, enabled=False):
                 landmarks = to_pixels(self.geometry.measure(pictures).landmarks, pictures.shape[-1])
@@ -128,16 +137,17 @@ class LiveTrainingData(TrainingData):
 
     @cached_property
     def generator(self) -> LiveGenerator:
-        return LiveGenerator(weights.load("mobile_stylegan"), self.device)
+        return LiveGenerator(cast.torch_generator(self.preset, CPU), cast.torch_generator(self.preset, self.device))
 
     @cached_property
     def camera(self) -> Camera:
-        return Camera(self.generator, GeometryReader(weights.load("geometry"), self.device))
+        geometry = GeometryReader(weights.load("geometry"), self.device)
+        return Camera(self.generator, geometry, LARGE_PART if self.preset.generator == LAB.generator else PART)
 
     @cached_property
     def face_encoder(self) -> FaceEncoder:
         """E on the device, centred like the embeddings of people."""
-        return load_encoder(self.device, self.people.feature_mean)
+        return cast.encoder(self.preset, self.device, self.people.feature_mean)
 
     def renderer(self, with_bootstrap: bool) -> LiveRenderer:
         return LiveRenderer(self.camera, self.face_encoder, self.space)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from kfaar_core import methods, weights
+from kfaar_core.presets import LAB, Preset
 from kfaar_core.quantised import quantised
 from kfaar_core.results import safe_command
 from kfaar_core.train.artefacts import save_state
@@ -38,13 +39,14 @@ class Run:
     resume: bool = False  # continue from the checkpoint
     device: torch.device = CPU  # on any other one, faces are rendered during training (train.live)
     command: tuple[str, ...] = ()  # its words, for the model card
+    preset: Preset = LAB  # whose E and G are trained for
 
     @cached_property
     def data(self) -> TrainingData:
         """The training data, with surrogate models in place of rendering on a CPU."""
         if self.device.type == "cpu":
-            return TrainingData(self.training, self.lfw)
-        return LiveTrainingData(self.training, self.lfw, self.device)
+            return TrainingData(self.training, self.lfw, preset=self.preset)
+        return LiveTrainingData(self.training, self.lfw, self.device, preset=self.preset)
 
     def save(self, name: str, state: Mapping[str, Tensor], metrics: Metrics, as_bytes: Collection[str] = ()) -> Metrics:
         """Write a registered weight and its model card; `convert manifest` pins them afterwards.
@@ -68,10 +70,11 @@ class Run:
         save_state(self.out / f"{name}.safetensors", small)
         card = {
             "command": safe_command(["python", "-m", "kfaar_core.train", *self.command]),
+            "preset": self.preset.name,
             "data": "LFW-train identities (split by sha256 of the name) and generated faces; see NOTICE",
             "training": asdict(self.training),
             "metrics": metrics,
-            "limits": weights.entry(name).limits,
+            "limits": weights.entry(weights.trained_for(self.preset.name, name)).limits,
         }
         (self.out / f"{name}.card.json").write_text(json.dumps(card, indent=2) + "\n")
         return metrics

@@ -66,7 +66,7 @@ def render_shard(generator: Generator, landmarker: Landmarker, samples: Samples,
     names = ("w", "payload", "pictures", "landmarks", "blendshapes", "rotation")
     faces: list[tuple[np.ndarray, ...] | None] = []
     for latent, payload in zip(samples.w, samples.payload, strict=True):
-        levels = image.to_uint8(generator.render(w_plus(torch.from_numpy(latent)[None]), side=512))[0]
+        levels = image.to_uint8(generator.render(w_plus(torch.from_numpy(latent)[None], generator.groups), side=512))[0]
         labels = landmarker(levels)
         half = levels.reshape(256, 2, 256, 2, 3).mean(axis=(1, 3)).round().astype(np.uint8)
         face = (latent, payload, half, labels.landmarks, labels.blendshapes, labels.rotation) if labels else None

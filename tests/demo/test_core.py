@@ -28,11 +28,15 @@ KEY = UserKey(bytes(range(32)))
 # are pickled, and a key among them would be an error (it refuses to be pickled).
 SPACES = """
 import pickle
-calls = []
+calls, asked = [], []
 
-def GPU(function):
+def GPU(duration):
+    return lambda function: marked(function, duration)
+
+def marked(function, duration):
     def elsewhere(*values):
         calls.append(function.__name__)
+        asked.append(duration(*values))
         steps = function(*pickle.loads(pickle.dumps(values)))
         try:
             for answer in steps:
@@ -56,7 +60,8 @@ photo = Photo(pixels=np.random.default_rng(0).integers(0, 256, (70, 60, 3), dtyp
 core, seen = app.LocalCore(pipeline.load("tiny", device="cpu"), wrap=app.gpu), []
 marked = core.anonymise(Request(photo, key, "floor"), lambda *step: seen.append(step))
 plain = app.LocalCore(pipeline.load("tiny", device="cpu")).anonymise(Request(photo, key, "floor"))
-assert app.gpu is spaces.GPU and spaces.calls == ["_steps"]
+assert spaces.calls == ["_steps"] and spaces.asked == [14]  # one face, refined as far as anybody knows
+assert set(core._loaded) == {"floor", "hashed", "bits"}  # all are placed before the first drawing
 assert marked.key == key and np.array_equal(marked.portrait, plain.portrait)
 assert {stage for stage, _, _ in seen} >= {"locate", "judge"}  # the bar moves there too
 

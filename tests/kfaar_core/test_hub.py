@@ -273,15 +273,17 @@ def test_the_file_of_the_authors_with_classes_is_told_from_the_right_one(server,
     assert "authors.pkl is a pickle that carries classes" in told and "right.pt" in told and "--fetch" in told
 
 
-def test_a_file_of_the_users_own(tmp_path, capsys):
-    pickled(CHECKPOINT, tmp_path / "net.pt")
-    assert set(weights.load_file(tmp_path / "net.pt")) == {"g_ema.a", "g_ema.deep.b", "mean"}
-    (tmp_path / "net.safetensors").write_bytes(DATA)
-    torch.testing.assert_close(weights.load_file(tmp_path / "net.safetensors"), TENSORS)
+def test_a_file_of_the_users_own_by_its_path(server, register, monkeypatch, tmp_path, capsys):
+    register(ByHand("somebody's page"))
+    monkeypatch.setattr(weights, "_OWN", {})
+    pickled(CHECKPOINT, tmp_path / "mine.pth")
+    weights.use("small", tmp_path / "mine.pth")
+    assert set(weights.load("small")) == {"g_ema.a", "g_ema.deep.b", "mean"}
     pickled(Runs(), tmp_path / "bad.pkl")
-    assert "plain state dict" in refusal(weights.load_file, tmp_path / "bad.pkl")
+    weights.use("small", tmp_path / "bad.pkl")
+    weights.pin("small", hashlib.sha256((tmp_path / "bad.pkl").read_bytes()).hexdigest())
+    assert "plain state dict" in refusal(weights.load, "small")
     assert "this must never run" not in capsys.readouterr().out
-    assert "check the path" in refusal(weights.load_file, tmp_path / "none.pt").lower()
 
 
 # ---- other processes, read-only folders, large files

@@ -51,10 +51,11 @@ ORDER = (
     "data",
     "results",
     "report",
+    "convert",
     "train",
     "evaluate",
     "attacks",
-    "convert",
+    "publish",
     "commands",
     "__main__",
 )

@@ -6,7 +6,7 @@ import torch
 
 from kfaar_core.records import Posture
 from kfaar_core.stages.correct import LatentCorrector, coarse, posture_vector, vector_of
-from kfaar_core.stages.generate import GeneratedFace
+from kfaar_core.stages.generate import GROUPS, GeneratedFace
 from tests.kfaar_core.stages.stand_ins import as_posture
 
 ROWS = np.random.default_rng(0).standard_normal((54, 1536)) / 40  # a face whose posture is linear in w
@@ -15,6 +15,8 @@ EXACT = torch.from_numpy(np.linalg.pinv(ROWS))
 
 class World:
     """Generator and geometry of a linear world; keeps the latents that were rendered."""
+
+    groups = GROUPS
 
     def __init__(self, bend: float = 0.0) -> None:
         self.rendered: list[np.ndarray] = []

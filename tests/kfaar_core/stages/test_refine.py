@@ -12,6 +12,7 @@ from torch import Tensor
 from kfaar_core.presets import LAB, Descent, Enrolment
 from kfaar_core.records import Payload
 from kfaar_core.stages.differentiable import IDENTITY, Augmentation
+from kfaar_core.stages.generate import GROUPS
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.refine import (
     GeneratorBiasPenalty,
@@ -61,6 +62,8 @@ class World:
 
     def map(self, z: Tensor) -> Tensor:
         return z
+
+    groups = GROUPS
 
     def render(self, w_plus: Tensor, side: int) -> Tensor:
         w = w_plus[:, [0, 7, 13]].flatten(1)

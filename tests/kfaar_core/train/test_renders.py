@@ -6,6 +6,7 @@ import torch
 
 from kfaar_core.data.landmarker import FaceLabels
 from kfaar_core.runtime import stream
+from kfaar_core.stages.generate import GROUPS
 from kfaar_core.train import renders
 from kfaar_core.train.renders import Samples, load_renders, mixed_styles, render_cache, render_shard
 
@@ -17,6 +18,8 @@ class FakeGenerator:
 
     def map(self, z: torch.Tensor) -> torch.Tensor:
         return 10 * z
+
+    groups = GROUPS
 
     def render(self, w_plus: torch.Tensor, side: int = 512) -> torch.Tensor:
         assert w_plus.shape == (1, 23, 512)
