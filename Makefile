@@ -31,6 +31,7 @@ weights: $(VENV)/installed-dev
 	$(TRAIN) floor
 	$(TRAIN) identity
 	$(TRAIN) second
+	$(TRAIN) ksame
 	$(TRAIN) projector draft --resume
 	$(TRAIN) renders draft
 	$(TRAIN) kvfa styles --resume

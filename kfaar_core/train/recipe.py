@@ -68,7 +68,7 @@ class Run:
         save_state(self.out / f"{name}.safetensors", small)
         card = {
             "command": safe_command(["python", "-m", "kfaar_core.train", *self.command]),
-            "data": "LFW-train identities (split by sha256 of the name) and generated faces; see NOTICE",
+            "data": f"{weights.entry(name).licence_data}; see NOTICE",
             "training": asdict(self.training),
             "metrics": metrics,
             "limits": weights.entry(name).limits,
