@@ -131,6 +131,7 @@ def anonymise(
         anonymous=cosine < stages.judge_threshold,
         look_distance=look_distance(located.crop.picture, put.level),
         detected=bool(detected),
+        confidence=max((face.confidence for face in detected), default=0.0),
         key=request.key,
         rekeyed=0,
         seconds=clock.seconds,

@@ -112,6 +112,7 @@ class VirtualFace:
     reading: Verdict | None = None  # KVFA's verdict on x_v with the key; None if the face was not refined
     keyless: Verdict | None = None  # KVFA's verdict without the key, which must not be the same person
     rejection: Rejection | None = None  # None if the face passes every check
+    confidence: float = 0.0  # of the detector in the most certain face of x_v, in [0, 1]
     landmarks: np.ndarray | None = field(default=None, repr=False)  # (478, 3) px of the portrait, if the face stayed
     warnings: tuple[str, ...] = ()  # sentences for the user, see Photo.notes
 

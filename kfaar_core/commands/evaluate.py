@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from tqdm import tqdm
@@ -16,9 +16,13 @@ from kfaar_core.errors import BadOutput, BadSetting
 from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
 
+if TYPE_CHECKING:
+    from kfaar_core.evaluate.runner import Done
+
 TABLES = (
-    "VI, VII, thresholds, enrolment, recognisers, anonymity, posture, keys, "
-    "robustness, mask, observers, person, enrolled or looks"
+    "II to XII but IX and X (see ablation); anonymity, posture, quality, wild, lengths, keys, identification, groups, "
+    "robustness, mask, recognisers, observers, person, enrolled, looks, thresholds, enrolment; "
+    "several with commas; or all"
 )
 DATA = "photos of people; `synthetic` for synthetic people"
 TWICE = "number of people in scenario 1 of Table VII, which anonymises twice"
@@ -55,7 +59,7 @@ def evaluate(
         chosen = replace(chosen, judge="sphereface")
     if output.exists() and not output.is_dir():
         raise BadOutput(got=f"the output {output.name!r} is a file", mend="name a folder, which may be a new one")
-    from kfaar_core.evaluate.runner import Evaluation, run, settings
+    from kfaar_core.evaluate.runner import Done, Evaluation, run, run_all, settings, tables_of
 
     with tqdm(unit="step", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
 
@@ -63,26 +67,41 @@ def evaluate(
             bar.total = of
             bar.update(done - bar.n)
 
-        asked = Evaluation(
-            table=table,
-            data=data,
-            preset=settings(chosen, method, key_bits, precision),
-            key_mode=SHARED if shared_key else OWN,
-            repetitions=trials,
-            limit=limit,
-            twice=twice,
-            threads=threads,
-            jobs=jobs,
-            engine=engine,
-            gpus=gpus,
-            dev=dev,
-            judge_weights=judge_weights,
-        )
-        path = run(asked, output, progress)
-    if as_json:
-        show_json({"table": table, "result": str(path)})
+        asked = [
+            Evaluation(
+                table=name,
+                data=data,
+                preset=settings(chosen, each, key_bits, precision),
+                key_mode=SHARED if shared_key else OWN,
+                repetitions=trials,
+                limit=limit,
+                twice=twice,
+                threads=threads,
+                jobs=jobs,
+                engine=engine,
+                gpus=gpus,
+                dev=dev,
+                judge_weights=judge_weights,
+            )
+            for each in (method or chosen.method).split(",")
+            for name in tables_of(table)
+        ]
+        if len(asked) == 1:
+            done = [Done(asked[0].table, "", run(asked[0], output, progress))]
+        else:
+            done = run_all(asked, output, progress, lambda one: typer.echo(said(one), err=True))
+    if as_json and len(done) == 1:
+        show_json({"table": table, "result": str(done[0].path)})
+    elif as_json:
+        show_json([{**vars(one), "path": one.path and str(one.path)} for one in done])
     else:
-        typer.echo(str(path))
+        typer.echo("\n".join(str(one.path) for one in done if one.path))
+
+
+def said(done: Done) -> str:
+    """A table that is ready or skipped, in one line."""
+    end = "ready" if done.path else f"skipped: {done.reason}"
+    return f"{done.method}, table {done.table}: {end}"
 
 
 def report(

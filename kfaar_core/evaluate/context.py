@@ -26,12 +26,14 @@ from kfaar_core.errors import BadPicture, BadSetting, NoFaceFound
 from kfaar_core.evaluate.observers import Observation, Observers, observers
 from kfaar_core.files import cache_folder
 from kfaar_core.keys import UserKey
+from kfaar_core.metrics.pose import landmark_error
 from kfaar_core.pipeline import AnonymiseRequest
 from kfaar_core.presets import Preset
 from kfaar_core.records import Photo, VirtualFace
 from kfaar_core.runtime import stream
 from kfaar_core.servers import AnonymisationServer
 from kfaar_core.stages.animate import Animator
+from kfaar_core.stages.locate import five_points
 
 log = logging.getLogger(__name__)
 
@@ -266,7 +268,9 @@ class Virtual:
         for _ in range(1, self.rounds):
             face = context.virtual(image.from_array(face.portrait), self.purpose, self.bits, face="largest")
         found = context.kvfa_features(image.from_array(face.portrait), face.landmarks)
-        return {**found, "detected": np.array(face.detected)}
+        marks = [posture.landmarks[:, :2] for posture in (face.posture_original, face.posture_after)]
+        error = landmark_error(marks[0][None], marks[1][None], five_points(marks[0])[None, :2])
+        return {**found, "detected": np.array(face.detected), "error": error, "confidence": np.array([face.confidence])}
 
 
 def was_detected(arrays: Arrays) -> bool:

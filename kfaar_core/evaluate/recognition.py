@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from kfaar_core.evaluate.context import EvaluationContext, FaceFeatures, features
+from kfaar_core.evaluate.context import EvaluationContext, FaceFeatures, features, was_detected
 from kfaar_core.evaluate.jobs import fill
 from kfaar_core.evaluate.random_faces import ceiling_rows
-from kfaar_core.evaluate.trials import photos_of, trials_of
+from kfaar_core.evaluate.trials import Trial, photos_of, trials_of
 from kfaar_core.metrics.anonymity import hit_chances
 from kfaar_core.metrics.bootstrap import curve_interval, mean_interval, rate_interval
 from kfaar_core.metrics.score_pair import ScorePair
@@ -97,7 +97,8 @@ def anonymity(context: EvaluationContext, people: Sequence[pairs.Person], key_mo
         face = features(context.ask(trial.face))
         if face is not None:
             faces[trial.person.number, trial.photo, trial.repetition] = face
-    missed, total = len(listed) - len(faces), len(listed)
+    detected = {trial: was_detected(context.ask(trial.face)) for trial in listed}
+    missed, total = len(listed) - sum(detected.values()), len(listed)
     real = {person.number: [context.real(index) for index in person.photos] for person in people}
     return Table(
         "II and III",
@@ -105,8 +106,15 @@ def anonymity(context: EvaluationContext, people: Sequence[pairs.Person], key_mo
         f"{context.data.name}, {len(people)} test people, method {context.stages.preset.method}, "
         f"{trials} keys shared by everyone in a trial; "
         f"{missed} of {total} virtual faces not found by the detector",
-        tuple(anonymity_rows(context, people, faces, real)),
+        (*anonymity_rows(context, people, faces, real), detection_row(context, detected)),
     )
+
+
+def detection_row(context: EvaluationContext, detected: Mapping[Trial, bool]) -> Row:
+    """Row: the share of virtual faces that the detector finds."""
+    owners, label = np.array([trial.person.number for trial in detected]), "virtual face detected (MTCNN)"
+    share = rate_interval(np.array(list(detected.values())), owners, stream(context.seed, label))
+    return row(label, share, paper_figure("III", "detection", context.data.name), "")
 
 
 def anonymity_rows(
@@ -151,7 +159,8 @@ def anonymity_rows(
             paper = paper_figure("II", name, context.data.name) if name in ("anonymity", "diversity") else None
             interval = rate_interval(cosines < threshold, owners.astype(int), rng)
             rows.append(row(f"{name}: called different, {label} ({threshold:.3f})", interval, paper, ""))
-    rows += ceiling_rows(context, dict(thresholds))
+    if context.stages.method.readable:  # else `random_face` is a method beside it
+        rows += ceiling_rows(context, dict(thresholds))
     rows += reidentified(context, people, faces, real)
     rows += synchronism(context, people, faces)
     return rows

@@ -17,7 +17,22 @@ from kfaar_core import methods
 from kfaar_core.calibration import save_calibration
 from kfaar_core.data.cache import content_key
 from kfaar_core.data.split import DEV, TEST
-from kfaar_core.evaluate import enrolled, keys, likeness, looks, mask, posture, recognition, robustness
+from kfaar_core.errors import BadKey, BadSetting, DataMissing
+from kfaar_core.evaluate import (
+    enrolled,
+    groups,
+    identification,
+    keys,
+    lengths,
+    likeness,
+    looks,
+    mask,
+    posture,
+    quality,
+    recognition,
+    robustness,
+    wild,
+)
 from kfaar_core.evaluate.authentication import authentication, thresholds_of
 from kfaar_core.evaluate.calibrate import calibrated, enrolment_calibrated
 from kfaar_core.evaluate.context import EvaluationConfig, EvaluationContext, Progress
@@ -25,6 +40,7 @@ from kfaar_core.evaluate.jobs import ENGINES, PROCESSES
 from kfaar_core.evaluate.trials import rounds_of
 from kfaar_core.files import write_whole
 from kfaar_core.keys import UserKey
+from kfaar_core.methods.base import Method
 from kfaar_core.presets import LAB, PRECISIONS, PRESETS, Preset, one_of
 from kfaar_core.report.tables import Table, to_json, to_markdown
 from kfaar_core.results import Result, safe_command, save_result
@@ -38,6 +54,11 @@ ROWS: Mapping[str, Callable[[EvaluationContext, Sequence[pairs.Person], str, int
     "keys": keys.keys_table,
     "robustness": robustness.robustness_table,
     "mask": mask.mask_table,
+    "quality": quality.quality_table,
+    "wild": wild.wild_table,
+    "lengths": lengths.lengths_table,
+    "identification": identification.identification_table,
+    "groups": groups.groups_table,
     "observers": likeness.observers_table,
     "person": likeness.person_table,
     "enrolled": enrolled.enrolled_table,
@@ -45,6 +66,19 @@ ROWS: Mapping[str, Callable[[EvaluationContext, Sequence[pairs.Person], str, int
 }
 THRESHOLDS = ("thresholds", "enrolment")  # set on dev people; the second, that of enrolled people, draws no face
 TABLES = ("VI", "VII", *THRESHOLDS, *ROWS)
+# The paper's numbers of tables that have a name here. IX and X train networks: python -m kfaar_core ablation.
+NUMBERS = {
+    "II": "anonymity",
+    "III": "anonymity",
+    "IV": "posture",
+    "V": "quality",
+    "VIII": "wild",
+    "XI": "lengths",
+    "XII": "keys",
+}
+ALL = ("anonymity", "posture", "quality", "VI", "VII", "wild", "lengths", "keys", "identification", "groups")
+READ = ("VI", "VII", "keys", "robustness", "mask", "recognisers", *THRESHOLDS)  # need a method that can be read
+KEYED = ("lengths",)  # need a method with keys
 ON_DEV = (*THRESHOLDS, "observers")  # tables that dev people make
 
 
@@ -82,6 +116,23 @@ class Evaluation:
         usual = PRESETS[self.preset.name].key_bits
         return "" if self.preset.key_bits == usual else f"{self.preset.key_bits}-bit"
 
+    @property
+    def config(self) -> EvaluationConfig:
+        """What its context is opened from."""
+        calibrated = self.table not in THRESHOLDS
+        return EvaluationConfig(
+            self.preset,
+            self.data,
+            self.limit,
+            self.seed,
+            self.threads,
+            calibrated=calibrated,
+            jobs=self.jobs,
+            engine=self.engine,
+            gpus=self.gpus,
+            judge_weights=self.judge_weights,
+        )
+
 
 def settings(
     preset: Preset, method: str | None = None, key_bits: int | None = None, precision: str | None = None
@@ -100,37 +151,101 @@ def settings(
     return chosen
 
 
-def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
+def tables_of(words: str) -> tuple[str, ...]:
+    """The tables that `--table` names: `all`, or names and the paper's numbers with commas between them.
+
+    Raises:
+        BadSetting: an unknown table, or IX or X.
+    """
+    if words == "all":
+        return ALL
+    found = [NUMBERS.get(word.strip(), word.strip()) for word in words.split(",")]
+    for word in found:
+        if word in ("IX", "X"):
+            raise BadSetting(got=f"the table {word}, which trains networks", mend="run python -m kfaar_core ablation")
+        one_of("table", word, TABLES)
+    return tuple(dict.fromkeys(found))
+
+
+def skipped(table: str, method: Method) -> str:
+    """Why a method has no such table; empty if it has."""
+    if table in method.not_for:
+        return method.not_for[table]
+    if table in READ and not method.readable:
+        return "nobody can be read back from its faces"
+    return "it has no key" if table in KEYED and not method.keyed else ""
+
+
+@dataclass(frozen=True)
+class Done:
+    """One table of one method: its file, or why there is none."""
+
+    table: str
+    method: str
+    path: Path | None
+    reason: str = ""
+
+
+def run_all(
+    asked: Sequence[Evaluation], out: Path, progress: Progress | None, ready: Callable[[Done], None]
+) -> list[Done]:
+    """Evaluate several tables, and skip those that a method or this machine cannot make, with the reason.
+
+    Each context is opened once for the tables of a method that follow each other.
+
+    Args:
+        asked: the tables.
+        out: folder of the files.
+        progress: called with (done, of) faces of one table.
+        ready: called after each table.
+    """
+    done: list[Done] = []
+    contexts: dict[EvaluationConfig, EvaluationContext] = {}
+    for each in asked:
+        method = methods.get(each.preset.method)
+        path: Path | None = None
+        reason = skipped(each.table, method)
+        if not reason:
+            try:
+                if each.config not in contexts:
+                    contexts = {each.config: each.config.open(progress)}
+                path = run(each, out, progress, contexts[each.config])
+            except (DataMissing, BadKey) as error:
+                reason = str(error)
+        done.append(Done(each.table, method.name, path, reason))
+        ready(done[-1])
+    return done
+
+
+def run(
+    asked: Evaluation, out: Path, progress: Progress | None = None, context: EvaluationContext | None = None
+) -> Path:
     """Evaluate one table and write its files.
 
     Args:
         asked: the settings.
         out: folder of the files.
         progress: called with (done, of) faces.
+        context: opened from asked.config; None opens it.
 
     Returns:
         The path of the result file.
 
     Raises:
         BadKey: a key length that the method does not support.
+        BadSetting: a table that the method cannot have.
         DataMissing: the data do not exist.
     """
+    reason = skipped(asked.table, methods.get(asked.preset.method))
+    if reason:
+        raise BadSetting(
+            got=f"the table {asked.table} for the method {asked.preset.method!r}: {reason}", mend="choose another table"
+        )
     table, preset, out = asked.table, asked.preset, out / asked.folder
-    config = EvaluationConfig(
-        preset,
-        asked.data,
-        asked.limit,
-        asked.seed,
-        asked.threads,
-        calibrated=table not in THRESHOLDS,
-        jobs=asked.jobs,
-        engine=asked.engine,
-        gpus=asked.gpus,
-        judge_weights=asked.judge_weights,
-    )
-    context = config.open(progress)
+    context = context or asked.config.open(progress)
     allowed = context.data.identities_of(DEV if asked.dev or table in ON_DEV else TEST)
-    people = pairs.people(context.data.samples, allowed, limit=asked.limit, seed=asked.seed)
+    least = 1 if table == "wild" else pairs.PHOTOS_EACH
+    people = pairs.people(context.data.samples, allowed, limit=asked.limit, at_least=least, seed=asked.seed)
     command = safe_command(["python", "-m", "kfaar_core", *sys.argv[1:]])
     if table == "thresholds":
         judged = pairs.people(context.data.samples, allowed, seed=asked.seed)
@@ -140,7 +255,8 @@ def run(asked: Evaluation, out: Path, progress: Progress | None = None) -> Path:
         calibration = enrolment_calibrated(context, people, command)
         return save_calibration(calibration, preset.calibrated_as, preset.method, out)
     part = "-dev" if asked.dev or table in ON_DEV else ""
-    stem = out / f"{preset.calibrated_as}-{preset.method}-{context.data.name}{part}-{table.lower()}-{asked.key_mode}"
+    about = (preset.calibrated_as, context.stages.method.name, context.data.name + part, table.lower(), asked.key_mode)
+    stem = out / "-".join(about)
     if table in ROWS:
         return write_table(stem, ROWS[table](context, people, asked.key_mode, asked.repetitions))
     path = stem.with_suffix(".json")

@@ -1,4 +1,4 @@
-"""Preservation of head pose and facial expression from x to x_v (Table IV)."""
+"""Preservation of head pose, facial expression and landmarks from x to x_v (Tables IV and V)."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ def expression_cosines(original: np.ndarray, virtual: np.ndarray, centre: np.nda
     a, b = (np.delete(np.asarray(faces, dtype=np.float64) - shift, NEUTRAL, axis=1) for faces in (original, virtual))
     length = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.divide((a * b).sum(axis=1), length, out=np.zeros(len(a)), where=length > 0)
+
+
+def landmark_error(original: np.ndarray, virtual: np.ndarray, eyes: np.ndarray) -> np.ndarray:
+    """Normalised mean error of landmarks: their mean distance, in units of the distance between the eyes of x.
+
+    Args:
+        original, virtual: (N, L, 2) landmarks in one frame.
+        eyes: (N, 2, 2) the two eyes of the original in that frame.
+
+    Returns:
+        (N,) at least 0.
+    """
+    apart = np.linalg.norm(np.asarray(virtual, dtype=np.float64) - original, axis=2).mean(axis=1)
+    error: np.ndarray = apart / np.linalg.norm(eyes[:, 0] - eyes[:, 1], axis=1)
+    return error
 
 
 def same_shape(name: str, original: np.ndarray, virtual: np.ndarray, width: int) -> None:

@@ -26,7 +26,7 @@ from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.files import scope_cache
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB, PAPER, get_preset, one_of
-from kfaar_core.train import bits, floor, geometry, hashed, identity, judge, posture, reader
+from kfaar_core.train import bits, floor, geometry, hashed, identity, judge, ksame, posture, reader
 from kfaar_core.train.recipe import Recipe, RenderKind, Run, mixed_sampler
 from kfaar_core.train.renders import render_cache
 from kfaar_core.train.settings import LAB_TRAINING, with_settings
@@ -57,6 +57,7 @@ CLOSED_FORMS: Mapping[str, Recipe] = {
     "floor": floor.fit_floor,
     "identity": identity.fit_identity,
     "second": identity.fit_auxiliary,
+    "ksame": ksame.make_gallery,
 }
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_show_locals=False)
@@ -166,6 +167,7 @@ STEPS = (
     Step("floor", floor.fit_floor),
     Step("identity", identity.fit_identity),
     Step("second", identity.fit_auxiliary, shared=True),
+    Step("ksame", CLOSED_FORMS["ksame"], shared=True),
     Step("projector draft", PROJECTORS["draft"]),
     Step("renders draft", RENDERS["draft"]),
     Step("kvfa styles", KVFAS["styles"]),

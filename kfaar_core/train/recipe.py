@@ -71,7 +71,7 @@ class Run:
         card = {
             "command": safe_command(["python", "-m", "kfaar_core.train", *self.command]),
             "preset": self.preset.name,
-            "data": "LFW-train identities (split by sha256 of the name) and generated faces; see NOTICE",
+            "data": f"{weights.entry(weights.trained_for(self.preset.name, name)).licence_data}; see NOTICE",
             "training": asdict(self.training),
             "metrics": metrics,
             "limits": weights.entry(weights.trained_for(self.preset.name, name)).limits,

@@ -87,6 +87,7 @@ class Training:
     projector_batch: int = 256  # triplets                                      [design]
     projector_keys: int = 16  # keys a batch                                    [design]
     projector_rate: float = 5e-4  #                                             [design]
+    gallery: int = 120  # generated faces of the method `ksame`                 [design]
     # losses of P (Eq. 10) and of KVFA (Eq. 20, 23)
     margin: float = 0.0  # m of L_cos, which the paper does not give           [design]
     lambda_ano: float = 0.4  #                                                  [paper, V-A]

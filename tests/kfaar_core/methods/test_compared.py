@@ -17,6 +17,7 @@ from kfaar_core.errors import BadSetting, DataMissing, NoFaceFound
 from kfaar_core.keys import UserKey
 from kfaar_core.methods.folder import Pictures
 from kfaar_core.methods.ivfg import RotatedIdentity
+from kfaar_core.methods.ksame import NearestMean, gallery_styles
 from kfaar_core.methods.random_face import RandomProjector
 from kfaar_core.methods.vfgm import CoarseOfPhoto, VirtualPerson
 from kfaar_core.pipeline import AnonymiseRequest, anonymise
@@ -123,7 +124,7 @@ def wide() -> Photo:
     return Photo((127 + 120 * np.stack([np.sin(x), np.cos(y), np.sin(x - y)], axis=-1)).astype(np.uint8))
 
 
-@pytest.mark.parametrize("name", [*EDITS, "random_face", "ivfg", "vfgm"])
+@pytest.mark.parametrize("name", [*EDITS, "random_face", "ksame", "ivfg", "vfgm"])
 def test_who_cannot_be_read_is_told_so(name, photo):
     loaded = stages(name)
     assert loaded.kvfa_threshold > 0 and not loaded.method.readable
@@ -134,7 +135,7 @@ def test_who_cannot_be_read_is_told_so(name, photo):
 # ---- generated
 
 
-@pytest.mark.parametrize("name", ["random_face", "ivfg", "vfgm"])
+@pytest.mark.parametrize("name", ["random_face", "ksame", "ivfg", "vfgm"])
 def test_a_generated_face_comes_again_and_keeps_what_it_says_of_keys(name, photo):
     loaded = stages(name)
     server = AnonymisationServer(loaded)
@@ -170,6 +171,23 @@ def test_ivfg_keeps_how_alike_two_photos_are_under_a_key_and_nothing_between_key
     np.testing.assert_allclose(z @ z.T / 512, people @ people.T, atol=1e-5)
     other = projector(people[0], KEY.flip([1])).latent[1].numpy() / 0.7
     assert abs(unit(z[0]) @ unit(other)) < 0.22
+
+
+def test_ksame_is_the_mean_of_the_nearest(rng):
+    embeddings = torch.from_numpy(unit(rng.standard_normal((6, 5))))
+    embeddings = embeddings - embeddings.mean(dim=0)
+    state = {"embeddings": embeddings, "numbers": torch.tensor([0, 1, 2, 4, 5, 7])}
+    styles = gallery_styles(Plain(), 8)
+    alone = NearestMean(state, Plain(), 1)
+    for row, number in enumerate(state["numbers"]):
+        torch.testing.assert_close(alone(embeddings[row].numpy(), KEY).latent[1], styles[number])
+    probe = embeddings[2].numpy() + 0.4 * embeddings[4].numpy()
+    three = NearestMean(state, Plain(), 3)(probe, KEY).latent[0]
+    cosines = torch.nn.functional.cosine_similarity(embeddings, torch.from_numpy(probe)[None])
+    nearest = state["numbers"][cosines.topk(3).indices]
+    torch.testing.assert_close(three, torch.stack([styles[int(number)] for number in nearest]).mean(dim=0))
+    everyone = NearestMean(state, Plain(), 6)
+    torch.testing.assert_close(everyone(probe, KEY).latent, everyone(-probe, KEY.flip([0])).latent)  # k = all: nobody
 
 
 def test_vfgm_mixes_the_coarse_styles_of_the_photo_with_a_person_of_the_key(photo):
