@@ -25,7 +25,12 @@ GROUPS = (7, 6, 10)
 
 
 def w_plus(w: Tensor) -> Tensor:
-    """w+ of the 23 layers, (N, 23, 512), from one w for each of the three layer groups, (N, 3, 512)."""
+    """w+ of the 23 layers, (N, 23, 512), from one w for each of the three layer groups, (N, 3, 512).
+
+    Of latents that have a w for each layer already, w+ is what they are.
+    """
+    if w.shape[1] == sum(GROUPS):
+        return w
     return torch.repeat_interleave(w, torch.tensor(GROUPS, device=w.device), dim=1)
 
 
@@ -46,12 +51,12 @@ class GeneratedFace:
     """A rendered face, its latent and its posture."""
 
     picture: Tensor  # (3, S, S) in [-1, 1], portrait frame
-    latent: Tensor  # (3, 512) w of the coarse, middle and fine layers
+    latent: Tensor  # (3, 512) w of the coarse, middle and fine layers, or (23, 512) of every layer
     posture: Posture  # measured on the picture
 
 
 def render_face(generator: Generator, geometry: GeometryReader, latent: Tensor, side: int) -> GeneratedFace:
-    """Render a latent (3, 512) at `side` px, 512 or 1024, and measure its posture."""
+    """Render a latent (3, 512) or (23, 512) at `side` px, 512 or 1024, and measure its posture."""
     picture = generator.render(w_plus(latent[None]), side)
     return GeneratedFace(picture[0], latent, geometry.postures(picture)[0])
 

@@ -24,7 +24,7 @@ from kfaar_core.data.synthetic import write_examples
 from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB, get_preset, one_of
-from kfaar_core.train import bits, floor, geometry, hashed, identity, judge, posture, reader
+from kfaar_core.train import bits, floor, geometry, hashed, identity, judge, looks, posture, reader
 from kfaar_core.train.recipe import Recipe, RenderKind, Run, mixed_sampler
 from kfaar_core.train.renders import render_cache
 from kfaar_core.train.settings import LAB_TRAINING, with_settings
@@ -55,6 +55,7 @@ CLOSED_FORMS: Mapping[str, Recipe] = {
     "floor": floor.fit_floor,
     "identity": identity.fit_identity,
     "second": identity.fit_auxiliary,
+    "looks": looks.fit_looks,
 }
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_show_locals=False)

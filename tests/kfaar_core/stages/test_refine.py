@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kfaar_core.presets import LAB, Descent, Enrolment
+from kfaar_core.presets import LAB, Descent, Enrolment, Hold
 from kfaar_core.records import Payload
 from kfaar_core.stages.differentiable import IDENTITY, Augmentation
 from kfaar_core.stages.latent import NaturalSpace
@@ -99,11 +99,14 @@ class World:
     def tensor(self, sight: Tensor) -> Tensor:
         return sight[:, 54 : 54 + D]
 
-    def refiner(self, steps: int, enrolment: Enrolment | None = None, **weights: float) -> Refiner:
+    def refiner(
+        self, steps: int, enrolment: Enrolment | None = None, hold: Hold | None = None, **weights: float
+    ) -> Refiner:
         descent = Descent(steps=steps, **weights)
         aims = RefinementTargets(self, self.person, self.second, self.identity, self.shared, SPACE, self.posture)
         gain = torch.linalg.pinv(self.posture)
-        return Refiner(aims, RefinementNetworks(self.render, self, self, self.extract, gain), descent, CPU, enrolment)
+        networks = RefinementNetworks(self.render, self, self, self.extract, gain)
+        return Refiner(aims, networks, descent, CPU, enrolment, hold)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -176,6 +179,22 @@ def test_a_face_that_shows_the_photos_own_person_leaves_him(start, code):
     assert cosine(seen_as(world.identity, free), own) > 0.6
     assert cosine(seen_as(world.identity, priced), own) < 0.3
     assert cosine(read(world, priced), code) > 0.9
+
+
+def test_a_held_look_keeps_the_coarse_picture_and_the_code_goes_into_the_rest(start, code):
+    world = World()
+    posture = as_posture(held(world, start))
+
+    def coarse(latent: Tensor) -> Tensor:
+        picture = world.render(torch.repeat_interleave(latent, torch.tensor([7, 6, 10]), dim=0)[None], 6)
+        return picture.unflatten(3, (3, 2)).unflatten(2, (3, 2)).mean(dim=(3, 5))
+
+    free, kept = (
+        world.refiner(40, hold=hold)(start, posture, Payload(code, OWN)) for hold in (None, Hold(weight=2e4, cell=2))
+    )
+    change = {name: (coarse(each) - coarse(start)).norm() for name, each in (("free", free), ("kept", kept))}
+    assert change["kept"] < 0.3 * change["free"]
+    assert cosine(read(world, kept), code) > cosine(read(world, start), code) + 0.2
 
 
 def test_a_face_that_is_no_nearer_than_strangers_is_left_alone(start, code):
