@@ -19,7 +19,6 @@ from kfaar_core.records import Payload
 from kfaar_core.stages.generate import part
 from kfaar_core.stages.identify import IdentityMap
 from kfaar_core.stages.latent import NaturalSpace
-from kfaar_core.weights import our_weight
 
 
 class HashedProjector:
@@ -79,20 +78,6 @@ METHOD = Method(
     order=2,
     build=build,
     tiny_weights=tiny_weights,
-    registers=(
-        our_weight(
-            "identity",
-            limits="Linear, for E and the auxiliary encoder as committed. It was fitted on photos of LFW, where "
-            "children and dark skin are rare; two photos of such people may agree less well, and strangers more. Women "
-            "are rare there too; they are up-weighted in the fit, and strangers among them still have a cosine above 0 "
-            "(`rarer_side_strangers_cosine_mean`).",
-        ),
-        our_weight(
-            "second",
-            limits="Linear, for the auxiliary encoder as committed. Nobody is identified by it: it says which person "
-            "that network sees in a virtual face.",
-        ),
-    ),
     weights=lambda _bits: WEIGHTS,
     networks=lambda _bits: ("projector_hashed", "kvfa"),
     refines=True,
