@@ -51,6 +51,26 @@ class Enrolment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hold:
+    """How refinement keeps what the eye sees: the coarse picture of the face before it."""
+
+    weight: float  # of the mean squared difference of the coarse pictures, whose levels lie in [-1, 1]
+    cell: int = 8  # px of the small picture that one px of the coarse one averages over; 16 x 16 px are left  [dev]
+    layer_rate: float = 0.015  # learning rate of single layers, in sds of natural coordinates; 0: groups alone  [dev]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """How the key draws a person, for methods that take the look from the key."""
+
+    spread: float = 0.8  # sd of the person's natural coordinates; 1 gives rarer, less natural faces  [dev]
+    candidates: int = 64  # persons drawn, of whom the one nearest to the key's sex, age and skin is taken  [design]
+    ages: tuple[float, float] = (20.0, 70.0)  # years, uniform between them                                 [design]
+    hold: Hold = Hold(weight=20.0)  # [dev, 6 people]
+    auxiliary_weight: float = 0.5  # of refinement, see Descent                                       [dev, 6 people]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Preset:
     """One configuration of the whole system. The paper's threshold of 0.7 is from Section V-C."""
 
@@ -75,6 +95,7 @@ class Preset:
     correct_steps: int = 2  # most renders of the posture correction after x'       [dev]
     descent: Descent = Descent()  # refinement, for methods that refine               [dev]
     enrolment: Enrolment = Enrolment()  # of a person, for later photos               [dev]
+    looks: Looks = Looks()  # of methods that take the look from the key             [dev]
     turn_steps: int = 4  # most renders that correct the head angles alone, last   [dev]
     # recognise
     match_threshold: float = 0.7  # the paper's: accept when cosine >= this          [paper, V-C]

@@ -61,7 +61,7 @@ class Payload:
 class EnrolledPerson:
     """The virtual person of a first photo under a key, for later photos of the same person."""
 
-    latent: np.ndarray = field(repr=False)  # (3, 512) float32: w, refined in many postures
+    latent: np.ndarray = field(repr=False)  # as VirtualFace.latent, refined in many postures
     identity: np.ndarray = field(repr=False)  # (d,) u of the first photo; later photos must agree with it
 
 
@@ -96,7 +96,8 @@ class VirtualFace:
     portrait: np.ndarray  # x_v as (S, S, 3), in either mode
     draft: np.ndarray  # x': before posture correction, (S, S, 3)
     crop: FaceCrop  # x in the portrait frame
-    latent: np.ndarray | None  # (3, 512) float32: w of the coarse, middle and fine layers; None if it was not generated
+    # (3, 512) float32: w of the coarse, middle and fine layers, or (23, 512) of every layer; None if not generated
+    latent: np.ndarray | None
     identity: np.ndarray | None = field(repr=False)  # (d,) u of x; None if the method has none
     posture_original: Posture
     posture_before: Posture  # of x'

@@ -256,11 +256,23 @@ WEIGHTS = {
             "the mean",
             "Chen et al., MobileFaceNets, arXiv 1804.07573, 2018",
         ),
-        # The map from E's embedding to u, and F: several methods use them.
+        # The maps from embeddings to u, and F: several methods use them.
         our_weight(
             "projector_hashed",
             limits="For the committed E, M and G alone. How many faces are men's or women's depends on the key. On a "
             "long look a generated face shows faults: backgrounds, hands, one earring. " + TRAINED_ON,
+        ),
+        our_weight(
+            "identity",
+            limits="Linear, for E and the auxiliary encoder as committed. It was fitted on photos of LFW, where "
+            "children and dark skin are rare; two photos of such people may agree less well, and strangers more. Women "
+            "are rare there too; they are up-weighted in the fit, and strangers among them still have a cosine above 0 "
+            "(`rarer_side_strangers_cosine_mean`).",
+        ),
+        our_weight(
+            "second",
+            limits="Linear, for the auxiliary encoder as committed. Nobody is identified by it: it says which person "
+            "that network sees in a virtual face.",
         ),
         our_weight(
             "kvfa",

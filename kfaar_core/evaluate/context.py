@@ -28,7 +28,7 @@ from kfaar_core.files import cache_folder
 from kfaar_core.keys import UserKey
 from kfaar_core.metrics.pose import landmark_error
 from kfaar_core.pipeline import AnonymiseRequest
-from kfaar_core.presets import Preset
+from kfaar_core.presets import Looks, Preset
 from kfaar_core.records import Photo, VirtualFace
 from kfaar_core.runtime import stream
 from kfaar_core.servers import AnonymisationServer
@@ -56,7 +56,7 @@ UNRELATED = (
     "tries_per_hour",
 )
 # Fields that came later, with the value that keeps earlier entries of the cache valid.
-LATER = {"corrector": "latent"}
+LATER = {"corrector": "latent", "looks": Looks()}
 
 
 @dataclass(frozen=True)

@@ -20,23 +20,16 @@ from kfaar_core import image, weights
 from kfaar_core.data.photos import open_dataset
 from kfaar_core.data.split import TRAIN
 from kfaar_core.errors import NoFaceFound
-from kfaar_core.evaluate.colours import hair_and_skin
+from kfaar_core.metrics.colours import hair_and_skin
 from kfaar_core.nets.attribute_nets import AgeSexNet, ExpressionNet
 from kfaar_core.nets.mobile_facenet import MobileFaceNet
 from kfaar_core.presets import LAB
 from kfaar_core.scenarios import pairs
-from kfaar_core.stages.encode import SFACE, TEMPLATE, Alignment, FaceEncoder, encoder_of
+from kfaar_core.stages.encode import ATTRIBUTES, SFACE, FaceEncoder, encoder_of
 from kfaar_core.stages.geometry import GeometryReader
 from kfaar_core.stages.locate import FaceLocator, MtcnnDetector
 
 MEAN_PEOPLE = 200  # train people whose photos give the recogniser's mean
-# The square of face-api around eyes and mouth: from the eyes to the mouth it is 0.45 of its side, and the mean of eyes
-# and mouth is at half its width and 0.43 of its height.
-_SIDE = 112
-_EYES, _MOUTH = TEMPLATE[:2].mean(axis=0), TEMPLATE[3:].mean(axis=0)
-_MIDDLE = (2 * _EYES + _MOUTH) / 3
-_SCALE = 0.45 * _SIDE / float(_MOUTH[1] - _EYES[1])
-ATTRIBUTES = Alignment((_SIDE, _SIDE), (TEMPLATE - _MIDDLE) * _SCALE + np.array([0.5, 0.43]) * _SIDE)
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ class Observation:
     age: float  # years
     expressions: np.ndarray  # (7,) probabilities of nets.attribute_nets.EXPRESSIONS
     embedding: np.ndarray  # (192,) of the recogniser, centred, unit length
-    colours: np.ndarray  # (2, 3) CIE Lab of hair and skin, see evaluate.colours; NaN where they are not seen
+    colours: np.ndarray  # (2, 3) CIE Lab of hair and skin, see metrics.colours; NaN where they are not seen
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> Observation:

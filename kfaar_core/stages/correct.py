@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from kfaar_core.records import Posture
-from kfaar_core.stages.generate import GeneratedFace, Generator, render_face
+from kfaar_core.stages.generate import GeneratedFace, Generator, render_face, w_plus
 from kfaar_core.stages.geometry import GeometryReader
 
 ANGLE_UNIT = 10.0  # degrees; an angle of this size weighs as much in a posture vector as a blendshape of 1
@@ -116,7 +116,8 @@ class LatentCorrector:
             if np.linalg.norm(gap[entries]) <= enough:
                 break
             move = share * self._gain[:, entries] @ gap[entries]  # (1536,)
-            shifted = face.latent + torch.from_numpy(move.astype(np.float32)).to(face.latent).reshape(3, 512)
+            step = torch.from_numpy(move.astype(np.float32)).to(face.latent).reshape(1, 3, 512)
+            shifted = face.latent + (step if len(face.latent) == 3 else w_plus(step, self._generator.groups))[0]
             moved = self._rendered(shifted, side)
             if np.linalg.norm((target - vector_of(moved.posture))[entries]) >= np.linalg.norm(gap[entries]):
                 share /= 2

@@ -47,6 +47,13 @@ class Alignment:
 
 SFACE = Alignment(size=(112, 112), template=TEMPLATE + np.array([8, 0]))  # E's: 8 px more on either side
 JUDGE = Alignment(size=(96, 112), template=TEMPLATE)
+# The square of face-api around eyes and mouth: from the eyes to the mouth it is 0.45 of its side, and the mean of eyes
+# and mouth is at half its width and 0.43 of its height.
+_SIDE = 112
+_EYES, _MOUTH = TEMPLATE[:2].mean(axis=0), TEMPLATE[3:].mean(axis=0)
+_MIDDLE = (2 * _EYES + _MOUTH) / 3
+_SCALE = 0.45 * _SIDE / float(_MOUTH[1] - _EYES[1])
+ATTRIBUTES = Alignment((_SIDE, _SIDE), (TEMPLATE - _MIDDLE) * _SCALE + np.array([0.5, 0.43]) * _SIDE)
 # The auxiliary encoder's. dlib aligns by other landmarks; this is the mean position of the five points in its crops.
 DLIB = Alignment(
     size=(150, 150), template=np.array([[47.7, 47.4], [100.4, 47.3], [73.8, 81.3], [50.7, 105.3], [97.8, 105.3]])

@@ -32,8 +32,11 @@ def w_plus(w: Tensor, groups: tuple[int, int, int] = GROUPS) -> Tensor:
     """w+ of the L layers, (N, L, 512), from one w for each of the three layer groups, (N, 3, 512).
 
     Args:
-        groups: layers in each group, of the generator; L is their sum.
+        groups: layers in each group, of the generator; L is their sum. Of latents that have a w for each of these
+            layers already, w+ is what they are.
     """
+    if w.shape[1] == sum(groups):
+        return w
     return torch.repeat_interleave(w, torch.tensor(groups, device=w.device), dim=1)
 
 
@@ -58,13 +61,13 @@ class GeneratedFace:
     """A rendered face, its latent and its posture."""
 
     picture: Tensor  # (3, S, S) in [-1, 1], portrait frame
-    latent: Tensor  # (3, 512) w of the coarse, middle and fine layers
+    latent: Tensor  # (3, 512) w of the coarse, middle and fine layers, or (23, 512) of every layer
     posture: Posture  # measured on the picture
     animated: bool = False  # by a network (stages.animate): the picture is no render of the latent any more
 
 
 def render_face(generator: Generator, geometry: GeometryReader, latent: Tensor, side: int) -> GeneratedFace:
-    """Render a latent (3, 512) at `side` px and measure its posture."""
+    """Render a latent (3, 512) or (L, 512) at `side` px and measure its posture."""
     picture = generator.render(w_plus(latent[None], generator.groups), side)
     return GeneratedFace(picture[0], latent, geometry.postures(picture)[0])
 

@@ -14,6 +14,8 @@ has these terms:
 - Bias: E's embedding must not contain what all generated faces have in common, because that makes strangers similar
   (`GeneratorBiasPenalty`).
 - Posture: the head pose and the expression of the photo are kept.
+- Look, if the method asks for it: a coarse copy of the picture (16 x 16 px) stays as it was. Hair, skin, light and
+  background then stay those of the face before refinement, and the code moves the finer features alone.
 
 Gradients are computed on a small picture (the generator's low band) without the mirrored crop. Every few steps the
 full picture is measured. Its difference from the small one is added to the following steps as a constant offset.
@@ -32,7 +34,7 @@ from torch.nn import functional
 
 from kfaar_core.key_schedule import public_normals
 from kfaar_core.nets.projector_net import GROUPS
-from kfaar_core.presets import Descent, Enrolment
+from kfaar_core.presets import Descent, Enrolment, Hold
 from kfaar_core.records import Payload, Posture
 from kfaar_core.stages.correct import ANGLE_UNIT, ANGLES, vector_of
 from kfaar_core.stages.differentiable import IDENTITY, Augmentation, FeatureExtractor
@@ -118,10 +120,12 @@ class Refiner:
         descent: Descent,
         device: torch.device,
         enrolment: Enrolment | None = None,
+        hold: Hold | None = None,
     ) -> None:
         self._targets, self._space, self._networks = targets, targets.space, networks
         self._gain, self._rows = (matrix.float().to(device) for matrix in (networks.gain, targets.rows))
-        self._with, self._device, self._enrolment = descent, device, enrolment or Enrolment()
+        self._with, self._device = descent, device
+        self._enrolment, self._hold = enrolment or Enrolment(), hold
 
     def __call__(self, latent: Tensor, original: Posture, payload: Payload, progress: Steps | None = None) -> Tensor:
         """Refine one latent.
@@ -134,7 +138,7 @@ class Refiner:
                 refinement.
 
         Returns:
-            (3, 512) the refined latent.
+            The refined latent: (3, 512), or (23, 512) if every layer moves on its own (Hold.layer_rate).
         """
         return self._refined(latent, original, payload, self._with, 0, progress)
 
@@ -188,28 +192,34 @@ class Refiner:
         progress: Steps | None,
     ) -> Tensor:
         code, identity = carried
-        natural = self._space.of_w(latent)
+        natural, hold = self._space.of_w(latent), self._hold
         # Steps in natural coordinates. `moved` removes their effect on the posture.
         shape, colour = (torch.zeros_like(part, requires_grad=True) for part in natural.split((GROUPS - 1, 1)))
         turn = torch.zeros_like(wanted, requires_grad=True)  # steps along the columns of the posture gain
-        rates = (how.rate, how.colour_rate, how.turn_rate)
-        adam = torch.optim.Adam([{"params": [part]} for part in (shape, colour, turn)], betas=how.betas)
+        groups = self._networks.generator.groups
+        layers = torch.zeros(sum(groups), latent.shape[1], device=latent.device, requires_grad=True)  # of every layer
+        rates = (how.rate, how.colour_rate, how.turn_rate, hold.layer_rate if hold else 0.0)
+        adam = torch.optim.Adam([{"params": [part]} for part in (shape, colour, turn, layers)], betas=how.betas)
 
         def moved() -> Tensor:
             move = (self._space.to_w(natural + torch.cat((shape, colour))) - latent).flatten()
             return latent + (move + self._gain @ (turn - self._rows @ move)).reshape(latent.shape)
 
-        offset, augmentations = torch.zeros(()), augmentations_of(how)
+        def by_layer(w: Tensor) -> Tensor:
+            """(N, 3, 512) -> what is rendered: w itself, or (N, 23, 512) if every layer moves on its own."""
+            return self._space.to_w(self._space.of_w(self._layers(w)) + layers) if rates[-1] else w
+
+        offset, augmentations, before = torch.zeros(()), augmentations_of(how), None
         for step in range(how.steps):
             if progress:
                 progress(step, how.steps)
             w = moved()
             measured = step % how.measured == 0
             shown = torch.cat((w[None], w + moves[step].unflatten(1, w.shape)))  # (1 + turned, 3, 512)
-            small = self._networks.low_band(self._layers(shown), how.side)
+            small = self._networks.low_band(self._layers(by_layer(shown)), how.side)
             read = self._read(small, IDENTITY if measured else augmentations[step])
             if measured:
-                offset = self._read(self._full(w)) - read[:1].detach()
+                offset = self._read(self._full(by_layer(w[None]))) - read[:1].detach()
             posture, reading, person, auxiliary, as_photo, bias = (read + offset).split(
                 (len(wanted), *4 * (len(code),), 1), dim=1
             )
@@ -224,7 +234,12 @@ class Refiner:
                 + how.angle_weight * gap[ANGLES].sum()
                 + how.shape_weight * gap[ANGLES.stop :].sum()
                 + how.move_weight * (shape.square().sum() + colour.square().sum())
+                + how.move_weight * GROUPS / len(layers) * layers.square().sum()
             )
+            if hold:
+                coarse = functional.avg_pool2d(small[:1].float(), hold.cell)
+                before = coarse.detach() if before is None else before
+                loss = loss + hold.weight * (coarse - before).square().mean()
             adam.zero_grad()
             loss.backward()
             decay = min(1.0, 2 * (1 - step / how.steps))  # linear to zero over the second half
@@ -233,14 +248,14 @@ class Refiner:
             adam.step()
         if progress:
             progress(how.steps, how.steps)
-        return moved().detach()
+        return by_layer(moved()[None])[0].detach()
 
     def _layers(self, w: Tensor) -> Tensor:
         return w_plus(w, self._networks.generator.groups)
 
     @torch.no_grad()
     def _full(self, w: Tensor) -> Tensor:
-        return self._networks.generator.render(self._layers(w[None]), 512).to(self._device)
+        return self._networks.generator.render(self._layers(w), 512).to(self._device)
 
     def _read(self, picture: Tensor, augmentation: Augmentation | None = None) -> Tensor:
         """(N, 3, S, S) in [-1, 1] -> (N, 54 + 4 d + 1): the posture vector, then the output of each read-out."""

@@ -26,7 +26,7 @@ from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.files import scope_cache
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB, PAPER, get_preset, one_of
-from kfaar_core.train import bits, floor, geometry, hashed, identity, judge, ksame, posture, reader
+from kfaar_core.train import bits, floor, geometry, hashed, identity, judge, ksame, looks, posture, reader
 from kfaar_core.train.recipe import Recipe, RenderKind, Run, mixed_sampler
 from kfaar_core.train.renders import render_cache
 from kfaar_core.train.settings import LAB_TRAINING, with_settings
@@ -58,6 +58,7 @@ CLOSED_FORMS: Mapping[str, Recipe] = {
     "identity": identity.fit_identity,
     "second": identity.fit_auxiliary,
     "ksame": ksame.make_gallery,
+    "looks": looks.fit_looks,
 }
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_show_locals=False)
@@ -167,7 +168,8 @@ STEPS = (
     Step("floor", floor.fit_floor),
     Step("identity", identity.fit_identity),
     Step("second", identity.fit_auxiliary, shared=True),
-    Step("ksame", CLOSED_FORMS["ksame"], shared=True),
+    Step("ksame", ksame.make_gallery, shared=True),
+    Step("looks", looks.fit_looks, shared=True),
     Step("projector draft", PROJECTORS["draft"]),
     Step("renders draft", RENDERS["draft"]),
     Step("kvfa styles", KVFAS["styles"]),

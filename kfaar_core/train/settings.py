@@ -82,6 +82,7 @@ class Training:
     bits_shards: int = 8  # of 250 renders by each P of `bits`                 [design]
     keyed_steps: int = 1500  # of the keyed MLP of `bits`                       [design]
     bits_truncation: float = 0.7  # of w in `bits`                              [design]
+    look_parts: int = 8  # of 250 labelled persons, for the axes of `look`        [design]
     natural_limit: float = 1.35  # sds of a natural coordinate                   [design]
     projector_steps: int = 1500  #                                              [design]
     projector_batch: int = 256  # triplets                                      [design]

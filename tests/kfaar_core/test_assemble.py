@@ -95,10 +95,10 @@ def test_a_method_loads_the_weights_that_are_named_for_it_and_no_others(monkeypa
 @pytest.mark.lab
 @pytest.mark.parametrize("name", methods.readable())
 @pytest.mark.parametrize("steps", [0, 1])
-def test_faces_of_hashed_alone_are_refined(name, steps):
+def test_faces_of_hashed_and_look_are_refined(name, steps):
     """And with no steps nothing is made ready for it."""
     stages = assemble(replace(LAB, method=name, descent=Descent(steps=steps)), "cpu")
-    assert (stages.refiner is not None) == ((name, steps) == ("hashed", 1))
+    assert (stages.refiner is not None) == (steps == 1 and name in ("hashed", "look"))
 
 
 def test_methods_on_offer_are_those_whose_weights_and_thresholds_are_all_there(monkeypatch):

@@ -12,7 +12,7 @@ from kfaar_core.data.split import TEST
 from kfaar_core.evaluate.ablate_projector import Bench, VariantFace, figures, table_ix, train_variant
 from kfaar_core.evaluate.ablation import PROJECTOR, Repeats
 from kfaar_core.evaluate.context import EvaluationConfig
-from kfaar_core.methods.hashed import tiny_weights
+from kfaar_core.methods.rotated import tiny_weights
 from kfaar_core.presets import TINY
 from kfaar_core.scenarios import pairs
 from kfaar_core.servers import AnonymisationServer

@@ -8,7 +8,8 @@ import torch
 
 from kfaar_core.key_schedule import rotation
 from kfaar_core.keys import UserKey
-from kfaar_core.methods.hashed import HashedProjector, TwoViewReader, hashed_net
+from kfaar_core.methods.hashed import HashedProjector, hashed_net
+from kfaar_core.methods.rotated import TwoViewReader
 from kfaar_core.metrics.random_direction import law_test
 from kfaar_core.nets.projector_net import LEADING, HashedNet
 from kfaar_core.stages.identify import IdentityMap, RotationIdentifier

@@ -14,13 +14,13 @@ def test_methods_by_name():
     assert {"bits", "floor", "hashed", "blur", "folder"} <= set(methods.names())
     listed = methods.registered()
     assert {method.name for method in listed} == set(methods.names())
-    assert [method.name for method in listed][:3] == ["floor", "hashed", "bits"]  # of menus and tables
+    assert [method.name for method in listed][:4] == ["floor", "hashed", "look", "bits"]  # of menus and tables
     assert [method.name for method in listed if method.readable] == list(methods.readable()) == READABLE
     with pytest.raises(BadSetting, match=r"The method 'mlp'\. Choose one of bits, blur, floor"):
         methods.get("mlp")
 
 
-READABLE = ["floor", "hashed", "bits"]
+READABLE = ["floor", "hashed", "look", "bits"]
 
 
 def test_a_method_with_an_argument_is_a_variant():

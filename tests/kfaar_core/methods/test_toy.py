@@ -76,7 +76,7 @@ def folder(tmp_path, monkeypatch) -> Iterator[Path]:
 
 def test_it_is_a_method_like_the_others_and_without_its_file_it_is_none(folder):
     assert "toy" in methods.names()
-    assert methods.available(TINY)[:4] == ("floor", "toy", "hashed", "bits")  # the preset's own, then by order
+    assert methods.available(TINY)[:5] == ("floor", "toy", "hashed", "look", "bits")  # the preset's own, then by order
     (folder / "toy.py").unlink()
     with pytest.raises(BadSetting, match="bits, blur, floor"):
         methods.get("toy")
@@ -106,7 +106,7 @@ def test_it_is_evaluated(folder):
 
 def test_the_apps_menu_offers_it(folder):
     core = LocalCore(pipeline.load(replace(TINY, method="toy"), "cpu"))
-    assert [method.name for method in core.methods()][:4] == ["toy", "floor", "hashed", "bits"]
+    assert [method.name for method in core.methods()][:5] == ["toy", "floor", "hashed", "look", "bits"]
 
 
 def test_the_command_line_knows_it(folder):

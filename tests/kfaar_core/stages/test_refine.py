@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from kfaar_core.presets import LAB, Descent, Enrolment
+from kfaar_core.presets import LAB, Descent, Enrolment, Hold
 from kfaar_core.records import Payload
 from kfaar_core.stages.differentiable import IDENTITY, Augmentation
-from kfaar_core.stages.generate import GROUPS
+from kfaar_core.stages.generate import GROUPS, w_plus
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.refine import (
     GeneratorBiasPenalty,
@@ -102,11 +102,14 @@ class World:
     def tensor(self, sight: Tensor) -> Tensor:
         return sight[:, 54 : 54 + D]
 
-    def refiner(self, steps: int, enrolment: Enrolment | None = None, **weights: float) -> Refiner:
+    def refiner(
+        self, steps: int, enrolment: Enrolment | None = None, hold: Hold | None = None, **weights: float
+    ) -> Refiner:
         descent = Descent(steps=steps, **weights)
         aims = RefinementTargets(self, self.person, self.second, self.identity, self.shared, SPACE, self.posture)
         gain = torch.linalg.pinv(self.posture)
-        return Refiner(aims, RefinementNetworks(self.render, self, self, self.extract, gain), descent, CPU, enrolment)
+        networks = RefinementNetworks(self.render, self, self, self.extract, gain)
+        return Refiner(aims, networks, descent, CPU, enrolment, hold)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -179,6 +182,26 @@ def test_a_face_that_shows_the_photos_own_person_leaves_him(start, code):
     assert cosine(seen_as(world.identity, free), own) > 0.6
     assert cosine(seen_as(world.identity, priced), own) < 0.3
     assert cosine(read(world, priced), code) > 0.9
+
+
+def test_a_held_look_keeps_the_coarse_picture_and_the_code_goes_into_the_rest(start, code):
+    world = World()
+    posture = as_posture(held(world, start))
+
+    def shown(latent: Tensor) -> Tensor:
+        return world.render(w_plus(latent[None]), 6)
+
+    def change(latent: Tensor) -> float:
+        difference = (shown(latent) - shown(start)).unflatten(3, (3, 2)).unflatten(2, (3, 2)).mean(dim=(3, 5))
+        return float(difference.norm())
+
+    free, kept, in_groups = (
+        world.refiner(40, hold=hold)(start, posture, Payload(code, OWN))
+        for hold in (None, Hold(weight=5e3, cell=2), Hold(weight=5e3, cell=2, layer_rate=0.0))
+    )
+    assert len(free) == len(in_groups) == 3 and len(kept) == 23
+    assert change(kept) < 0.4 * change(free) and change(in_groups) < 0.4 * change(free)
+    assert cosine(world.tensor(world.numbers(shown(kept)))[0].numpy(), code) > 0.9
 
 
 def test_a_face_that_is_no_nearer_than_strangers_is_left_alone(start, code):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kfaar_core.evaluate.colours import CHEEKS, CHIN, FOREHEAD, hair_and_skin
+from kfaar_core.metrics.colours import CHEEKS, CHIN, FOREHEAD, hair_and_skin
 
 # Lab of sRGB colours under D65, as Bruce Lindbloom's calculator prints them.
 RED, GREEN = (53.24, 80.09, 67.20), (87.73, -86.18, 83.18)
