@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.score_files import DATA, Column, Source, interval, markdown
 from benchmarks.summary import FIGURES, Figure, chosen, measured_sources, value_words
-from kfaar_core import methods
+from kfaar_core import methods, weights
 from kfaar_core.presets import LAB
 from kfaar_core.report.paper_figures import paper_figure
 from kfaar_core.report.targets import target
@@ -47,6 +47,19 @@ def row(figure: Figure, files: Mapping[str, tuple[Source, Mapping[str, Column]] 
         paper = paper_figure(*figure.paper, data) if figure.paper else None
         cells += [cell, "-" if paper is None else f"{paper:.3f}"]
     return cells
+
+
+def weights_list() -> str:
+    """What was checked of each weight: the real file, or its format alone."""
+    methods.registered()  # registers their weights
+    listed = {
+        checked: ", ".join(f"`{weight.name}`" for weight in weights.WEIGHTS.values() if weight.checked is checked)
+        for checked in (True, False)
+    }
+    return (
+        f"- Checked on the real file: {listed[True]}.\n"
+        f"- Format checked; the file was not reachable where this was built: {listed[False]}."
+    )
 
 
 def methods_table() -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.attacks import failed, security
 from benchmarks.full_tables import full
-from benchmarks.headline import headline, methods_table
+from benchmarks.headline import headline, methods_table, weights_list
 from benchmarks.score_files import Source
 from benchmarks.summary import misses, summary
 
@@ -70,7 +70,8 @@ HEADLINE = Part("README.md", "headline", headline)
 METHODS = Part("README.md", "methods", lambda _: methods_table())
 MEASURED = Part("docs/results.md", "measured", summary)
 ATTACKS = Part("docs/security.md", "attacks", security)
-PARTS = (HEADLINE, METHODS, MEASURED, ATTACKS)
+CHECKED = Part("README.md", "weights", lambda _: weights_list())
+PARTS = (HEADLINE, METHODS, CHECKED, MEASURED, ATTACKS)
 
 
 def cards_of(source: Source) -> list[Path]:

@@ -20,6 +20,7 @@ from kfaar_core.keys import UserKey
 from kfaar_core.methods.base import Projected
 from kfaar_core.presets import Preset
 from kfaar_core.records import EnrolledPerson, Face, Photo, Posture, Rejection, Verdict, VirtualFace
+from kfaar_core.stages.animate import Animator
 from kfaar_core.stages.correct import coarse
 from kfaar_core.stages.generate import GeneratedFace, render_face
 from kfaar_core.stages.identify import Identifier, compare
@@ -178,6 +179,11 @@ def generated(stages: Stages, request: AnonymiseRequest, located: LocatedFace, s
     draft_picture = image.to_uint8(draft.picture[None])[0]
     clock.show("generate", draft)
     if request.coarse:
+        if isinstance(stages.corrector, Animator):
+            raise BadSetting(
+                got=f"a coarse posture, which the preset {stages.preset.name} takes from the photo as it is",
+                mend="leave it out, or use the preset lab",
+            )
         located = replace(located, posture=coarse(located.posture, draft.posture), rotation=0.0)
     with clock.stage("correct"):
         seen = image.to_float(located.crop.picture)[0].to(stages.device)

@@ -15,8 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kfaar_core import calibration, cast, hub, methods, weights
-from kfaar_core.convert.manifest import write_manifest
 from kfaar_core.errors import BadOutput, BadWeights
+from kfaar_core.manifest import write_manifest
 from kfaar_core.presets import PUBLISHED_PRESET, Preset
 from kfaar_core.weights import Asset
 

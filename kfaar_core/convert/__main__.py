@@ -22,9 +22,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from kfaar_core.convert import dlib_resnet, face_api, mobile_facenet, mobile_stylegan, sface
-from kfaar_core.convert.manifest import write_manifest
 from kfaar_core.errors import BadOutput, BadWeights, KfaarError
 from kfaar_core.files import write_whole
+from kfaar_core.manifest import write_manifest
 from kfaar_core.weights import ASSETS, WEIGHTS, digest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)

@@ -19,11 +19,11 @@ import torch
 import typer
 
 from kfaar_core import cast, runtime
-from kfaar_core.convert.manifest import write_manifest
 from kfaar_core.data.photos import locate
 from kfaar_core.data.synthetic import write_examples
 from kfaar_core.errors import BadSetting, KfaarError
 from kfaar_core.files import scope_cache
+from kfaar_core.manifest import write_manifest
 from kfaar_core.pipeline import load
 from kfaar_core.presets import LAB, PAPER, get_preset, one_of
 from kfaar_core.train import bits, floor, geometry, hashed, identity, judge, ksame, looks, posture, reader

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kfaar_core import assemble, cast, hub
 from kfaar_core.calibration import Calibration, save_calibration
-from kfaar_core.convert.manifest import write_manifest
+from kfaar_core.manifest import write_manifest
 from kfaar_core.methods import bits
 from kfaar_core.nets.cast.arcface import ArcFace
 from kfaar_core.nets.cast.facenet import FaceNet
