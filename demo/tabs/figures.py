@@ -14,7 +14,6 @@ from demo.records import Inputs, Outputs, placed
 from demo.shown import shown
 from demo.visitor import Visitor, reporter, stop_button
 from kfaar_core.errors import BadPicture, DataMissing, NoFaceFound
-from kfaar_core.image import open_photo
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Photo, VirtualFace
 from kfaar_core.report.gallery import sheet
@@ -86,7 +85,7 @@ def on_figure(
     photos = [pictures.read_photo(path, words.NO_PHOTO) for path in paths]
     report = reporter(progress, visitor.stop.begin(request))
     drawn = gallery(asked.number, Maker(core, asked.method, asked.refine, report), photos)
-    picture = gr.update(value=pictures.signed(sheet(drawn)), visible=True)
+    picture = gr.update(value=pictures.Encoded.of_face(sheet(drawn), pasted=True), visible=True)
     return Drawn(markup.card("", words.figure_drawn(FIGURES[asked.number].title), done=True), picture)
 
 
@@ -98,10 +97,10 @@ def on_number(number: str) -> Drawn:
     return Drawn(words.FIGURE_SYNTHETIC, gr.update(value=picture, visible=True))
 
 
-def committed(number: str) -> Any:
+def committed(number: str) -> Path | None:
     """A gallery that benchmarks.figures made; None without one."""
     path = FOLDER / MADE.format(number)
-    return pictures.signed(open_photo(path).pixels) if path.exists() else None
+    return path if path.exists() else None
 
 
 def build(core: Core, visitor: gr.State) -> None:
@@ -111,7 +110,7 @@ def build(core: Core, visitor: gr.State) -> None:
     number = gr.Radio(list(menu.choices), value=menu.start, label=menu.label, elem_id="figures-number")
     first = committed(menu.start)
     said = gr.HTML(words.FIGURE_SYNTHETIC if first is not None else "", elem_id="figures-words")
-    picture = gr.Image(
+    picture = pictures.EncodedImage(
         first, label=words.FIGURE_LABEL, interactive=False, visible=first is not None, elem_id="figures-picture"
     )
     outputs = placed(Drawn, said=said, picture=picture)
