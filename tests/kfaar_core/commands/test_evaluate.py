@@ -111,7 +111,7 @@ def test_settings_that_evaluate_refuses(refused, folder, monkeypatch):
     (folder / "file").touch()
     words = ("evaluate", "--preset", "tiny", "-o")
     assert "is a file" in refused(*words, "file", "--table", "VI")
-    assert "'IX'" in refused(*words, "out", "--table", "IX")
+    assert "ablation" in refused(*words, "out", "--table", "IX")
     assert "--table is missing" in refused(*words, "out")
     assert "the value of --limit" in refused(*words, "out", "--table", "VI", "--limit", 0).lower()
     refused(*words, "out", "--table", "VI", "--data", "gone")
