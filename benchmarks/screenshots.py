@@ -16,7 +16,6 @@ from PIL import Image
 from benchmarks.serving import APP, ROOT, serving
 from demo import words
 
-PHOTO = ROOT / "assets/examples/person-1.png"
 KEYS = tuple(f"{number:02x}" * 32 for number in range(1, 5))
 WIDTH, SCALE, QUALITY = 1320, 1, 88  # CSS px, device px a CSS px, of JPEG
 WAIT = 600_000  # ms; eight refined faces take minutes on a CPU without bfloat16
@@ -40,7 +39,7 @@ def main() -> None:
         page.goto(f"{app.address}?__theme=light")
         page.wait_for_function("document.querySelector('#key-text textarea')?.value.length == 64")
         anonymise(page)
-        save(page, folder / "anonymise.jpg", "#times")
+        save(page, folder / "anonymise.jpg", "#pair")
         authenticate(page)
         save(page, folder / "authenticate.jpg", "#scenarios-table")
         compare(page)
@@ -49,15 +48,11 @@ def main() -> None:
 
 
 def anonymise(page: Any) -> None:
-    """Anonymise one photo with one key."""
-    page.locator("#key-text textarea").fill(KEYS[0])
-    page.locator("#photo input[type=file]").first.set_input_files(str(PHOTO))
-    page.locator("#seen").get_by_text("face found").wait_for()
-    page.click("#anonymise-run")
+    """Press an example: its committed answer appears, however slow this machine is."""
+    page.locator("#examples button").first.click()
     page.wait_for_selector("#summary [data-done]")
-    page.get_by_text(words.STEPS_TITLE).click()
-    page.locator("#times").get_by_text("in all").wait_for()
-    page.wait_for_selector("#final-picture img")
+    page.wait_for_selector("#slider img")
+    page.locator("#seen").get_by_text("face found").wait_for()
 
 
 def authenticate(page: Any) -> None:

@@ -37,8 +37,8 @@ def _box(name: str, term: str) -> str:
 def method() -> str:
     """Algorithm 1, then Algorithm 2, each as a row of boxes."""
     return (
-        f'<div class="method"><h4>{escape(words.METHOD_UP)}</h4>{_row(words.METHOD_STEPS_UP)}'
-        f"<h4>{escape(words.METHOD_DOWN)}</h4>{_row(words.METHOD_STEPS_DOWN)}</div>"
+        f'<div class="method"><h3>{escape(words.METHOD_UP)}</h3>{_row(words.METHOD_STEPS_UP)}'
+        f"<h3>{escape(words.METHOD_DOWN)}</h3>{_row(words.METHOD_STEPS_DOWN)}</div>"
     )
 
 

@@ -19,7 +19,7 @@ def card(head: str, body: str, kind: str = "", notes: Sequence[str] = (), *, don
     it from an error or a Stop.
     """
     extra = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
-    title = f"<h3>{escape(head)}</h3>" if head else ""
+    title = f"<h2>{escape(head)}</h2>" if head else ""
     mark = " data-done" if done else ""
     return f'<div class="card {kind}"{mark} role="status">{title}<p>{escape(body)}</p>{extra}{more}</div>'
 
@@ -43,7 +43,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = 
     to_right = [place > 0 and all(_number(row[place]) for row in rows) for place in range(len(headers))]
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     head = "".join(
-        f'<th scope="col"{_KIND[right]}>{escape(name)}</th>' for name, right in zip(headers, to_right, strict=True)
+        f'<th scope="col"{_KIND[right]}>{escape(name)}</th>' if name else "<td></td>"
+        for name, right in zip(headers, to_right, strict=True)
     )
     body = "".join(
         "<tr>"

@@ -461,7 +461,7 @@ FLIP_HEADERS = ["wrong bits", "mean similarity", "lowest", "highest", "the paper
 BRUTE_HEADERS = ["similarity", "keys"]
 THRESHOLD = "Accepted from this similarity on (threshold of KVFA)"
 THRESHOLD_HELP = "Move it: decisions 2 to 4 follow at once. Scenario 1 keeps the recogniser's own."
-ATTACKS = "### Attacks on the key"
+ATTACKS = "## Attacks on the key"
 ATTACKS_LEAD = "They use the two pictures and the key above."
 FLIP = "Flip bits"
 FLIP_COUNT = "Bits of the key to flip"
@@ -557,7 +557,7 @@ CURVES_LEAD = (
     "and committed; every figure has its numbers below it."
 )
 NO_SCORES = (
-    "### No scores yet\n"
+    "## No scores yet\n"
     "There is no score file in `assets/scores`. Make one with photos of your own (a folder with a subfolder for each "
     "person):\n\n"
     "```\npython -m kfaar_core evaluate --table VI --data FOLDER -o assets/scores\n```\n"
@@ -581,7 +581,7 @@ HISTOGRAM_HEADERS = ["population", "n", "mean", "sd", "5 %", "median", "95 %"]
 BEST_CRR = "best CRR"
 
 
-OWN = "### Your own photos"
+OWN = "## Your own photos"
 OWN_LEAD = (
     "A folder with a subfolder for each person, two photos or more in each (person/photo.jpg), or a zip of it. The "
     "keys are random; each person takes some seconds. Nothing of it is kept."
@@ -592,7 +592,7 @@ OWN_KEYS_HELP = "Eight keys in turn take eight times as long."
 NO_ARCHIVE = ("there are no photos yet", "choose a folder, or give a zip, of person/photo.jpg")
 
 
-LISTS = "### Scores of others"
+LISTS = "## Scores of others"
 LISTS_LEAD = (
     "Scores that any other recogniser gave: one file of Bob (4 or 5 columns), CSV, Parquet or npz with named columns "
     "(score, label, person, other), or the genuine and the impostor file of pyeer. A score of nan is a failure."
@@ -723,14 +723,14 @@ METHOD_STEPS_DOWN = (
     ("compare with a photo of the person", "cosine with I(x)"),
     ("same person, or not", "threshold"),
 )
-RUNS = "### What runs here"
+RUNS = "## What runs here"
 WEIGHTS_TITLE = "Networks and their licences"
 WEIGHT_HEADERS = ["network", "licence of the weights", "trained on", "source"]
 PAPER_TITLE = "From the paper to the code"
 PAPER_HEADERS = ["in the paper", "what it is", "in the code"]
 DEVIATIONS_TITLE = "Where this differs from the paper, and why"
 DEVIATION_HEADERS = ["in the paper", "what it does", "what is done here", "why"]
-LIMITS = """### Limits
+LIMITS = """## Limits
 
 - The generator draws frontal, well-lit faces best. Glasses, hands and profiles may vanish or change.
 - The protection is against recognising the **face**. Clothes, place and the rest of a photo can still name a person.
@@ -740,7 +740,7 @@ LIMITS = """### Limits
 - Numbers here are measured on public photo sets that do not stand for everybody: expect errors to differ by age, skin
   tone and gender.
 """
-ETHICS = """### Consent and ethics
+ETHICS = """## Consent and ethics
 
 Use photos of people who agreed to it, or the synthetic examples. Do not use a virtual face to pretend to be somebody,
 and do not present it as a photo of a real person. The app keeps nothing: pictures that the browser sends are deleted
@@ -777,7 +777,7 @@ WEAKEST_SAYS = (
 WHO_HEADERS = ["attack", "somebody holds", "and wants to learn", "what comes of it", "targets"]
 WHO = "Who can learn what"
 NO_ATTACKS = (
-    "### No results yet\n"
+    "## No results yet\n"
     "There is no result of an attack in `assets/scores/attacks`. Make some:\n\n"
     "```\npython -m kfaar_core attack all --data lfw -o assets/scores/attacks\n```\n"
     "and start the app again. You can still run each attack on people who do not exist, below."
@@ -785,7 +785,7 @@ NO_ATTACKS = (
 ATTACK_CHOICE, ATTACK_MADE, ATTACK_CURVE = "Attack", "Faces", "Curve"
 ATTACK_HEADERS = ["what is counted", "at", "value", "95 % interval", "trials", "guessing", "note"]
 ATTACK_FIGURES = "Success against what is held"
-ATTACK_LIVE = "### Run it now"
+ATTACK_LIVE = "## Run it now"
 ATTACK_LIVE_LEAD = (
     "On faces of people who do not exist, made for this without refinement. The first run makes the faces and takes "
     "minutes; after that they are kept on this machine. Few people mean wide intervals."

@@ -13,7 +13,7 @@ from kfaar_core.weights import WEIGHTS
 
 def build(core: Core) -> None:
     """Lay out the tab; nothing in it reacts."""
-    gr.Markdown(f"### {words.METHOD_TITLE}")
+    gr.Markdown(f"## {words.METHOD_TITLE}")
     gr.HTML(diagrams.method())
     gr.Markdown(words.RUNS)
     methods = readers(core.methods())
