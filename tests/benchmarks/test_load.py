@@ -19,7 +19,7 @@ def app():
 
 
 def test_a_short_load_loses_and_mixes_nothing(app, tmp_path):
-    found = load.load(app, clients=2, seconds=2, folder=tmp_path)
+    found = load.load(app, clients=2, seconds=2 + 2 * app.ready_s / 5, folder=tmp_path)  # a busy machine takes longer
     assert found["errors"] == {} and found["mixed_up"] == found["lost"] == 0
     assert found["own_pictures"] == 2 and found["app_alive"]
     assert found["answered"]["n"] >= 4 and found["answered"]["p95_s"] <= found["answered"]["max_s"]

@@ -560,8 +560,13 @@ def test_an_error_stands_where_the_answer_would():
     assert [values[0] for values in shown(steps)(1)] == ["x", f"{words.STOPPED_TITLE}: {words.STOPPED}"]
 
 
-def test_no_event_has_more_or_fewer_inputs_than_its_handler(core):
-    page = build.build(core)
+@pytest.fixture(scope="module")
+def page():
+    """The whole page, which these tests only look at."""
+    return build.build(StandInCore())
+
+
+def test_no_event_has_more_or_fewer_inputs_than_its_handler(page):
     for event in page.fns.values():
         if event.fn is not None:
             given = inspect.signature(event.fn).parameters.values()
@@ -576,8 +581,8 @@ def test_every_place_of_the_paper_is_shown_with_a_file_that_exists():
         assert (Path(__file__).resolve().parents[2] / file).is_file(), file
 
 
-def test_the_page_builds_and_opens_its_endpoints_alone(core):
-    config = build.build(core).get_config_file()
+def test_the_page_builds_and_opens_its_endpoints_alone(page, core):
+    config = page.get_config_file()
     public = {event["api_name"] for event in config["dependencies"] if event["api_visibility"] == "public"}
     assert public == {"anonymise", "authenticate", "compare", "detect", "metrics", "scenarios"}
     with_models = build.build(core, mcp=True).get_config_file()
@@ -585,24 +590,21 @@ def test_the_page_builds_and_opens_its_endpoints_alone(core):
     assert public == {"anonymise", "compare", "detect", "metrics"}
 
 
-def test_heavy_events_share_one_queue(core):
-    page = build.build(core)
+def test_heavy_events_share_one_queue(page):
     heavy = [event for event in page.fns.values() if event.concurrency_id == "core"]
     assert len(heavy) >= 7 and all(event.concurrency_limit == 1 for event in heavy)
     apart = {event.fn.__name__ for event in page.fns.values() if event.concurrency_id == "look" and event.fn}
     assert {"on_photo", "on_authenticate", "authenticate"} <= apart  # nobody waits for a drawing to look at a photo
 
 
-def test_no_server_event_answers_into_a_key_field(core):
-    page = build.build(core)
+def test_no_server_event_answers_into_a_key_field(page):
     private = {words.KEY, words.PASS, words.COMPARE_KEYS}
     for event in page.fns.values():
         if event.fn is not None:
             assert not [out for out in event.outputs if getattr(out, "label", None) in private]
 
 
-def test_every_control_has_a_label(core):
-    page = build.build(core)
+def test_every_control_has_a_label(page):
     for block in page.blocks.values():
         if isinstance(block, (gr.Textbox, gr.Slider, gr.Dropdown, gr.Radio, gr.Image, gr.Gallery, gr.Plot)):
             assert block.label, block

@@ -264,6 +264,8 @@ def test_any_value_in_any_place_is_read_or_refused_in_a_sentence(value):
 
 # ---- passphrases
 
+pytestmark = pytest.mark.usefixtures("light_argon2")
+
 
 def test_a_passphrase_gets_a_salt_of_its_own_and_the_file_no_key(tmp_path):
     first, second = (KeyRing.of_passphrase("walnut orbit Tuesday kelp") for _ in range(2))

@@ -18,7 +18,7 @@ WRONG = "ff" * 16
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, light_argon2: None) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -56,10 +56,15 @@ def test_nothing_is_stored_as_large_as_what_flows_between_layers(synthesis):
     assert 0.5 * given < kept < 1.1 * given
 
 
+@pytest.fixture(scope="module")
+def fast() -> OpenVinoGenerator:
+    """The committed generator, compiled once for each side."""
+    return OpenVinoGenerator(weights.load("mobile_stylegan"), "f32", 1)
+
+
 @pytest.mark.lab
-def test_both_runtimes_draw_the_same_face_at_1024_px():
-    state = weights.load("mobile_stylegan")
-    slow, fast = TorchGenerator(state, torch.device("cpu")), OpenVinoGenerator(state, "f32", 1)
+def test_both_runtimes_draw_the_same_face_at_1024_px(fast):
+    slow = TorchGenerator(weights.load("mobile_stylegan"), torch.device("cpu"))
     torch.testing.assert_close(slow.w_mean, fast.w_mean)
     z = torch.randn(1, 512, generator=torch.Generator().manual_seed(3))
     styles = w_plus(slow.map(z)[:, None].expand(1, 3, 512))
@@ -69,19 +74,17 @@ def test_both_runtimes_draw_the_same_face_at_1024_px():
 
 
 @pytest.mark.lab
-def test_a_process_leaves_it_to_the_system_on_which_core_it_renders():
+def test_a_process_leaves_it_to_the_system_on_which_core_it_renders(fast):
     """Each would choose the first ones, and several processes wait for each other there."""
-    compiled = OpenVinoGenerator(weights.load("mobile_stylegan"), "f32", 1)._compile(512)
-    assert not compiled.get_property("ENABLE_CPU_PINNING")
+    assert not fast._compile(512).get_property("ENABLE_CPU_PINNING")
 
 
 @pytest.mark.lab
-def test_three_threads_render_at_once_what_each_renders_alone():
-    generator = OpenVinoGenerator(weights.load("mobile_stylegan"), "f32", 1)
+def test_three_threads_render_at_once_what_each_renders_alone(fast):
     z = torch.randn(3, 512, generator=torch.Generator().manual_seed(4))
-    styles = w_plus(generator.map(z)[:, None].expand(3, 3, 512)).split(1)
-    alone = [generator.render(each) for each in styles]
+    styles = w_plus(fast.map(z)[:, None].expand(3, 3, 512)).split(1)
+    alone = [fast.render(each) for each in styles]
     with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(generator.render, [*styles, *styles]))
-    for expected, found in zip([*alone, *alone], together, strict=True):
+        together = list(threads.map(fast.render, styles))
+    for expected, found in zip(alone, together, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)

@@ -120,11 +120,11 @@ def drawn(count: int, bits: int = 8) -> tuple[Tensor, Tensor, Tensor]:
     return torch.cat((3 * u * key[:, None, :1], key[:, None].expand(-1, 3, -1)), dim=2), u[:, 0], key
 
 
-def keyed(folder: Path, steps: int) -> KeyedNet:
+def keyed(folder: Path, steps: int, rate: float = 3e-3) -> KeyedNet:
     torch.manual_seed(0)
     net = KeyedNet(D + 8, 8, D)
     net.mean.fill_(0.5)
-    training = replace(LAB_TRAINING, keyed_steps=steps, bits_batch=64, projector_rate=3e-3)
+    training = replace(LAB_TRAINING, keyed_steps=steps, bits_batch=64, projector_rate=rate)
     folder.mkdir(exist_ok=True)
     train_keyed(net, drawn, training, Checkpoints(folder))
     return net
@@ -142,7 +142,7 @@ def test_three_steps_of_the_keyed_network_show_every_term(tmp_path):
 
 
 def test_the_keyed_network_learns_what_it_is_shown(tmp_path):
-    net = keyed(tmp_path, 300)
+    net = keyed(tmp_path, 150, rate=1e-2)
     features, u, key = drawn(200)
     found = keyed_report(net, features[:, 0].numpy(), torch.cat((u, key), dim=1).numpy())
     assert found["n"] == 200

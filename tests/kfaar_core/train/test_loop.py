@@ -158,7 +158,7 @@ def test_resuming_a_finished_run_changes_nothing(whole, tmp_path):
 
 def test_it_learns(tmp_path):
     net = nn.Linear(4, 2)
-    train(net, losses(net), Plan(steps=150, rate=0.1), Checkpoints(tmp_path))
+    train(net, losses(net), Plan(steps=60, rate=0.2), Checkpoints(tmp_path))
     assert float(losses(net)(1000)["fit"].detach()) < 0.05
 
 
@@ -182,15 +182,15 @@ def test_progress_names_each_loss_and_the_time_left(seconds, tmp_path, caplog):
         return {"fit": 0 * net.weight.sum() + 0.25, "size": 0 * net.weight.sum() + 4}
 
     with caplog.at_level(logging.INFO):
-        train(net, constant, Plan(steps=1000, log_steps=500), Checkpoints(tmp_path))
-    assert "step 500/1000, 1:23:20 left: fit=0.2500 size=4.0000" in caplog.messages  # 500 steps of 10 s
-    assert "step 1000/1000, 0:00:00 left: fit=0.2500 size=4.0000" in caplog.messages
+        train(net, constant, Plan(steps=20, log_steps=10), Checkpoints(tmp_path))
+    assert "step 10/20, 0:01:40 left: fit=0.2500 size=4.0000" in caplog.messages  # 10 steps of 10 s
+    assert "step 20/20, 0:00:00 left: fit=0.2500 size=4.0000" in caplog.messages
 
 
 def test_the_objective_weighs_and_the_log_shows_the_terms_as_they_are(tmp_path):
     net = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(net.weight)
-    plan = Plan(steps=400, rate=0.05, decay=0.0)
+    plan = Plan(steps=200, rate=0.1, decay=0.0)
 
     def pulled(step: int) -> dict[str, torch.Tensor]:
         return {"to_1": (net.weight - 1).square().sum(), "to_2": (net.weight - 2).square().sum()}
@@ -199,7 +199,7 @@ def test_the_objective_weighs_and_the_log_shows_the_terms_as_they_are(tmp_path):
     train(net, pulled, plan, Checkpoints(tmp_path), objective=lambda terms: weighted_sum(terms, weights, terms))
     assert float(net.weight.detach()) == pytest.approx(1.75, abs=1e-3)  # (1 * 1 + 3 * 2) / 4
     last = [float(value) for value in curve_of(tmp_path)[-1].split(",")]
-    assert last == pytest.approx([400, 0.5625, 0.0625], abs=1e-3)
+    assert last == pytest.approx([200, 0.5625, 0.0625], abs=1e-3)
 
 
 def test_the_settings_stand_beside_the_log(tmp_path):
