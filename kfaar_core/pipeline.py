@@ -93,6 +93,11 @@ def anonymise(
     """
     request = request.checked(stages.preset)
     photo, side = request.photo, request.side or stages.preset.side
+    if not request.refine and stages.method.needs_refinement:
+        raise BadSetting(
+            got=f"the method {stages.method.name} without refinement, which alone writes the identity into its faces",
+            mend="leave refinement on, or choose another method",
+        )
     if request.coarse and not stages.method.corrects_posture:
         raise BadSetting(
             got=f"a coarse posture by the method {stages.method.name}, which corrects none",

@@ -7,8 +7,8 @@ Origins: [paper] stated by the paper; [design] chosen before measuring; [dev] ch
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 from kfaar_core import hub
@@ -161,10 +161,9 @@ def get_preset(name: str) -> Preset:
     told = json.loads((run / PUBLISHED_PRESET).read_text(encoding="utf-8"))
     if told.get("name") != name:
         return ours
-    groups = {"descent": Descent, "enrolment": Enrolment}
     try:
-        values = {key: groups[key](**_tuples(value)) if key in groups else value for key, value in told.items()}
-        return Preset(**_tuples(values))
+        found: Preset = _told(ours, told)
+        return found
     except TypeError as error:
         raise BadSetting(
             got=f"the published run has settings that this version of kfaar does not know ({name})",
@@ -172,9 +171,11 @@ def get_preset(name: str) -> Preset:
         ) from error
 
 
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has lists where these records have tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+def _told(like: Any, told: Any) -> Any:
+    """A record such as `like` from what JSON has of it: dictionaries in place of records, lists in place of tuples."""
+    if is_dataclass(like) and not isinstance(like, type):
+        return replace(like, **{name: _told(getattr(like, name, None), value) for name, value in told.items()})
+    return tuple(told) if isinstance(told, list) else told
 
 
 def one_of(what: str, name: str, known: Collection[str]) -> str:

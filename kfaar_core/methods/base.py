@@ -158,6 +158,7 @@ class Method:
     keyed: bool = True  # the key changes the virtual face
     readable: bool = True  # with the key, I reads the photo's identity from the virtual face
     refines: bool = False  # the face is refined until it can be read
+    needs_refinement: bool = False  # nobody can be read from a face that was not refined
     corrects_posture: bool = True  # a generated face gets the photo's head pose and expression
     in_place: bool = False  # the photo is edited: face and surroundings stay where they are
     variant: Callable[[str], Method] | None = None  # the method of --method NAME:ARGUMENT

@@ -118,6 +118,8 @@ METHOD = Method(
     ),
     weights=lambda _bits: (*WEIGHTS, "looks"),
     networks=lambda _bits: ("kvfa", "looks"),
+    refines=True,
+    needs_refinement=True,
     random_directions=True,
     random_key_max=5e-5,  # as in hashed
 )

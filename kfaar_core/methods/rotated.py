@@ -69,9 +69,8 @@ def networks(
     pair, refiner = None, None
     if shared.auxiliary:
         pair = EncoderPair(widened(shared.encoder), shared.auxiliary())
-        seen = refinement_networks(shared, pair, reader)
+        aims, seen = targets(shared, identity, trained_with, h), refinement_networks(shared, pair, reader)
         if seen and descent.steps:
-            aims = targets(shared, identity, trained_with, h)
             refiner = Refiner(aims, seen, descent, shared.device, shared.preset.enrolment, hold)
     return MethodNetworks(
         encoder=pair or shared.encoder,

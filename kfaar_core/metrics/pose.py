@@ -1,4 +1,4 @@
-"""Preservation of head pose, facial expression and landmarks from x to x_v (Tables IV and V)."""
+"""Preservation of head pose, facial expression and landmarks from x to x_v (Table IV; landmarks: Table V)."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def load():
     return load
 
 
-@pytest.fixture(scope="module", params=methods.readable())
+@pytest.fixture(scope="module", params=[name for name in methods.readable() if not methods.get(name).needs_refinement])
 def method(request) -> str:
     return request.param
 

@@ -43,7 +43,7 @@ def test_encoder_and_judge_share_nothing(tiny):
 
 
 @pytest.mark.parametrize(
-    ("method", "name"), [(m, name) for m in methods.names() for name in methods.get(m).all_weights()]
+    ("method", "name"), [(m, name) for m in methods.readable() for name in methods.get(m).all_weights()]
 )
 def test_random_weights_are_always_the_same_and_disturb_no_other_stream(method, name):
     drawn = methods.get(method).tiny_weights

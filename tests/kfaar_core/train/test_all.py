@@ -92,7 +92,14 @@ def test_lab_trains_everything_and_the_order_is_that_of_what_needs_what(done, tm
 def test_paper_leaves_out_what_all_presets_share_and_keeps_its_caches_apart(done, tmp_path):
     assert run("--preset", "paper", "-o", str(tmp_path), "--device", "cpu").exit_code == 0
     names = {name for name, _ in done}
-    assert {step.name for step in command.STEPS} - names == {"judge", "geometry", "geometry --tune", "second"}
+    assert {step.name for step in command.STEPS} - names == {
+        "judge",
+        "geometry",
+        "geometry --tune",
+        "second",
+        "ksame",
+        "looks",
+    }
     assert all(run.preset == PAPER and run.out == tmp_path / "paper" for _, run in done)
     assert files.cache_folder("renders-mixed") == tmp_path / "cache" / "paper" / "renders-mixed"
 

@@ -216,8 +216,8 @@ def test_a_run_is_not_resumed_with_other_settings(tmp_path):
     net = network()
     train(net, losses(net), PLAN, Checkpoints(tmp_path), training=LAB_TRAINING)
     before = weights_of(net)
-    other = with_settings(LAB_TRAINING, ["lambda_ano=0", "example_seeds=1"])
-    with pytest.raises(BadSetting, match="other settings of steps, example_seeds, lambda_ano"):
+    other = with_settings(LAB_TRAINING, ["lambda_ano=0", "look_size=1"])
+    with pytest.raises(BadSetting, match="other settings of steps, look_size, lambda_ano"):
         train(
             net, losses(net), Plan(steps=13, rate=0.05, log_steps=5), Checkpoints(tmp_path, resume=True), training=other
         )

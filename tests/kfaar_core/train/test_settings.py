@@ -29,7 +29,6 @@ def test_a_changed_weight_arrives_at_its_loss():
         ("rate=1e-4", "rate", 1e-4),
         (" rate = 2 ", "rate", 2.0),
         ("margin=-0.2", "margin", -0.2),
-        ("example_seeds=5,6", "example_seeds", (5, 6)),
         ("correction.keep=3.5", "correction", Correction(keep=3.5)),
         ("correction.group_reach=1,0.5,0.25", "correction", Correction(group_reach=(1.0, 0.5, 0.25))),
     ],
@@ -71,7 +70,7 @@ def test_a_slip_is_answered_with_the_nearest_name():
         ("rate=fast", "a number, such as 0.002"),
         ("rate=nan", "a number"),
         ("rate=inf", "a number"),
-        ("example_seeds=1,b", "numbers with commas between them, such as 8,3,"),
+        ("correction.group_reach=1,b", "numbers with commas between them, such as 1.0,1.0,0.1"),
         ("correction.keep=1,2", "a number, such as 10.0"),
     ],
 )

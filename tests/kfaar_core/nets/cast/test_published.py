@@ -96,7 +96,7 @@ def test_the_published_file_is_loaded(name, tmp_path):
     file = tmp_path / "checkpoint.pt"
     state = empty(name)
     torch.save(nested(state) if name.startswith(("stylegan2", "facevid2vid")) else state, file)
-    net = LOADERS[name](weights.load_file(file))
+    net = LOADERS[name](dict(weights._flat(weights.load_checkpoint(file))))
     tensors = [*net.parameters(), *net.buffers()]
     assert not any(tensor.is_meta for tensor in tensors) and not net.training
     assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {torch.float32}
