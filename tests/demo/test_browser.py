@@ -276,7 +276,7 @@ def test_stop_ends_what_takes_long(page, photos, tmp_path):
     page.wait_for_timeout(11_000)  # all of it would be done by now
     assert "Measured" not in page.locator("#own-words").inner_text()
     open_tab(page, words.COMPARE)
-    assert page.locator("#compare-grid img").count() == 0
+    assert page.locator("#compare-grid img").count() < 32  # what was drawn stays
     page.locator("#compare-keys textarea").fill("00" * 16)
     page.click("#compare-run")  # and the queue is free again
     expect(page, "#compare-words", "Anonymity")
