@@ -148,7 +148,8 @@ def test_a_run_that_is_killed_gives_the_same_bytes_when_it_is_resumed(tmp_path):
     while killed.poll() is None and len(list((tmp_path / "killed" / "cache").rglob("*.npz"))) < 20:
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL and len(written("killed")) < len(written("whole"))
+    killed.communicate()  # closes the pipes
+    assert killed.returncode == -signal.SIGKILL and len(written("killed")) < len(written("whole"))
     again = start("killed")
     again.communicate(timeout=500)
     assert again.returncode == 0 and written("killed") == written("whole") and len(written("whole")) > 8
