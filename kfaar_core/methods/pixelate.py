@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image
 
 from kfaar_core.methods.base import Method, MethodNetworks, SharedStages
 from kfaar_core.stages.obscure import HullEditor, strength
+from kfaar_core.stages.pixelate import mosaic
 
 BLOCKS = 8  # squares across the face's width  [design]
 
@@ -17,9 +17,8 @@ def method(blocks: float) -> Method:
     """The method with this number of squares across the face's width."""
 
     def change(pixels: np.ndarray, across: float) -> np.ndarray:
-        picture = Image.fromarray(pixels)
-        small = [max(1, round(length * blocks / across)) for length in picture.size]
-        return np.asarray(picture.resize(small, Image.Resampling.BOX).resize(picture.size, Image.Resampling.NEAREST))
+        height, width = pixels.shape[:2]
+        return mosaic(pixels, *(max(1, round(length * blocks / across)) for length in (width, height)))
 
     def build(shared: SharedStages) -> MethodNetworks:
         return MethodNetworks(encoder=shared.encoder, editor=HullEditor(change))
