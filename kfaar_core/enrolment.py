@@ -16,7 +16,7 @@ from kfaar_core.keyring import hkdf_sha256
 from kfaar_core.keys import UserKey
 from kfaar_core.records import EnrolledPerson
 
-LATENT = (3, 512)  # shape of an EnrolledPerson's
+WIDTH = 512  # of a latent: one w for each layer group, or for each layer; u is shorter
 TAG_BYTES, NONCE_BYTES, SEAL_BYTES = 8, 12, 16  # of the networks' fingerprint, and of AES-GCM
 _DOMAIN = b"kfaar enrolled person, version 1"
 _NUMBER = np.dtype("<f2")
@@ -54,8 +54,9 @@ def opened(data: bytes, key: UserKey, networks: bytes) -> EnrolledPerson:
             got="the enrolled person does not open with this key, or the bytes are damaged",
             mend="use a copy of the key file as it was saved",
         ) from None
-    size = LATENT[0] * LATENT[1]
-    return EnrolledPerson(latent=numbers[:size].reshape(LATENT).copy(), identity=numbers[size:].astype(np.float64))
+    size = len(numbers) // WIDTH * WIDTH
+    latent, identity = numbers[:size].reshape(-1, WIDTH).copy(), numbers[size:].astype(np.float64)
+    return EnrolledPerson(latent=latent, identity=identity)
 
 
 def _cipher(key: UserKey):  # type: ignore[no-untyped-def]  # the package is imported late: most commands seal nothing

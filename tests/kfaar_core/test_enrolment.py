@@ -26,6 +26,13 @@ def test_a_person_comes_back_in_half_precision():
     assert len(data) == 8 + 12 + 2 * (3 * 512 + 64) + 16
 
 
+def test_a_person_with_a_w_for_every_layer_comes_back_too():
+    person = EnrolledPerson(RNG.standard_normal((23, 512)).astype(np.float32), PERSON.identity)
+    found = opened(sealed(person, KEY, NETWORKS), KEY, NETWORKS)
+    np.testing.assert_allclose(found.latent, person.latent, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(found.identity, person.identity, rtol=1e-3, atol=1e-6)
+
+
 def test_the_bytes_are_those_of_the_documentation():
     """docs/key-schedule.md: opened with the package's own primitives."""
     data = sealed(PERSON, KEY, NETWORKS)
