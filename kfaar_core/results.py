@@ -9,9 +9,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -159,7 +160,8 @@ def load_result(path: Path) -> Result:
     try:
         # Older files call the judge `recogniser`.
         named = {"judge" if name == "recogniser" else name: value for name, value in record["thresholds"].items()}
-        thresholds = Thresholds(**named)
+        thresholds = of_stated_types(Thresholds(**named))
+        thresholds = replace(thresholds, judge={name: number(value) for name, value in thresholds.judge.items()})
         populations = tuple(population_of(entry, arrays, number) for number, entry in enumerate(record["populations"]))
         # Older files have the method in their name alone: <preset>-<method>-<data>-<table>-<keys>.
         record.setdefault("method", path.stem.removeprefix(f"{record['preset']}-").partition("-")[0])
@@ -168,7 +170,7 @@ def load_result(path: Path) -> Result:
         weights = {str(name): typed(digest, str) for name, digest in record["weights"].items()}
         result = Result(**plain, weights=weights, failures=counts, thresholds=thresholds, populations=populations)
         check(result)
-    except (KeyError, TypeError, AttributeError, ValueError, BadSetting) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, BadSetting) as error:
         raise DataMissing(got=f"{path.name} lacks a field or holds a wrong one ({error})", mend=AGAIN) from error
     return result
 
@@ -190,7 +192,7 @@ def read_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataMissing(got=f"there is no result file {path.name!r} to read", mend="run the evaluation") from error
-    except ValueError as error:  # not UTF-8, or not JSON
+    except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON
         raise DataMissing(got=f"{path.name} is not JSON", mend=AGAIN) from error
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise DataMissing(got=f"{path.name} is not a result of an evaluation", mend="give a file that evaluate wrote")
@@ -282,6 +284,35 @@ def typed(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise TypeError(f"{kind.__name__} expected")
     return value
+
+
+def number(value: Any) -> float:
+    """Return a number as float.
+
+    Raises:
+        TypeError: another type, such as bool or text.
+    """
+    return float(value) if type(value) is int else typed(value, float)
+
+
+R = TypeVar("R")
+
+
+def of_stated_types(record: R) -> R:
+    """Return a dataclass that was read from JSON if each field has its stated type; an int is a float too.
+
+    Raises:
+        TypeError: another type. OverflowError: an int that no float is as large as.
+    """
+    for name, stated in get_type_hints(type(record)).items():
+        choices = get_args(stated) if isinstance(stated, UnionType) else (stated,)
+        kinds = tuple(get_origin(kind) or kind for kind in choices)
+        value = getattr(record, name)
+        if float in kinds and isinstance(value, int):
+            float(value)
+        elif not isinstance(value, kinds):
+            raise TypeError(f"{name}: {kinds[0].__name__} expected")
+    return record
 
 
 def frozen(array: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from kfaar_core.attacks.evidence import Evidence
 from kfaar_core.errors import DataMissing
 from kfaar_core.files import write_whole
 from kfaar_core.report.tables import nan_for_none, none_for_nan, number
+from kfaar_core.results import of_stated_types
 
 SCHEMA = "kfaar-attack"
 VERSION = 1
@@ -128,16 +129,16 @@ def load(path: Path) -> AttackResult:
         if (record.pop("schema"), record.pop("version")) != (SCHEMA, VERSION):
             raise ValueError("another schema")
         figures = [figure_of(row) for row in record.pop("figures")]
-        checks = tuple(Check(**check) for check in record.pop("checks"))
-        return AttackResult(**record, figures=tuple(figures), checks=checks)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        checks = tuple(of_stated_types(Check(**check)) for check in record.pop("checks"))
+        return of_stated_types(AttackResult(**record, figures=tuple(figures), checks=checks))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataMissing(got=f"{path.name} is no result of an attack", mend="run the attack again") from error
 
 
 def figure_of(row: Mapping[str, Any]) -> Figure:
     """A Figure from its fields in JSON, where NaN is null."""
     measured: dict[str, Any] = {name: nan_for_none(row[name]) for name in ("value", "low", "high")}
-    return Figure(**{**row, **measured})
+    return of_stated_types(Figure(**{**row, **measured}))
 
 
 def load_all(folder: Path) -> tuple[AttackResult, ...]:

@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 FOLDER_VARIABLE = "KFAAR_DATA"
 IDENTITY_COLUMNS = ("identity", "label", "person", "name")  # the first of these that a parquet file has is used
 PHOTO_MAX = 64 * 2**20  # bytes, largest file of one photo  [design]
+# RuntimeError: a password is asked for, or the compression is unknown. UnicodeError: a damaged name.
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeError, OSError)
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -240,12 +242,27 @@ def open_zip(path: Path) -> Source:
     try:
         archive = zipfile.ZipFile(path)
         tables = [entry for entry in archive.namelist() if entry.lower().endswith(".parquet")]
-        packed = io.BytesIO(archive.read(tables[0])) if len(tables) == 1 else None
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:  # RuntimeError: it asks for a password
+        if len(tables) != 1:
+            return ZipSource(path, archive)
+        packed = io.BytesIO(unpacked(archive, tables[0]))
+    except ZIP_ERRORS as error:
         raise DataMissing(got=f"{path.name} is not a whole, open zip file", mend="fetch the data again") from error
-    if packed is not None:
-        return ParquetSource([parquet_file(packed, tables[0])], hashed=[path])
-    return ZipSource(path, archive)
+    return ParquetSource([parquet_file(packed, tables[0])], hashed=[path])
+
+
+def unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A file of a zip, whole in memory.
+
+    Raises:
+        DataMissing: it unpacks to far more than photos and lists of names do. An upload could fill the memory so.
+    """
+    entry = archive.getinfo(name)
+    if entry.file_size > PHOTO_MAX + 8 * entry.compress_size:
+        raise DataMissing(
+            got=f"a file in the zip unpacks from {entry.compress_size} to {entry.file_size} bytes",
+            mend="give the photos as they are, not packed once more",
+        )
+    return archive.read(name)
 
 
 def parquet_file(source: Path | io.BytesIO, name: str) -> parquet.ParquetFile:
@@ -299,7 +316,10 @@ def parquet_samples(table: parquet.ParquetFile) -> list[Sample]:
     names = table.schema_arrow.names
     identity = next(column for column in IDENTITY_COLUMNS if column in names)
     wanted = [identity, "image.path", *(column for column in ("file", "emotion") if column in names)]
-    columns = table.read(columns=wanted).to_pydict()
+    try:
+        columns = table.read(columns=wanted).to_pydict()
+    except (arrow.ArrowException, OSError, UnicodeError) as error:
+        raise DataMissing(got="the names in the parquet file are damaged", mend="fetch the data again") from error
     rows = len(columns[identity])
     paths = [(entry or {}).get("path") for entry in columns.get("image", [None] * rows)]
     files = columns.get("file", paths)
@@ -337,7 +357,8 @@ class ZipSource:
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self._path, self._archive = path, archive
-        people = people_of([name for name in archive.namelist() if not name.endswith("/")], archive.read)
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        people = people_of(names, partial(unpacked, archive))
         self._names = tuple(people)
         self.samples = samples_of(people)
 
@@ -347,7 +368,7 @@ class ZipSource:
             if self._archive.getinfo(name).file_size > PHOTO_MAX:
                 raise DataMissing(got=f"photo {index} is larger than 64 MB", mend="leave it out")
             return self._archive.read(name)
-        except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError) as error:
+        except ZIP_ERRORS as error:
             raise DataMissing(got=f"photo {index} in the zip is damaged", mend="fetch the data again") from error
 
     def sha256(self) -> str:

@@ -96,13 +96,13 @@ def read_scores(paths: Sequence[Path], *, distances: bool = False) -> ScoreList:
     """
     if len(paths) not in (1, 2):
         raise BadSetting(got=f"{len(paths)} score files", mend=ACCEPTED)
-    if len(paths) == 2:
-        rows = two_files(*paths)
-    else:
-        kind = SUFFIXES.get(paths[0].suffix.lower(), "text")
-        if kind == "result":
-            return of_result(paths[0])
-        rows = READERS[kind](paths[0])
+    kind = SUFFIXES.get(paths[0].suffix.lower(), "text")
+    if len(paths) == 1 and kind == "result":
+        return of_result(paths[0])
+    try:
+        rows = two_files(*paths) if len(paths) == 2 else READERS[kind](paths[0])
+    except (arrow.ArrowException, UnicodeError) as error:  # lists in a column, names that are no text, and the like
+        raise DataMissing(got=f"{paths[0].name} holds something else than scores and names", mend=ACCEPTED) from error
     return rows.listed(paths[0].stem, -1.0 if distances else 1.0)
 
 

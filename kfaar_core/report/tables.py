@@ -298,7 +298,7 @@ def from_json(path: Path) -> Table | None:
     """
     try:
         written: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(written, dict) or (written.get("schema"), written.get("version")) != (SCHEMA, VERSION):
         return None
@@ -316,7 +316,7 @@ def from_json(path: Path) -> Table | None:
             for row in written["rows"]
         )
         return Table(str(written["number"]), str(written["title"]), str(written["about"]), rows)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataMissing(got=f"{path.name} lacks a part of a table", mend="run the evaluation again") from error
 
 

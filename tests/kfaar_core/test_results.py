@@ -143,6 +143,10 @@ def drop_weights(path):
     path.write_text(json.dumps(record))
 
 
+def infinite_failures(path):
+    path.write_text(path.read_text().replace('"failed": 0', '"failed": 1e999'))
+
+
 DAMAGE = {
     "no file": (lambda path: path.unlink(), "no result file"),
     "no JSON": (lambda path: path.write_text("{"), "not JSON"),
@@ -158,6 +162,20 @@ DAMAGE = {
     "weights of another kind": (edit(weights=[1]), "lacks a field"),
     "another key mode": (edit(key_mode="both"), "key mode"),
     "thresholds of another kind": (edit(thresholds=3), "lacks a field"),
+    "a threshold that is text": (
+        edit(thresholds={"paper": 0.7, "dev": "0.3", "in_force": "dev"}),
+        "dev: float expected",
+    ),
+    "a judge that is no number": (
+        edit(thresholds={"paper": 0.7, "dev": 1, "in_force": "dev", "judge": {"FMR 1 %": None}}),
+        "float expected",
+    ),
+    "brackets without end": (lambda path: path.write_text("[" * 100_000), "not JSON"),
+    "a threshold beyond all numbers": (
+        edit(thresholds={"paper": 10**400, "dev": 1, "in_force": "dev"}),
+        "lacks a field",
+    ),
+    "endlessly many failures": (infinite_failures, "lacks a field"),
     "fewer people": (edit(people=1), "people"),
 }
 

@@ -104,9 +104,17 @@ def test_a_result_reads_back_as_it_was_written_and_says_what_was_missed(evidence
     assert "So." in text and "**missed**" in text and "| s |  | 0.200 | 0.100 to 0.300 | 10 | 5 | - |  |" in text
 
 
-def test_what_is_no_result(tmp_path):
+def test_what_is_no_result(tmp_path, evidence):
     path = tmp_path / "a1-x.json"
-    for text in ("{", '{"schema": "kfaar-table", "version": 1}', "[]"):
+    made = results.result_of(attacks.get("guessing"), evidence(people=5), [figure()], "")
+    whole = results.save(made, tmp_path / "whole").read_text()
+    altered = (
+        whole.replace('"people": 5', '"people": "5"'),
+        whole.replace('"n": 10', '"n": null'),
+        whole.replace('"at": null', f'"at": {10**400}', 1),
+    )
+    assert whole not in altered
+    for text in ("{", '{"schema": "kfaar-table", "version": 1}', "[]", "[" * 100_000, *altered):
         path.write_text(text)
         with pytest.raises(DataMissing):
             results.load(path)

@@ -174,6 +174,41 @@ def broken_zip(root):
     return root / "a.zip"
 
 
+def damaged_names(root):
+    """Whole at both ends, so that it opens; the identities in the middle are none."""
+    path = WAYS["parquet file"](root)
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"Ada_Blue", 0, len(data) // 2)
+    data[at - 12 : at + 12] = bytes(24)
+    path.write_bytes(data)
+    return path
+
+
+def zip_of(name, content):
+    def make(root):
+        with zipfile.ZipFile(root / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, content)
+        return root / "a.zip"
+
+    return make
+
+
+def damaged_list(root):
+    path = zip_of("identity_CelebA.txt", "000001.jpg 1\n" * 9)(root)
+    data = bytearray(path.read_bytes())
+    data[60] ^= 255
+    path.write_bytes(data)
+    return path
+
+
+def damaged_file_name(root):
+    path = root / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Äda/1.png", PICTURES[0])
+    path.write_bytes(path.read_bytes().replace("Ä".encode(), b"\xff\xff"))
+    return path
+
+
 def other_columns(root):
     parquet.write_table(arrow.table({"picture": PICTURES}), root / "a.parquet")
     return root / "a.parquet"
@@ -189,6 +224,11 @@ BAD = {
     "empty folder": (lambda root: root, "holds no photo"),
     "broken parquet": (broken_parquet, "not a whole parquet file"),
     "broken zip": (broken_zip, "not a whole, open zip file"),
+    "broken list in a zip": (damaged_list, "not a whole, open zip file"),
+    "broken file name in a zip": (damaged_file_name, "not a whole, open zip file"),
+    "damaged names": (damaged_names, "names in the parquet file are damaged"),
+    "a list that fills the memory": (zip_of("identity_CelebA.txt", bytes(70_000_000)), "unpacks from .* to 70000000"),
+    "a table that fills the memory": (zip_of("a.parquet", bytes(70_000_000)), "unpacks from .* to 70000000"),
     "other columns": (other_columns, "columns picture"),
     "text": (a_text, "neither a folder nor"),
 }
@@ -223,6 +263,15 @@ def test_a_photo_that_is_damaged_inside_its_file_says_so(way, tmp_path):
     with pytest.raises(DataMissing) as caught:
         data.open_dataset(path).read(0) if way == "zip" else found.read(0)
     assert caught.value.mend
+
+
+def test_a_file_name_in_a_zip_that_is_damaged_at_the_photo_alone(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Äda/1.png", PICTURES[0])
+    path.write_bytes(path.read_bytes().replace("Ä".encode(), b"\xff\xff", 1))
+    with pytest.raises(DataMissing, match="damaged"):
+        data.open_dataset(path).read(0)
 
 
 def test_no_name_in_the_repr(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as arrow
 import pytest
+from pyarrow import parquet
 
 from kfaar_core.errors import BadSetting, DataMissing
 from kfaar_core.records import Scores
@@ -137,6 +139,17 @@ def test_formats_by_suffix_and_what_bob_needs(tmp_path):
 def test_bad_files_are_refused_and_bad_rows_named(tmp_path, name, text, said):
     with pytest.raises(DataMissing, match=said):
         read_scores([write(tmp_path, name, text)])
+
+
+def test_columns_of_anything_are_refused(tmp_path):
+    path = tmp_path / "s.parquet"
+    for odd in ({"label": [[1], [0]]}, {"person": [{"a": 1}, {"a": 2}], "other": [{"a": 1}, {"a": 1}]}):
+        parquet.write_table(arrow.table({"score": [0.9, 0.1], **odd}), path)
+        with pytest.raises(DataMissing, match="something else than scores and names"):
+            read_scores([path])
+    (tmp_path / "s.csv").write_bytes(b"score,label,\xff\xfe\n0.9,1,1\n0.1,0,1\n")
+    with pytest.raises(DataMissing):
+        read_scores([tmp_path / "s.csv"])
 
 
 def test_many_bad_rows_are_counted(tmp_path):
