@@ -242,8 +242,8 @@ def fuzz(
                 tally.add(number, said)
                 number += 1
             else:
-                said = line_of(process, CASE_S) or "peak 0"
-                tally.peak_mb = max(tally.peak_mb, int(said.split()[1]))
+                line = line_of(process, CASE_S) or "peak 0"
+                tally.peak_mb = max(tally.peak_mb, int(line.split()[1]))
     return tally
 
 
