@@ -18,6 +18,7 @@ def app():
         yield served
 
 
+@pytest.mark.slow
 def test_a_short_load_loses_and_mixes_nothing(app, tmp_path):
     found = load.load(app, clients=2, seconds=2 + 2 * app.ready_s / 5, folder=tmp_path)  # a busy machine takes longer
     assert found["errors"] == {} and found["mixed_up"] == found["lost"] == 0

@@ -156,6 +156,7 @@ def test_own_photos_are_measured_and_nothing_is_written(local, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == [archive]
 
 
+@pytest.mark.slow
 def test_a_space_with_gpus_marks_the_drawing(tmp_path):
     (tmp_path / "spaces.py").write_text(SPACES)
     path = os.pathsep.join([str(tmp_path), str(ROOT)])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,18 @@ WRONG = "ff" * 16
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, light_argon2: None) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Signals that end a program do so here too if the tests run in the background or under nohup, which ignore them."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -424,6 +424,7 @@ def test_a_run_that_loses_a_race_removes_nothing_of_the_winner(refused, photo, f
     assert files() == {"me.jpg", "v.png"} and (folder / "v.png").read_text() == "theirs"
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_between_key_and_picture_leaves_both(kfaar, photo, files, monkeypatch, stop):
     link = os.link
@@ -438,6 +439,7 @@ def test_a_stop_between_key_and_picture_leaves_both(kfaar, photo, files, monkeyp
     assert files() == {"me.jpg", "v.png", "v.png.key"}
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_at_work_leaves_nothing(kfaar, photo, files, monkeypatch, stop):
     monkeypatch.setattr(TinyDetector, "faces", lambda self, photo: signal.raise_signal(stop))

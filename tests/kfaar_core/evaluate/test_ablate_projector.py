@@ -116,6 +116,7 @@ def test_a_face_that_is_not_found_counts_in_detection_alone():
     assert found["diversity"].interval(np.random.default_rng(0)).n == 5
 
 
+@pytest.mark.slow
 def test_a_table_comes_again_without_a_step_or_a_face(bench, context, people, monkeypatch):
     repeats = Repeats(QUICK, seeds=2, resume=True)
     table = table_ix(bench, context, people, repeats, keys=2)

@@ -62,6 +62,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_leaves_no_process_behind(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(RUN)

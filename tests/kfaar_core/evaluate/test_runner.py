@@ -9,7 +9,7 @@ import pytest
 from kfaar_core import methods
 from kfaar_core.calibration import FAR_MAX
 from kfaar_core.errors import BadKey, BadSetting, DataMissing
-from kfaar_core.evaluate import keys, random_faces, runner
+from kfaar_core.evaluate import keys, looks, random_faces, runner
 from kfaar_core.evaluate.authentication import authentication
 from kfaar_core.evaluate.calibrate import calibrated, strangers
 from kfaar_core.evaluate.context import EvaluationContext, Virtual
@@ -78,6 +78,7 @@ def test_another_precision_is_another_preset(run):
 def test_tables_of_rows(run, monkeypatch, table):
     monkeypatch.setattr(random_faces, "FACES", 4)
     monkeypatch.setattr(keys, "KEYS", 50)
+    monkeypatch.setattr(looks, "KEYS", 20)
     path = run(table)
     written = json.loads(path.read_text())
     assert written["rows"] and path.with_suffix(".md").is_file()

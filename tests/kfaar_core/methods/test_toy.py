@@ -109,6 +109,7 @@ def test_the_apps_menu_offers_it(folder):
     assert [method.name for method in core.methods()][:5] == ["toy", "floor", "hashed", "look", "bits"]
 
 
+@pytest.mark.slow
 def test_the_command_line_knows_it(folder):
     """In a process of its own, by the variable: the help, which loads nothing, and a run."""
     words = [sys.executable, "-m", "kfaar_core", "evaluate"]
