@@ -125,11 +125,14 @@ def ask_to_stop(visitor: Visitor) -> None:
 def stop_button(
     run: Any, visitor: gr.State, button: gr.Button, answer: type[Outputs], outputs: list[Any], runs: tuple[str, str]
 ) -> None:
-    """Let a button end the event `run`: one that waits leaves the queue, one that runs ends at its next step.
+    """Make `button` stop a long event: if it waits, it leaves the queue; if it runs, it ends at its next step.
 
     Args:
-        answer, outputs: the record of the event and its components, which say at once that it was stopped.
-        runs: ids of the button that began it, and of the element that says what comes of it.
+        run: the event to stop, as gradio's `.click(...)` returned it.
+        visitor: the state through which the running work learns that it shall end.
+        answer: the record type of the event's results; its `trouble` is the message that it was stopped.
+        outputs: the components that show these results, in the order of the record's fields.
+        runs: HTML ids of the button that began the event, and of the element that shows its progress.
     """
 
     def on_stop(visitor: Visitor) -> Any:

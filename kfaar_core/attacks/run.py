@@ -43,10 +43,12 @@ class AttackRun:
 
 
 def on_nobody(attack: Attack, stages: Stages, people: int, progress: Progress) -> AttackResult:
-    """An attack on people who do not exist, whose faces are made without refinement, on stages that are loaded.
+    """Run an attack on generated people, with stages that are loaded already.
+
+    Their virtual faces are made without refinement (stages.refine), so that it takes seconds.
 
     Args:
-        people: who are attacked; a third as many fill galleries.
+        people: number of people attacked. A third as many further people are enrolled in the attack's galleries.
         progress: called with (done, of): faces first, then the steps of the attack.
     """
     config = AttackRun(data=SYNTHETIC, preset=stages.preset, refine=False, limit=people + people // 3).config()

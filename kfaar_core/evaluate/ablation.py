@@ -181,12 +181,13 @@ def pooled(people: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def rows(table: str, by_variant: Mapping[str, Mapping[str, Figure]], dataset: str, seed: int) -> tuple[Row, ...]:
-    """One row for each figure and variant, grouped by figure.
+    """One row for each metric and variant, grouped by metric, with the paper's value beside ours.
 
     Args:
-        table: number of the paper's table, for its figures.
-        by_variant: variant -> name of the figure -> figure; includes the variant ALL.
-        dataset: for the paper's figures.
+        table: number of the paper's table, in which its values are looked up.
+        by_variant: variant -> name of the metric -> its values over seeds and people. One variant is ALL, the
+            whole method, from which the differences of the others are taken.
+        dataset: whose column of the paper's table is looked up.
         seed: of the bootstrap.
     """
     made = []

@@ -65,7 +65,7 @@ class FaceFeatures:
 
     features: np.ndarray  # (S,) that KVFA compares, see identify.features_of; of a photo only the embedding
     judge: np.ndarray  # (D',) embedding by the judge, centred, unit length
-    seen: Observation  # by the observers
+    seen: Observation  # sex, age, expression, colours and an embedding by networks that only evaluate
 
 
 class Request(Protocol):
@@ -182,11 +182,14 @@ class EvaluationContext:
         return {"features": self.stages.encoder.embed(photo.pixels, points), **self._judged(photo, points)}
 
     def kvfa_features(self, photo: Photo, points: np.ndarray | None = None) -> Arrays:
-        """FaceFeatures of a virtual face as arrays: features for KVFA, the judge's, and what the observers see.
+        """The fields of FaceFeatures and of Observation of one virtual face, by name, as the cache stores them.
 
         Args:
             photo: the virtual face.
-            points: (478, 2+) px, its landmarks; None detects the face.
+            points: (478, 2) px or (478, 3) px, its landmarks; depth is not used. None detects the face.
+
+        Raises:
+            NoFaceFound: no face was detected.
         """
         if points is None:
             points = self.stages.locator.locate(photo).landmarks

@@ -29,9 +29,9 @@ def swapped(picture: np.ndarray, points: np.ndarray, other: np.ndarray, other_po
 
     Args:
         picture: (S, S, 3) uint8, with the face.
-        points: (478, 2+) its landmarks, px.
+        points: (478, 2 or 3) its landmarks, px.
         other: (S, S, 3) uint8, with the surroundings.
-        other_points: (478, 2+) its landmarks, px.
+        other_points: (478, 2 or 3) its landmarks, px.
 
     Returns:
         (S, S, 3) uint8.

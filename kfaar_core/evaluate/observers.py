@@ -65,7 +65,7 @@ class Observers:
 
         Args:
             picture: (H, W, 3) uint8.
-            landmarks: (478, 2+) px of the picture.
+            landmarks: (478, 2 or 3) px of the picture.
         """
         age, *sexes = self._age_sex.embed(picture, landmarks)
         return Observation(

@@ -20,7 +20,7 @@ def hair_and_skin(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
     Args:
         picture: (H, W, 3) uint8 sRGB.
-        landmarks: (478, 2+) px of the picture.
+        landmarks: (478, 2 or 3) px of the picture.
     """
     points = landmarks[:, :2].astype(np.float64)
     height = points[FOREHEAD[1]] - points[CHIN]  # upwards in the face

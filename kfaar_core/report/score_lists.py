@@ -369,7 +369,7 @@ READERS: Mapping[str, Callable[[Path], Rows]] = {
 
 
 def write_scores(path: Path, scores: ScoreList, form: str | None = None, *, force: bool = False) -> tuple[Path, ...]:
-    """Write a score list. Failed comparisons are written as `nan`, and belong to nobody.
+    """Write a score list. A failed comparison is written as the score `nan`; whose it was is not recorded.
 
     Args:
         path: of the file. pyeer has two: NAME-genuine.txt and NAME-impostor.txt.
@@ -381,7 +381,7 @@ def write_scores(path: Path, scores: ScoreList, form: str | None = None, *, forc
         The paths of the files.
 
     Raises:
-        BadSetting: an unknown format, or Bob's without the people, which it consists of.
+        BadSetting: an unknown format; or a Bob format, which names both people of a pair, for scores without names.
         BadOutput: see files.write_together.
     """
     form = form or SUFFIXES.get(path.suffix.lower(), "")

@@ -48,8 +48,12 @@ def coarse(original: Posture, drawn: Posture) -> Posture:
     that of the generated face.
 
     Args:
-        original: of x.
-        drawn: of x'.
+        original: posture of the photo x.
+        drawn: posture of the generated face x', before any correction.
+
+    Returns:
+        The posture to correct to: a yaw of -16, 0 or 16 degrees, pitch and roll 0, the expression of x'. Only a face
+        that looks ahead smiles if the photo smiles, and does not if it does not.
     """
     yaw = COARSE_YAW * float(np.clip(round(original.yaw / COARSE_YAW), -1, 1))
     shapes = drawn.blendshapes.copy()

@@ -37,7 +37,7 @@ class Alignment:
     template: np.ndarray  # (5, 2) px, positions of the five points (stages.locate.five_points) in the crop
 
     def to_source(self, landmarks: np.ndarray) -> np.ndarray:
-        """The (2, 3) similarity from px of the aligned crop to px of the picture, from its landmarks (478, 2+)."""
+        """The (2, 3) similarity from px of the aligned crop to px of the picture, from its landmarks (478, 2 or 3)."""
         return image.similarity(self.template, five_points(landmarks))
 
     def outside(self, landmarks: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ class FaceEncoder:
 
         Args:
             picture: (H, W, 3) uint8.
-            landmarks: (478, 2+) px of the picture.
+            landmarks: (478, 2 or 3) px of the picture.
             masked: fill everything outside the face with grey, to remove hair, clothes and background.
 
         Returns:
@@ -129,7 +129,7 @@ class Encoder(Protocol):
     """Interface of E, implemented by FaceEncoder and EncoderPair."""
 
     def embed(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (D,) float32, neither centred nor normalised."""
+        """(H, W, 3) uint8 and its landmarks (478, 2 or 3) in px -> (D,) float32, neither centred nor normalised."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class EncoderPair:
     auxiliary: FaceEncoder
 
     def embed(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 and its landmarks (478, 2+) in px -> (D1 + D2,) float32, neither centred nor normalised."""
+        """(H, W, 3) uint8 and its landmarks (478, 2 or 3) px -> (D1 + D2,) float32, not centred, not normalised."""
         return np.concatenate([each.embed(picture, landmarks) for each in (self.main, self.auxiliary)])
 
 

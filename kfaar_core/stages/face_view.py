@@ -36,7 +36,7 @@ class FaceView:
 
 
 def upright(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Align landmarks (478, 2+) px to the upright frame.
+    """Align landmarks (478, 2 or 3) px to the upright frame.
 
     Returns:
         The (2, 3) similarity from the frame to the picture, and the landmarks (478, 2) in px of the frame.
@@ -88,7 +88,7 @@ class MeanFace:
 
         Args:
             picture: (H, W, 3) uint8.
-            landmarks: (478, 2+) px.
+            landmarks: (478, 2 or 3) px.
         """
         to_picture, shape = upright(landmarks)
         frame = torch.from_numpy(image.warp(picture, to_picture, FRAME)).permute(2, 0, 1)[None].float()

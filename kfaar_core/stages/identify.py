@@ -68,7 +68,7 @@ class FaceReader:
 
         Args:
             picture: (H, W, 3) uint8.
-            landmarks: (478, 2+) px.
+            landmarks: (478, 2 or 3) px.
 
         Returns:
             float32: 96 styles and the code (d,); before them E's embedding (D,) if an encoder was given.
@@ -88,7 +88,7 @@ def features_of(encoder: Encoder, reader: FaceReader | None, picture: np.ndarray
         encoder: E; its embedding identifies the person of a photo.
         reader: F, which decodes virtual faces; None leaves its outputs out.
         picture: (H, W, 3) uint8.
-        landmarks: (478, 2+) px.
+        landmarks: (478, 2 or 3) px.
 
     Returns:
         (S,) float32.

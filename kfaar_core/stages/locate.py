@@ -293,7 +293,7 @@ def usability_error(face: Face, photo: Photo, preset: Preset) -> NoFaceFound | N
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """(478, 2+) landmarks -> (5, 2): image-left eye, image-right eye, nose, image-left and image-right mouth corner."""
+    """Landmarks (478, 2 or 3) -> (5, 2): image-left eye, image-right eye, nose, image-left and -right mouth corner."""
     eyes = [landmarks[list(corners), :2].mean(axis=0) for corners in EYE_CORNERS]
     return np.stack([*eyes, landmarks[NOSE_TIP, :2], *landmarks[list(MOUTH_CORNERS), :2]])
 
@@ -321,7 +321,7 @@ def portrait_frame(points: np.ndarray, side: int) -> np.ndarray:
 
 
 def crop(photo: Photo, face: Face, side: int, points: np.ndarray | None = None) -> FaceCrop:
-    """Crop a face to the portrait frame of `side` px.
+    """Crop a face to the portrait frame, a square of `side` px aligned as in FFHQ: eyes level, head with its hair.
 
     Args:
         points: (5, 2) photo px that define the frame; None takes the detector's own.

@@ -54,11 +54,14 @@ def mean_shape(landmarks: np.ndarray) -> np.ndarray:
 
 
 def views(kind: str, mean: np.ndarray, geometry: GeometryReader, first: int = 0, last: int | None = None) -> Views:
-    """Views of the shards [first, last) of `renders-<kind>`; made now if the cache lacks them.
+    """The inputs of the reader F for cached renders; computed now if the cache lacks them.
 
     Args:
-        mean: (478, 2) px, of MeanFace.
-        geometry: measures the landmarks as in use. The labels are more precise, and F would come to rely on that.
+        kind: which renders: those that train.renders cached under `renders-<kind>`.
+        mean: (478, 2) px, landmarks of the mean face, onto which textures are warped.
+        geometry: measures the landmarks of each render, as in use. The landmarks stored with the renders are more
+            precise; F would come to rely on that.
+        first, last: range of the cache files (shards) that are read; None reads to the end.
     """
     folder, face = cache_folder(f"views-{kind}"), MeanFace(mean)
     shards = [np.load(_cached(path, folder, face, geometry)) for path in shard_files(kind, first, last)]

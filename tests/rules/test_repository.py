@@ -69,12 +69,18 @@ def python(tmp_path) -> Path:
     return python
 
 
+def outer_make_forgotten() -> dict[str, str]:
+    """The environment without what `make test ARGS=...` tells the makes below it."""
+    return {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARGS")
+    }
+
+
 @needs_make
 def test_make_refuses_an_interpreter_that_is_not_supported(tmp_path, python):
     command = ["make", "--no-print-directory", f"PYTHON={python}", "app"]
-    told = subprocess.run(
-        command, cwd=tmp_path, env=os.environ | {"UNSUPPORTED": "1"}, capture_output=True, text=True, timeout=30
-    )
+    settings = outer_make_forgotten() | {"UNSUPPORTED": "1"}
+    told = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=30)
     assert told.returncode and "Python 3.11 to 3.14 is needed" in told.stderr and str(python) in told.stderr
     assert not (tmp_path / ".venv").exists()
 
@@ -86,7 +92,7 @@ def test_make_installs_only_when_requirements_changed(tmp_path, python):
     def make(target: str) -> list[str]:
         (tmp_path / "calls").write_text("")
         command = ["make", "--no-print-directory", f"PYTHON={python}", target]
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, cwd=tmp_path, env=outer_make_forgotten(), check=True, capture_output=True, timeout=30)
         return (tmp_path / "calls").read_text().splitlines()
 
     assert [" ".join(call.split()[:3]) for call in make("app")] == ["-m venv .venv", "-m pip install", "app.py"]

@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, light_argon2: None) 
 
 @pytest.fixture
 def heard() -> Iterator[None]:
-    """Signals that end a program do so here too if the tests run in the background or under nohup, which ignore them."""
+    """Signals that end a program do so here too, although nohup and background jobs of a shell ignore them."""
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
         signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
