@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from kfaar_core import attacks
 from kfaar_core.commands.evaluate import DATA, PRECISION
 from kfaar_core.commands.options import Json, MethodName, PresetName, Threads, show_json
+from kfaar_core.commands.progress import step_bar
 from kfaar_core.errors import BadOutput, BadSetting
 from kfaar_core.presets import get_preset
 
@@ -63,12 +62,7 @@ def attack(
         threads=threads,
         jobs=jobs,
     )
-    with tqdm(unit="step", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
-
-        def progress(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
-
+    with step_bar() as progress:
         paths = run(chosen, asked, output, progress)
     if as_json:
         show_json([str(path) for path in paths])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from tqdm import tqdm
 
 from kfaar_core.commands.options import Force, Json, MethodName, PresetName, Threads, show_json
+from kfaar_core.commands.progress import step_bar
 from kfaar_core.errors import BadOutput, BadSetting
 from kfaar_core.presets import get_preset
 from kfaar_core.scenarios.populations import OWN, SHARED, TRIALS
@@ -61,12 +60,7 @@ def evaluate(
         raise BadOutput(got=f"the output {output.name!r} is a file", mend="name a folder, which may be a new one")
     from kfaar_core.evaluate.runner import Done, Evaluation, run, run_all, settings, tables_of
 
-    with tqdm(unit="step", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
-
-        def progress(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
-
+    with step_bar() as progress:
         asked = [
             Evaluation(
                 table=name,

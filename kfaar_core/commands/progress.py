@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import typer
 from tqdm import tqdm
 
 EVERY = 5.0  # s between lines where nobody watches a bar
+
+
+@contextmanager
+def step_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar of steps in a terminal, nothing elsewhere; yields its progress callback (done, of)."""
+    with tqdm(unit="step", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        yield progress
 
 
 class PhotoProgress:

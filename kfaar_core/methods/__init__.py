@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kfaar_core.methods.base import Method
 
 FOLDER_VARIABLE = "KFAAR_METHODS"  # environment variable: a folder with the user's own method files
-NO_METHODS = ("base", "rotated")
+NO_METHODS = ("base", "obscured", "rotated")
 
 __path__ += [folder for folder in [os.environ.get(FOLDER_VARIABLE, "")] if folder]
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageFilter
 
-from kfaar_core.methods.base import Method, MethodNetworks, SharedStages
-from kfaar_core.stages.obscure import HullEditor, strength
+from kfaar_core.methods.base import Method
+from kfaar_core.methods.obscured import obscured
+from kfaar_core.stages.obscure import strength
 
 SIGMA = 0.1  # standard deviation of the Gaussian, as a share of the face's width  [design]
 
@@ -19,19 +20,12 @@ def method(sigma: float) -> Method:
     def change(pixels: np.ndarray, across: float) -> np.ndarray:
         return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma * across)))
 
-    def build(shared: SharedStages) -> MethodNetworks:
-        return MethodNetworks(encoder=shared.encoder, editor=HullEditor(change))
-
-    return Method(
-        name="blur" if sigma == SIGMA else f"blur-{sigma:g}",
-        label=f"blur ({sigma:g} of the face's width)",
-        about=f"Gaussian blur of the face, standard deviation {sigma:g} of its width; no key",
-        order=20,
-        build=build,
-        keyed=False,
-        readable=False,
-        corrects_posture=False,
-        in_place=True,
+    return obscured(
+        "blur" if sigma == SIGMA else f"blur-{sigma:g}",
+        f"blur ({sigma:g} of the face's width)",
+        f"Gaussian blur of the face, standard deviation {sigma:g} of its width",
+        20,
+        change,
     )
 
 

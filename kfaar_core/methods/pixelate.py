@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from kfaar_core.methods.base import Method, MethodNetworks, SharedStages
-from kfaar_core.stages.obscure import HullEditor, strength
+from kfaar_core.methods.base import Method
+from kfaar_core.methods.obscured import obscured
+from kfaar_core.stages.obscure import strength
 from kfaar_core.stages.pixelate import mosaic
 
 BLOCKS = 8  # squares across the face's width  [design]
@@ -20,19 +21,12 @@ def method(blocks: float) -> Method:
         height, width = pixels.shape[:2]
         return mosaic(pixels, *(max(1, round(length * blocks / across)) for length in (width, height)))
 
-    def build(shared: SharedStages) -> MethodNetworks:
-        return MethodNetworks(encoder=shared.encoder, editor=HullEditor(change))
-
-    return Method(
-        name="pixelate" if blocks == BLOCKS else f"pixelate-{blocks:g}",
-        label=f"pixelate ({blocks:g} squares across)",
-        about=f"the face as a mosaic, {blocks:g} squares across its width; no key",
-        order=21,
-        build=build,
-        keyed=False,
-        readable=False,
-        corrects_posture=False,
-        in_place=True,
+    return obscured(
+        "pixelate" if blocks == BLOCKS else f"pixelate-{blocks:g}",
+        f"pixelate ({blocks:g} squares across)",
+        f"the face as a mosaic, {blocks:g} squares across its width",
+        21,
+        change,
     )
 
 

@@ -17,7 +17,7 @@ from kfaar_core.errors import BadWeights
 from kfaar_core.nets.cast.motion import (
     BINS,
     DenseMotion,
-    ResidualVolume,
+    Lifting,
     Unit,
     axis_rotations,
     degrees,
@@ -54,22 +54,15 @@ class Sizes:
     shrink: int = 4  # the keypoint detector sees the picture this many times smaller
 
 
-class Generator(nn.Module):
+class Generator(Lifting):
     """Picture and keypoints of two postures -> picture in the second posture."""
 
     def __init__(self, sizes: Sizes) -> None:
-        super().__init__()
-        self.sizes = sizes
+        super().__init__(sizes.base, sizes.volume, sizes.depth, sizes.residuals)
         warped = 4 * sizes.base  # channels of the warped picture
         flat = sizes.volume * sizes.depth
         motion = DenseMotion(sizes.volume, sizes.points, sizes.depth, *sizes.motion, sizes.few)
         self.dense_motion_network = motion
-        self.first = Unit(3, sizes.base, dims=2)
-        self.down_blocks = nn.ModuleList(down_blocks(sizes.base, sizes.base, 2, flat, dims=2))
-        self.second = nn.Conv2d(widths(sizes.base, 2, flat)[-1], flat, 1)
-        self.resblocks_3d = nn.Sequential()
-        for i in range(sizes.residuals):
-            self.resblocks_3d.add_module(f"3dr{i}", ResidualVolume(sizes.volume))
         self.third = Unit(flat, warped, dims=2, slope=0.01)
         self.fourth = nn.Conv2d(warped, warped, 1)
         self.decoder = SpadeDecoder(warped, sizes.base, hidden=sizes.hidden)
@@ -84,10 +77,7 @@ class Generator(nn.Module):
         Returns:
             (N, 3, 256, 256) in [0, 1].
         """
-        x = self.first(picture)
-        for block in self.down_blocks:
-            x = block(x)
-        volume = self.resblocks_3d(self.second(x).unflatten(1, (self.sizes.volume, self.sizes.depth)))
+        volume = self.lifted(picture)
         places, visible = self.dense_motion_network(volume, driving, source)
         warped = self.fourth(self.third(warp(volume, places).flatten(1, 2)))
         out: Tensor = self.decoder(warped * visible)

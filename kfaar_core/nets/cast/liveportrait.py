@@ -20,14 +20,12 @@ from torch.nn import functional
 from kfaar_core.nets.cast.motion import (
     BINS,
     DenseMotion,
-    ResidualVolume,
+    Lifting,
     Unit,
     axis_rotations,
     degrees,
-    down_blocks,
     fine,
     warp,
-    widths,
 )
 from kfaar_core.nets.cast.published import State, load_strictly, part, without_spectral_norm
 from kfaar_core.nets.cast.spade import SpadeDecoder
@@ -62,26 +60,14 @@ class Sizes:
     stitching: tuple[int, ...] = (128, 128, 64)  # widths of the hidden layers
 
 
-class Appearance(nn.Module):
+class Appearance(Lifting):
     """Picture (N, 3, 256, 256) in [0, 1] -> volume (N, 32, 16, 64, 64)."""
 
     def __init__(self, sizes: Sizes) -> None:
-        super().__init__()
-        flat = sizes.volume * sizes.depth
-        self.shape = (sizes.volume, sizes.depth)
-        self.first = Unit(3, sizes.base, dims=2)
-        self.down_blocks = nn.ModuleList(down_blocks(sizes.base, sizes.base, 2, flat, dims=2))
-        self.second = nn.Conv2d(widths(sizes.base, 2, flat)[-1], flat, 1)
-        self.resblocks_3d = nn.Sequential()
-        for i in range(sizes.residuals):
-            self.resblocks_3d.add_module(f"3dr{i}", ResidualVolume(sizes.volume))
+        super().__init__(sizes.base, sizes.volume, sizes.depth, sizes.residuals)
 
     def forward(self, picture: Tensor) -> Tensor:
-        x = self.first(picture)
-        for block in self.down_blocks:
-            x = block(x)
-        volume: Tensor = self.resblocks_3d(self.second(x).unflatten(1, self.shape))
-        return volume
+        return self.lifted(picture)
 
 
 class ResponseNorm(nn.Module):

@@ -74,6 +74,36 @@ def down_blocks(first: int, base: int, blocks: int, widest: int, dims: int) -> l
     ]
 
 
+class Lifting(nn.Module):
+    """Picture (N, 3, H, W) in [0, 1] -> volume (N, volume, depth, H / 4, W / 4): channels become depth."""
+
+    def __init__(self, base: int, volume: int, depth: int, residuals: int) -> None:
+        """
+        Args:
+            base: channels after the first convolution.
+            volume: channels of the volume.
+            depth: voxels.
+            residuals: number of blocks on the volume.
+        """
+        super().__init__()
+        flat = volume * depth
+        self.shape = (volume, depth)
+        self.first = Unit(3, base, dims=2)
+        self.down_blocks = nn.ModuleList(down_blocks(base, base, 2, flat, dims=2))
+        self.second = nn.Conv2d(widths(base, 2, flat)[-1], flat, 1)
+        self.resblocks_3d = nn.Sequential()
+        for i in range(residuals):
+            self.resblocks_3d.add_module(f"3dr{i}", ResidualVolume(volume))
+
+    def lifted(self, picture: Tensor) -> Tensor:
+        """The volume of a picture."""
+        x = self.first(picture)
+        for block in self.down_blocks:
+            x = block(x)
+        volume: Tensor = self.resblocks_3d(self.second(x).unflatten(1, self.shape))
+        return volume
+
+
 class Encoder(nn.Module):
     """Descending half of the hourglass; keeps what it passes."""
 
