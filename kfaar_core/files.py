@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -26,6 +27,8 @@ except ImportError:  # Windows
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
 _STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")  # of photos in folders and zips
+_DRAFT = re.compile(r"\.[0-9a-f]{16}\.part")
+_FRESH = 1.0  # s, in which a temporary file need not be locked yet
 _LONGEST_WAIT = 5.0  # s, for the lock of another process, which holds it for a few milliseconds
 
 
@@ -50,7 +53,7 @@ def write_together(files: Sequence[NewFile], *, force: bool = False) -> None:
     Each file is written under a hidden temporary name and then linked to its own name, in the order given. If two
     processes write the same name, the first wins, and the second removes only its own files. A symbolic link at a path
     is never followed: without `force` it counts as an existing file, with `force` the link is replaced. Ctrl-C and
-    SIGTERM are delayed until all files are written.
+    SIGTERM are delayed until all files are written. What a killed process left under temporary names is removed.
 
     Args:
         files: in any folders.
@@ -62,13 +65,14 @@ def write_together(files: Sequence[NewFile], *, force: bool = False) -> None:
     """
     drafts: list[Path] = []
     placed: list[_Placed] = []
-    with signals_held():
+    with signals_held(), ExitStack() as held:
         try:
             for file in files:
                 with _in_a_sentence(file.path):
                     _refuse(file.path, force or file.replace)
-                    drafts.append(_hidden(file.path))
-                    _write_draft(drafts[-1], file.data, 0o600 if file.private else 0o666)
+                    _sweep(file.path.parent)
+                    drafts.append(_hidden(file.path, "part"))
+                    held.enter_context(_draft(drafts[-1], file.data, 0o600 if file.private else 0o666))
             with _alone_in(files[0].path.parent):
                 for file, draft in zip(files, drafts, strict=True):
                     with _in_a_sentence(file.path):
@@ -96,7 +100,7 @@ class _Placed:
         if not force:
             return _claim(draft, self.path)
         if not only and os.path.lexists(self.path):
-            self.former = _hidden(self.path)
+            self.former = _hidden(self.path, "former")
             try:
                 os.link(self.path, self.former, follow_symlinks=False)
             except OSError:  # no hard links here, or another owner's file
@@ -208,16 +212,41 @@ def _exists(name: str) -> BadOutput:
     )
 
 
-def _hidden(path: Path) -> Path:
+def _hidden(path: Path, kind: str) -> Path:
     """An unused hidden name in the same folder."""
-    return path.with_name(f".{secrets.token_hex(8)}.part")
+    return path.with_name(f".{secrets.token_hex(8)}.{kind}")
 
 
-def _write_draft(draft: Path, data: bytes, mode: int) -> None:
+@contextmanager
+def _draft(draft: Path, data: bytes, mode: int) -> Iterator[None]:
+    """Write a temporary file. It is locked within the block, which tells it from one whose process was killed."""
     with open(draft, "xb", opener=lambda file, flags: os.open(file, flags, mode)) as stream:
+        if fcntl is not None:
+            with suppress(OSError):  # no locks here: it is fresh for a while
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+        if fcntl is None:  # Windows renames no open file
+            stream.close()
+        yield
+
+
+_swept: set[tuple[int, Path]] = set()  # processes, as a forked one begins with this set, and folders
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the temporary files of killed processes from a folder, once in each process."""
+    place = folder.resolve()
+    if fcntl is None or (os.getpid(), place) in _swept:
+        return
+    _swept.add((os.getpid(), place))
+    with suppress(OSError):
+        for left in [entry.path for entry in os.scandir(place) if _DRAFT.fullmatch(entry.name)]:
+            with suppress(OSError), open(left, "rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if abs(time.time() - os.fstat(stream.fileno()).st_mtime) > _FRESH:
+                    os.unlink(left)
 
 
 def _remove(path: Path) -> None:

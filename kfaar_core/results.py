@@ -26,6 +26,7 @@ SCHEMA = "kfaar-result"
 VERSION = 1
 AGAIN = "run the evaluation again"
 HEX64 = re.compile(r"[0-9a-f]{64}")
+MOST = 2**53  # of a count; floats are exact up to here
 COSINE_MAX = 1 + 1e-5  # float32 cosines of equal features may exceed 1 by rounding
 
 
@@ -256,7 +257,7 @@ def check_scores(scores: Scores, people: int) -> None:
     """
     values, owners = np.asarray(scores.values), np.asarray(scores.people)
     others = owners if scores.others is None else np.asarray(scores.others)
-    if values.ndim != 1 or not values.shape == owners.shape == others.shape or scores.failed < 0:
+    if values.ndim != 1 or not values.shape == owners.shape == others.shape or not 0 <= scores.failed <= MOST:
         raise DataMissing(
             got=f"{scores.name}: {values.shape} scores of {owners.shape} people, {scores.failed} failed",
             mend="give one score and one person's number a trial",

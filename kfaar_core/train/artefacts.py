@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
+
+from kfaar_core.files import write_whole
 
 
 def save_state(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors, which refuses those that are not contiguous."""
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+    write_whole(path, save({name: tensor.contiguous() for name, tensor in state.items()}), force=True)
 
 
 def save_arrays(path: Path, **arrays: Any) -> None:

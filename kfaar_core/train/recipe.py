@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from kfaar_core import methods, weights
+from kfaar_core.files import write_whole
 from kfaar_core.presets import LAB, Preset
 from kfaar_core.quantised import quantised
 from kfaar_core.results import safe_command
@@ -76,7 +77,7 @@ class Run:
             "metrics": metrics,
             "limits": weights.entry(weights.trained_for(self.preset.name, name)).limits,
         }
-        (self.out / f"{name}.card.json").write_text(json.dumps(card, indent=2) + "\n")
+        write_whole(self.out / f"{name}.card.json", (json.dumps(card, indent=2) + "\n").encode(), force=True)
         return metrics
 
 

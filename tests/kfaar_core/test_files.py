@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
@@ -97,6 +98,30 @@ def test_nothing_half_done_stays_behind(tmp_path, monkeypatch, step):
     monkeypatch.setattr(os, step, full)
     assert "No space left on device" in refused(tmp_path / "a")
     assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    """A real process that is killed between writing its draft and naming it; another one still works on its own."""
+    words = "import os, sys; from kfaar_core import files; files._claim = lambda *_: os.kill(os.getpid(), 9)"
+    killed = subprocess.run(
+        [sys.executable, "-c", f"{words}; files.write_whole(files.Path('a'), b'x')"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    (left,) = os.listdir(tmp_path)
+    assert killed.returncode == -9 and left.endswith(".part")
+    for name in ("1" * 16, "2" * 16):
+        (tmp_path / f".{name}.part").write_bytes(b"at work")
+    (tmp_path / f".{'3' * 16}.former").write_bytes(b"the only copy of a key, it may be")
+    (tmp_path / "my.part").write_bytes(b"of another program")
+    for path in tmp_path.iterdir():
+        if "1111" not in path.name:  # this one is fresh
+            os.utime(path, (1, 1))
+    with open(tmp_path / f".{'2' * 16}.part", "rb") as at_work:
+        fcntl.flock(at_work, fcntl.LOCK_EX)
+        write_whole(tmp_path / "b", b"new")
+    kept = {f".{'1' * 16}.part", f".{'2' * 16}.part", f".{'3' * 16}.former", "my.part", "b"}
+    assert set(os.listdir(tmp_path)) == kept
 
 
 def test_file_systems_without_hard_links_work_too(tmp_path, monkeypatch):

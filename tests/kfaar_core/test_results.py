@@ -143,8 +143,8 @@ def drop_weights(path):
     path.write_text(json.dumps(record))
 
 
-def infinite_failures(path):
-    path.write_text(path.read_text().replace('"failed": 0', '"failed": 1e999'))
+def infinite_failures(count):
+    return lambda path: path.write_text(path.read_text().replace('"failed": 0', f'"failed": {count}'))
 
 
 DAMAGE = {
@@ -175,7 +175,8 @@ DAMAGE = {
         edit(thresholds={"paper": 10**400, "dev": 1, "in_force": "dev"}),
         "lacks a field",
     ),
-    "endlessly many failures": (infinite_failures, "lacks a field"),
+    "more failures than a float counts": (infinite_failures(10**400), "failed"),
+    "endlessly many failures": (infinite_failures("1e999"), "lacks a field"),
     "fewer people": (edit(people=1), "people"),
 }
 
