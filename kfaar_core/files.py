@@ -227,7 +227,7 @@ def _draft(draft: Path, data: bytes, mode: int) -> Iterator[None]:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-        if fcntl is None:  # Windows renames no open file
+        if os.name == "nt":  # renames no open file
             stream.close()
         yield
 
