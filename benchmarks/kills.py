@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import runpy
 import signal
 import sys
 import tempfile
@@ -28,7 +29,6 @@ import torch
 from PIL import Image
 
 import kfaar_core.evaluate.runner  # noqa: F401 - not in the forked processes, whose time is short
-from kfaar_core.__main__ import app
 from kfaar_core.keyring import KeyRing
 from kfaar_core.keys import UserKey
 from kfaar_core.train.artefacts import save_state
@@ -40,8 +40,9 @@ PASSING = (".part", ".former")  # temporary names, which a killed run may leave 
 
 
 def command(*words: str) -> None:
-    """A command of the command line, in this process and folder."""
-    app([*words, "--preset", "tiny"], prog_name="kfaar")
+    """`python -m kfaar_core` with these words, in this process and folder."""
+    sys.argv = ["kfaar_core", *words, "--preset", "tiny"]
+    runpy.run_module("kfaar_core", run_name="__main__")
 
 
 def anonymise() -> None:
