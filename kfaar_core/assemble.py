@@ -17,6 +17,7 @@ from kfaar_core.methods.base import Method, MethodNetworks, SharedStages
 from kfaar_core.presets import Preset, get_preset
 from kfaar_core.records import Face, Photo
 from kfaar_core.stages import tiny
+from kfaar_core.stages.compiled import Compiler
 from kfaar_core.stages.correct import Corrector, LatentCorrector
 from kfaar_core.stages.encode import FaceEncoder, load_auxiliary_encoder
 from kfaar_core.stages.generate import Generator
@@ -160,6 +161,7 @@ def assemble(
         geometry=GeometryReader(weights.load("geometry"), device),
         auxiliary=(lambda: load_auxiliary_encoder(device)) if lab else None,
         low_band=cast.low_band(preset, made, device),
+        compiler=Compiler(preset.precision, threads) if lab and device.type == "cpu" else None,
     )
     boxes = Boxes(
         MtcnnDetector(preset, device),

@@ -23,6 +23,7 @@ from kfaar_core.errors import BadSetting
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import LAB, Preset
 from kfaar_core.records import Payload, Photo
+from kfaar_core.stages.compiled import Compiler
 from kfaar_core.stages.encode import Encoder, FaceEncoder
 from kfaar_core.stages.generate import Generator, Synthesize
 from kfaar_core.stages.geometry import GeometryReader
@@ -95,6 +96,7 @@ class SharedStages:
     geometry: GeometryReader
     auxiliary: Callable[[], FaceEncoder] | None = None  # loads the auxiliary encoder; None if the preset has none
     low_band: Callable[[torch.dtype], Synthesize] | None = None  # G with gradients: (w+, side) -> picture
+    compiler: Compiler | None = None  # for the networks of `lab` on a CPU
 
 
 class Lacking:

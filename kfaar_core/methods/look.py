@@ -83,7 +83,11 @@ def build(shared: SharedStages) -> MethodNetworks:
     law = LookLaw(shared.load("looks"), looks)
     descent = replace(shared.preset.descent, auxiliary_weight=looks.auxiliary_weight)
     return networks(
-        shared, lambda state, identity: LookProjector(NaturalSpace(state), identity, law), descent, looks.hold
+        shared,
+        lambda state, identity: LookProjector(NaturalSpace(state), identity, law),
+        descent,
+        looks.hold,
+        compiled=True,
     )
 
 

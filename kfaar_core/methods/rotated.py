@@ -11,15 +11,19 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import nn
 
 from kfaar_core.methods.base import MethodNetworks, Projector, SharedStages, State
+from kfaar_core.nets.dlib_resnet import DlibResnet
 from kfaar_core.nets.projector_net import HashedNet
 from kfaar_core.nets.sface import quickened
 from kfaar_core.presets import Descent, Hold
 from kfaar_core.runtime import has_bfloat16
 from kfaar_core.stages import tiny
+from kfaar_core.stages.compiled import CompiledDlib, compiled_low_band, compiled_sface
 from kfaar_core.stages.differentiable import FeatureExtractor
 from kfaar_core.stages.encode import EncoderPair, FaceEncoder, widened
+from kfaar_core.stages.generate import part
 from kfaar_core.stages.identify import FaceReader, IdentityMap, RotationIdentifier
 from kfaar_core.stages.latent import NaturalSpace
 from kfaar_core.stages.linear import LinearReader, unit
@@ -54,12 +58,14 @@ def networks(
     projector: Callable[[State, IdentityMap], Projector],
     descent: Descent,
     hold: Hold | None = None,
+    compiled: bool = False,
 ) -> MethodNetworks:
     """Load P, I, F and the refiner.
 
     Args:
         projector: makes P from the state of `projector_hashed` and the map to u.
         descent: how faces are refined. hold: what refinement must leave as it is; None for nothing.
+        compiled: refine by compiled networks, where there is a compiler.
     """
     hashed, kvfa = shared.load("projector_hashed"), shared.load("kvfa")
     trained_with = IdentityMap(hashed)  # u that P was trained with, from E's embedding alone
@@ -69,7 +75,7 @@ def networks(
     pair, refiner = None, None
     if shared.auxiliary:
         pair = EncoderPair(widened(shared.encoder), shared.auxiliary())
-        aims, seen = targets(shared, identity, trained_with, h), refinement_networks(shared, pair, reader)
+        aims, seen = targets(shared, identity, trained_with, h), refinement_networks(shared, pair, reader, compiled)
         if seen and descent.steps:
             refiner = Refiner(aims, seen, descent, shared.device, shared.preset.enrolment, hold)
     return MethodNetworks(
@@ -100,25 +106,34 @@ def targets(
     return RefinementTargets(h, trained_with, last, identity, bias, space, shared.load("posture_rows")["rows"])
 
 
-def refinement_networks(shared: SharedStages, pair: EncoderPair, reader: FaceReader) -> RefinementNetworks | None:
+def refinement_networks(
+    shared: SharedStages, pair: EncoderPair, reader: FaceReader, compiled: bool = False
+) -> RefinementNetworks | None:
     """What refinement renders and measures with; None if the preset has no generator with gradients."""
     if shared.low_band is None:
         return None
     halves = shared.preset.precision == "bf16" and has_bfloat16(shared.device)
+    auxiliary = pair.auxiliary
+    if compiled and shared.compiler:
+        low_band = compiled_low_band(part(shared.load("mobile_stylegan"), "synthesis."), shared.compiler)
+        encoder = alike(pair.main, compiled_sface(part(pair.main.net.state_dict(), "narrow."), shared.compiler))
+        assert isinstance(auxiliary.net, DlibResnet)
+        auxiliary = alike(auxiliary, CompiledDlib(auxiliary.net, shared.compiler))
+    else:
+        low_band = shared.low_band(torch.bfloat16 if halves else torch.float32)
+        encoder = alike(pair.main, quickened(pair.main.net)) if halves else pair.main
     return RefinementNetworks(
-        low_band=shared.low_band(torch.bfloat16 if halves else torch.float32),
+        low_band=low_band,
         generator=shared.generator,
         geometry=shared.geometry,
-        extractor=FeatureExtractor(
-            quick(pair.main) if halves else pair.main, reader.net, shared.device, masked=True, auxiliary=pair.auxiliary
-        ),
+        extractor=FeatureExtractor(encoder, reader.net, shared.device, masked=True, auxiliary=auxiliary),
         gain=shared.load("posture")["gain"],
     )
 
 
-def quick(encoder: FaceEncoder) -> FaceEncoder:
-    """A copy of E with pointwise convolutions in bfloat16 (nets.sface), for the steps of refinement."""
-    return FaceEncoder(quickened(encoder.net), encoder.alignment, torch.zeros(1), encoder.device, flip=True)
+def alike(encoder: FaceEncoder, net: nn.Module) -> FaceEncoder:
+    """A copy of an encoder with a faster network, for the steps of refinement."""
+    return FaceEncoder(net, encoder.alignment, torch.zeros(1), encoder.device, flip=True)
 
 
 def tiny_weights(name: str) -> State:

@@ -69,11 +69,15 @@ class DlibResnet(nn.Module):
         self.register_buffer("mean_rgb", torch.tensor(MEAN_RGB).reshape(3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = ((x + 1) * 127.5 - self.mean_rgb) / 256  # (N, 3, 150, 150)
-        x = functional.max_pool2d(functional.relu(self.stem_affine(self.stem(x))), 3, stride=2)  # (N, 32, 35, 35)
+        x = self.pooled(x)
         for block in self.blocks:
             x = block(x)
         return self.fc(x.mean(dim=(2, 3)))  # (N, 128)
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """The first convolution and the pooling behind it: (N, 3, 150, 150) -> (N, 32, 35, 35)."""
+        x = ((x + 1) * 127.5 - self.mean_rgb) / 256
+        return functional.max_pool2d(functional.relu(self.stem_affine(self.stem(x))), 3, stride=2)
 
     def named_parameters_in_stream_order(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """(module name, its parameters) in the order of dlib's file."""

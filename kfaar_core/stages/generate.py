@@ -6,7 +6,6 @@ StyleGAN2 (preset `paper`) has torch alone.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from collections.abc import Mapping as StateDict
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from torch.nn import functional
 from kfaar_core.nets.cast.stylegan2 import StyleGan2
 from kfaar_core.nets.mobile_stylegan import Mapping, Synthesis
 from kfaar_core.records import Posture
-from kfaar_core.runtime import has_bfloat16
+from kfaar_core.stages.compiled import Compiler, Requests
 from kfaar_core.stages.geometry import GeometryReader
 
 # Styles 0-6 act at 4-16 px (head pose and shape), 7-12 at 32-64 px (features), 13-22 above (colour and texture).
@@ -104,40 +103,18 @@ class OpenVinoGenerator:
         self.mapping = mapping_of(state, torch.device("cpu"))
         self.w_mean = mean_style(self.mapping, torch.device("cpu"))
         self._state = {name: tensor.float().numpy() for name, tensor in part(state, "synthesis.").items()}
-        self._precision, self._threads = precision, threads
-        self._compiling, self._compiled = threading.Lock(), dict[int, Any]()
-        self._requests = threading.local()  # an inference request is not thread-safe: one for each thread
+        self._requests = Requests(lambda side: Compiler(precision, threads)(self._graph(side)))
 
-    def _request(self, side: int) -> Any:
-        """This thread's inference request for faces of `side` px. All threads share the compiled graph."""
-        with self._compiling:
-            if side not in self._compiled:
-                self._compiled[side] = self._compile(side)
-        own = vars(self._requests).setdefault("by_side", dict[int, Any]())
-        if side not in own:
-            own[side] = self._compiled[side].create_infer_request()
-        return own[side]
-
-    def _compile(self, side: int) -> Any:
-        import openvino
-
+    def _graph(self, side: int) -> Any:
         from kfaar_core.nets.mobile_stylegan_openvino import synthesis_graph
 
-        core = openvino.Core()
-        halves = has_bfloat16(torch.device("cpu"))
-        precision = self._precision if halves or self._precision != "bf16" else "f32"
-        options = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": self._threads,
-            "ENABLE_CPU_PINNING": False,  # every process would pin itself to the same first cores
-        }
-        return core.compile_model(synthesis_graph(self._state, side), "CPU", options)
+        return synthesis_graph(self._state, side)
 
     def map(self, z: Tensor) -> Tensor:
         return self.mapping(z)
 
     def render(self, w_plus: Tensor, side: int = 512) -> Tensor:
-        request, strength = self._request(side), np.ones(1, dtype=np.float32)
+        request, strength = self._requests(side), np.ones(1, dtype=np.float32)
         # The next call overwrites the output buffer of a request.
         pictures = [request.infer([styles[None].numpy(), strength])[0].copy() for styles in w_plus.float()]
         return torch.from_numpy(np.concatenate(pictures))
