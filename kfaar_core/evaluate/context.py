@@ -28,7 +28,7 @@ from kfaar_core.files import cache_folder
 from kfaar_core.keys import UserKey
 from kfaar_core.metrics.pose import landmark_error
 from kfaar_core.pipeline import AnonymiseRequest
-from kfaar_core.presets import Looks, Preset
+from kfaar_core.presets import Preset
 from kfaar_core.records import Photo, VirtualFace
 from kfaar_core.runtime import stream
 from kfaar_core.servers import AnonymisationServer
@@ -56,7 +56,7 @@ UNRELATED = (
     "tries_per_hour",
 )
 # Fields that came later, with the value that keeps earlier entries of the cache valid.
-LATER = {"corrector": "latent", "looks": Looks()}
+LATER = {"corrector": "latent"}
 
 
 @dataclass(frozen=True)
@@ -213,8 +213,10 @@ class EvaluationContext:
     def virtual_dependencies(self, bits: int) -> dict[str, object]:
         """What a virtual face under a key of `bits` bits and its kvfa_features depend on, for cache keys."""
         preset, content = replace(self.stages.preset, key_bits=bits), self.stages.content
+        # Only a method that takes the look from the key depends on how looks are drawn and held.
+        unrelated = UNRELATED if "looks" in self.stages.method.all_weights() else (*UNRELATED, "looks")
         return {
-            "preset": {n: v for n, v in vars(preset).items() if n not in UNRELATED and LATER.get(n) != v},
+            "preset": {n: v for n, v in vars(preset).items() if n not in unrelated and LATER.get(n) != v},
             "weights": hashes(preset, bits),
             "observers": Observers.pins(),
             "seed": self.seed,
