@@ -1,7 +1,8 @@
 """The geometry of refinement: crops and features of a picture as differentiable functions of its tensor.
 
-They agree with image.warp, MeanFace.view and FaceEncoder.align up to rounding to grey levels. Gradients also flow
-through the landmarks, because the crop depends on them.
+They agree with image.warp, MeanFace.view and FaceEncoder.align up to about one grey level: torch's bicubic kernel is
+between the two that Pillow shrinks and turns pictures with. Gradients also flow through the landmarks, because the crop
+depends on them.
 """
 
 from __future__ import annotations
