@@ -83,11 +83,7 @@ def build(shared: SharedStages) -> MethodNetworks:
     law = LookLaw(shared.load("looks"), looks)
     descent = replace(looks.descent, steps=min(looks.descent.steps, shared.preset.descent.steps))
     return networks(
-        shared,
-        lambda state, identity: LookProjector(NaturalSpace(state), identity, law),
-        descent,
-        looks.hold,
-        compiled=True,
+        shared, lambda state, identity: LookProjector(NaturalSpace(state), identity, law), descent, looks.hold
     )
 
 

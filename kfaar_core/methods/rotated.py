@@ -58,14 +58,12 @@ def networks(
     projector: Callable[[State, IdentityMap], Projector],
     descent: Descent,
     hold: Hold | None = None,
-    compiled: bool = False,
 ) -> MethodNetworks:
     """Load P, I, F and the refiner.
 
     Args:
         projector: makes P from the state of `projector_hashed` and the map to u.
         descent: how faces are refined. hold: what refinement must leave as it is; None for nothing.
-        compiled: refine by compiled networks, where there is a compiler.
     """
     hashed, kvfa = shared.load("projector_hashed"), shared.load("kvfa")
     trained_with = IdentityMap(hashed)  # u that P was trained with, from E's embedding alone
@@ -75,7 +73,7 @@ def networks(
     pair, refiner = None, None
     if shared.auxiliary:
         pair = EncoderPair(widened(shared.encoder), shared.auxiliary())
-        aims, seen = targets(shared, identity, trained_with, h), refinement_networks(shared, pair, reader, compiled)
+        aims, seen = targets(shared, identity, trained_with, h), refinement_networks(shared, pair, reader)
         if seen and descent.steps:
             refiner = Refiner(aims, seen, descent, shared.device, shared.preset.enrolment, hold)
     return MethodNetworks(
@@ -106,15 +104,13 @@ def targets(
     return RefinementTargets(h, trained_with, last, identity, bias, space, shared.load("posture_rows")["rows"])
 
 
-def refinement_networks(
-    shared: SharedStages, pair: EncoderPair, reader: FaceReader, compiled: bool = False
-) -> RefinementNetworks | None:
+def refinement_networks(shared: SharedStages, pair: EncoderPair, reader: FaceReader) -> RefinementNetworks | None:
     """What refinement renders and measures with; None if the preset has no generator with gradients."""
     if shared.low_band is None:
         return None
     halves = shared.preset.precision == "bf16" and has_bfloat16(shared.device)
     auxiliary = pair.auxiliary
-    if compiled and shared.compiler:
+    if shared.compiler and halves:  # in float32, computing the forward pass again would take longer than torch's
         low_band = compiled_low_band(part(shared.load("mobile_stylegan"), "synthesis."), shared.compiler)
         encoder = alike(pair.main, compiled_sface(part(pair.main.net.state_dict(), "narrow."), shared.compiler))
         assert isinstance(auxiliary.net, DlibResnet)
