@@ -222,6 +222,7 @@ def result(dataset: str, keys: str, people: int = 50, mean: float = 0.6) -> Resu
 
 def main(port: int) -> None:
     """Serve the app with the stand-in core."""
+    from demo import build as whole
     from demo.build import LAUNCH, build
     from demo.tabs import curves
 
@@ -229,6 +230,8 @@ def main(port: int) -> None:
         for method, keys, mean in (("floor", "shared", 0.6), ("floor", "own", 0.7), ("bits", "own", 0.8)):
             save_result(Path(folder) / f"lab-{method}-lfw-vi-{keys}.json", result("lfw", keys, mean=mean))
         curves.SCORES = Path(folder)
+        if "STAND_IN_UPLOADS" in os.environ:  # s, for which uploads live
+            whole.DELETE_CACHE = (int(os.environ["STAND_IN_UPLOADS"]),) * 2
         page = build(StandInCore(seconds=float(os.environ.get("STAND_IN_SECONDS", "0"))))
         page.launch(server_port=port, quiet=True, **LAUNCH)
 
