@@ -79,6 +79,10 @@ class SomeFailed(KfaarError):
     """Some of several photos failed."""
 
 
+class FacesLeft(KfaarError):
+    """Faces that were seen are still in a pasted picture."""
+
+
 @dataclass(frozen=True)
 class Order:
     """The settings of a run, the same for every photo."""
@@ -117,6 +121,7 @@ class Answer:
     person: str | None  # label of the derived key; None: the key of the run itself
     number: int  # index of the face in the photo, 0 being the largest
     face: VirtualFace
+    left: int  # faces that stay in the pasted picture as they were
 
     def record(self) -> dict[str, Any]:
         """The JSON object of `anonymise --json`."""
@@ -212,7 +217,7 @@ def anonymise(
     if one_key:
         warn(COST)
     order = Order(settings, keys, which, mode, size, force, device, threads, not quick, posture == PostureKept.coarse)
-    failed = 0
+    failed = left = 0
     with PhotoProgress(len(wanted)) as progress:
         bar = progress.bar
         for target in wanted:
@@ -227,6 +232,7 @@ def anonymise(
                 tell(bar, f"{target.photo}: {sentence_of(error)}")
             else:
                 show(answers, bar, as_json)
+                left += answers[-1].left
             progress.photo_done()
     if left_out:
         warn(
@@ -244,6 +250,12 @@ def anonymise(
         raise SomeFailed(
             got=f"{failed} of {len(wanted)} photos failed",
             mend="mend what is said about each above and repeat the command; the others stay as they are",
+        )
+    if left:
+        some = "1 face is" if left == 1 else f"{left} faces are"
+        raise FacesLeft(
+            got=f"the pictures are written, and {some} still in them as before",
+            mend="use --face all, or cover them by other means before the pictures are passed on",
         )
 
 
@@ -305,11 +317,13 @@ def anonymise_one(target: OutputPath, order: Order, progress: Progress) -> list[
     keys = PhotoKeys(order.keys, target)
     faces = virtual_faces(photo, order, keys, progress)
     pasted = order.mode == Mode.paste
+    left = len(order.server.faces(photo)) - len(faces) if pasted else 0
+    faces = [*faces[:-1], with_rest(faces[-1], left)]
     single = len(faces) == 1 or pasted
     outputs = [target.output if single else target.numbered(number) for number in range(1, len(faces) + 1)]
     first = order.face if isinstance(order.face, int) else 0
     answers = [
-        Answer(target, output, keys.file(output), keys.label(number), first + number, face)
+        Answer(target, output, keys.file(output), keys.label(number), first + number, face, max(0, left))
         for number, (output, face) in enumerate(zip(outputs, faces, strict=True))
     ]
     write(answers, keys, pasted, order.force)
@@ -343,9 +357,7 @@ def virtual_faces(photo: Photo, order: Order, keys: PhotoKeys, progress: Progres
         faces = [person_face(order, request, keys, progress)]
     else:
         faces = [server.anonymise(request, progress, key_of)]
-    if order.mode == Mode.portrait:
-        return faces
-    return [*faces[:-1], with_rest(faces[-1], len(server.faces(photo)) - len(faces))]
+    return faces
 
 
 def person_face(order: Order, request: AnonymiseRequest, keys: PhotoKeys, progress: Progress) -> VirtualFace:

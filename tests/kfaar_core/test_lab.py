@@ -116,6 +116,15 @@ def assert_recognised(stages, answer, readout, own: str) -> None:
     assert person > max(strangers)
 
 
+def test_a_virtual_face_that_lies_on_its_side_or_head_is_read_as_upright(load, photo):
+    stages = load("floor")
+    answer = servers.AnonymisationServer(stages).anonymise(asked(photo, KEYS[0]))
+    server = servers.AuthenticationServer(stages)
+    turned = [image.from_array(np.ascontiguousarray(np.rot90(answer.portrait, quarters))) for quarters in range(4)]
+    cosines = [server.compare(picture, photo).with_key(KEYS[0]).cosine for picture in turned]
+    assert np.ptp(cosines) < 0.05 and min(cosines) > 0.5, cosines
+
+
 def test_pasting_back_leaves_the_rest_of_the_photo(load, photo):
     pasted = servers.AnonymisationServer(load("floor")).anonymise(asked(photo, KEYS[0], mode="paste")).picture
     assert pasted.shape == photo.pixels.shape

@@ -175,8 +175,11 @@ def test_one_face_of_all_keeps_the_plain_name(tiny, photo, files):
     assert files() == {"me.jpg", "v.png"} and answer["person"] == "me.jpg face 1"
 
 
-def test_faces_that_stay_in_the_picture_are_said(tiny, photo, two_faces):
-    assert "1 other face is still" in tiny("anonymise", photo, "-o", "a.png", "--mode", "paste").stderr
+def test_faces_that_stay_in_the_picture_are_said_and_are_no_success(tiny, kfaar, photo, files, two_faces):
+    result = kfaar("anonymise", photo, "-o", "a.png", "--mode", "paste", "--preset", "tiny")
+    assert "1 other face is still" in result.stderr and result.exit_code == 1
+    assert "The pictures are written, and 1 face is still in them" in result.stderr
+    assert files() == {"me.jpg", "a.png", "a.png.key"}
     assert "still" not in tiny("anonymise", photo, "-o", "b.png", "--mode", "paste", "--face", "all").stderr
     assert "still" not in tiny("anonymise", photo, "-o", "c.png").stderr
 

@@ -221,6 +221,16 @@ def test_a_face_on_its_side_or_on_its_head_is_found_as_it_lies(turns, mtcnn):
 
 
 @pytest.mark.lab
+def test_a_face_in_a_long_strip_is_found():
+    """As of 30,000 x 200 px, which would be 17 px high when the strip is shrunk to what the detector looks at."""
+    mtcnn = MtcnnDetector(replace(LAB, detect_side=LAB.detect_side // 4), torch.device("cpu"))  # 7,500 px to its own
+    strip = Image.new("RGB", (7500, 200), "gray")
+    strip.paste(Image.open(ASSETS / "examples" / "person-4.png").convert("RGB").resize((200, 200)), (5100, 0))
+    (found,) = mtcnn.faces(Photo(np.asarray(strip)))
+    assert 5100 <= found.box[0] < found.box[2] <= 5300
+
+
+@pytest.mark.lab
 def test_small_faces_of_a_large_picture_are_found():
     """Faces of about 45 px, which would have 10 px when the picture is shrunk to what the detector looks at."""
     mtcnn = MtcnnDetector(replace(LAB, detect_side=LAB.detect_side // 4), torch.device("cpu"))  # 6,000 px to its own
