@@ -17,6 +17,7 @@ LAUNCH: dict[str, Any] = {  # for launch(), next to address and port
     "theme": theme(),
     "css_paths": CSS,
     "ssr_mode": False,
+    "enable_monitoring": False,  # its summary would be open to everybody
     "run_history": False,  # it would keep keys and photos in the browser
     "footer_links": ["api"],
     "max_file_size": "60mb",

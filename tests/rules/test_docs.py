@@ -23,7 +23,12 @@ from kfaar_core.results import load_result
 from kfaar_core.train import __main__ as training
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+FILES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+)
 ARXIV = "2409.03434"
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 PATH = re.compile(r"`((?:kfaar_core|demo|benchmarks|assets|tests|stages|nets|train|methods)/[\w./-]*)`")
