@@ -56,7 +56,7 @@ class Hold:
 
     weight: float  # of the mean squared difference of the coarse pictures, whose levels lie in [-1, 1]
     cell: int = 8  # px of the small picture that one px of the coarse one averages over; 16 x 16 px are left  [dev]
-    layer_rate: float = 0.04  # learning rate of single layers, in sds of natural coordinates; 0: groups alone  [dev]
+    layer_rate: float = 0.015  # learning rate of single layers, in sds of natural coordinates; 0: groups alone  [dev]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,7 @@ class Looks:
     candidates: int = 64  # persons drawn, of whom the one nearest to the key's sex, age and skin is taken  [design]
     ages: tuple[float, float] = (20.0, 70.0)  # years, uniform between them                                 [design]
     hold: Hold = Hold(weight=20.0)  # [dev, 6 people]
-    # Single layers move further in a step than the groups of `hashed` do, so that half the steps read as much.
-    # Preset.descent may ask for fewer steps still.                                                   [dev, 4 people]
-    descent: Descent = Descent(steps=24, measured=8, rate=0.1, auxiliary_weight=0.5)
+    auxiliary_weight: float = 0.5  # of refinement, see Descent                                       [dev, 6 people]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,8 @@ def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> 
     """
     chosen = pairs.verification_pairs(tuple(people), seed=context.seed)
     fill(context, photos_of(people))
+    # Each photo is in dozens of pairs, and every look into the cache reads a file.
+    seen = {index: context.real(index) for person in people for index in person.photos}
     stages = context.stages  # of an encoder pair, E's embedding is the first part of the features
     mean = stages.identity.mean if isinstance(stages.encoder, FaceEncoder) else stages.identity.mean[:FEATURE]
 
@@ -40,7 +42,7 @@ def verification(context: EvaluationContext, people: Sequence[pairs.Person]) -> 
     def scores(feature: Callable[[FaceFeatures], np.ndarray]) -> ScorePair:
         sides = []
         for numbers in (chosen.genuine, chosen.impostor):
-            faces = [(context.real(int(a)), context.real(int(b))) for a, b in numbers]
+            faces = [(seen[int(a)], seen[int(b)]) for a, b in numbers]
             kept = [i for i, (a, b) in enumerate(faces) if a is not None and b is not None]
             cosines = [feature(faces[i][0]) @ feature(faces[i][1]) for i in kept]  # type: ignore[arg-type]
             sides.append((np.array(cosines, dtype=np.float64), kept))

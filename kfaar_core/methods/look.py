@@ -81,7 +81,7 @@ def build(shared: SharedStages) -> MethodNetworks:
     """Load P, I, F and the refiner."""
     looks = shared.preset.looks
     law = LookLaw(shared.load("looks"), looks)
-    descent = replace(looks.descent, steps=min(looks.descent.steps, shared.preset.descent.steps))
+    descent = replace(shared.preset.descent, auxiliary_weight=looks.auxiliary_weight)
     return networks(
         shared, lambda state, identity: LookProjector(NaturalSpace(state), identity, law), descent, looks.hold
     )
