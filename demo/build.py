@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
@@ -57,7 +58,28 @@ def build(core: Core, *, mcp: bool = False, public: bool = False) -> gr.Blocks:
         page.unload(visitor.LEFT.add)
         endpoints.build(core, mcp=mcp, public=public)
     page.queue(default_concurrency_limit=4, max_size=64)
+    keep_deleting(page)
     return page
+
+
+class Steady(set[str]):
+    """A set of names that may grow while it is gone through; what is added meanwhile comes next time."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(frozenset(self))  # copies at once, without this method
+
+
+def keep_deleting(page: gr.Blocks) -> None:
+    """Let uploads that come while old ones are deleted do no harm.
+
+    Gradio goes through these sets in a thread. If one of them grows meanwhile, the thread ends for good, and no
+    visitor's picture is deleted any more.
+    """
+    page.upload_file_set = Steady(page.upload_file_set)
+    page.temp_file_sets = [page.upload_file_set]
+    for component in page.blocks.values():
+        component.temp_files = Steady(component.temp_files)
+        page.temp_file_sets.append(component.temp_files)
 
 
 def head() -> str:

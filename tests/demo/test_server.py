@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import pytest
+from gradio import route_utils
 
 from demo.build import LAUNCH, build
 from tests.demo.stand_in import StandInCore
@@ -60,6 +63,29 @@ def test_an_upload_has_a_name_without_a_path_and_a_largest_size(server):
     assert kept.name == "x.png" and ".." not in kept.parts and kept.read_bytes() == b"no picture"
     large = server.post("gradio_api/upload", files={"files": ("x.png", bytes(61 * 2**20))})
     assert large.status_code == 413
+
+
+def test_pictures_are_deleted_though_more_come_meanwhile(tmp_path, monkeypatch):
+    """Gradio's own sets end its clean-up for good when an upload comes in the middle of it."""
+    page = build(StandInCore())
+    kept = [tmp_path / name for name in ("1.png", "2.png", "3.png", "4.png")]
+    image = next(block for block in page.blocks.values() if isinstance(block, gr.Image))
+    for path, names in zip(
+        kept, (page.upload_file_set, page.upload_file_set, image.temp_files, image.temp_files), strict=True
+    ):
+        path.touch()
+        names.add(str(path))
+    remove = os.remove
+
+    def meanwhile(path: str) -> None:
+        remove(path)
+        for names in (page.upload_file_set, image.temp_files):
+            names.add(f"{path} came meanwhile")
+
+    monkeypatch.setattr(os, "remove", meanwhile)
+    route_utils.delete_files_created_by_app(page, None)
+    assert not any(path.exists() for path in kept)
+    route_utils.delete_files_created_by_app(page, None)
 
 
 def answer(server, name: str, *values: object) -> str:
