@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 
 from demo.examples import examples, public_keys
-from demo.words import EXAMPLE, QUEUE_NEXT, QUEUE_PLACE, STALE
-from kfaar_core import keys
+from demo.words import EXAMPLE, QUEUE_PLACE, STALE
+from kfaar_core import keyring, keys
 
 _NEW = f"""{keys.before_digits(keys.IN_FORCE)!r} + Array.from(
   crypto.getRandomValues(new Uint8Array(Number(bits) / 8)), (b) => b.toString(16).padStart(2, "0")).join("")"""
@@ -19,15 +19,29 @@ MAKE_KEY = f"(bits) => {_NEW}"  # -> a new key's text
 # (count, bits) -> that many keys, one a line
 MAKE_KEYS = f"""(count, bits) => Array.from({{length: Number(count)}}, () => {_NEW}).join("\\n")"""
 
-# (key) -> the text of a file that the visitor chooses, or the same key when they choose none
+# (key) -> that of a file which the visitor chooses, or the same key when they choose none. Of a file that holds more
+# (kfaar_core.keyring) it takes the master, and whom the owner's key remembers.
 LOAD_KEY = """(key) => new Promise((answer) => {
   const input = document.createElement("input");
   input.type = "file";
-  input.accept = ".key,.txt,text/plain";
-  input.onchange = async () => answer(input.files.length ? (await input.files[0].text()).trim().slice(0, 200) : key);
+  input.accept = ".key,.json,.txt,text/plain,application/json";
+  input.onchange = async () => {
+    kfaar.remembers = false;
+    if (!input.files.length) return answer(key);
+    const text = (await input.files[0].text()).trim();
+    try {
+      const {master, people} = JSON.parse(text), owner = people.find((person) => person.label === null);
+      if (master && owner?.enrolled) { kfaar.hold(owner.enrolled); kfaar.remembers = true; }
+      if (master) return answer(master);
+    } catch {}  // it is a plain key
+    answer(text.slice(0, 200));
+  };
   input.oncancel = () => answer(key);
   input.click();
 })"""
+
+# (ticked) after a key file was read -> whether the key shall show a remembered person
+REMEMBERS = "(ticked) => ticked || kfaar.remembers"
 
 _SAVE = """
   const link = document.createElement("a");
@@ -39,12 +53,16 @@ _SAVE = """
 
 # What the other functions share, set up when the page has come. By the ids of places of results, `asked` is the input
 # as it was when the button was pressed, and `results` the input that what stands there is of. `made` is the key of the
-# picture that is shown, with the name that both are saved under. They are variables of this page: nothing is stored,
-# and closing the page forgets them.
+# picture that is shown, with the name that both are saved under. `held` are sealed people whom keys remember, as base64
+# (demo.remember): sixteen at most, as all are sent with every photo. They are variables of this page: nothing is
+# stored, and closing the page forgets them.
 KIT = f"""() => {{
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
   window.kfaar = {{
-    asked: {{}}, made: null, results: {{}},
+    asked: {{}}, made: null, results: {{}}, held: [], remembers: false,
+    hold: (sealed) => {{
+      if (sealed) kfaar.held = [sealed, ...kfaar.held.filter((other) => other !== sealed)].slice(0, 16);
+    }},
     place: (id) => document.getElementById(id),
     stale: (id) => {{
       const box = kfaar.place(id);
@@ -90,6 +108,15 @@ def begin(button: str, answer: str, results: str = "") -> str:
 }}"""
 
 
+def begin_face(button: str, answer: str, results: str) -> str:
+    """The same, where a key may remember a person: before the state stands the place of those whom this page holds."""
+    return f"""(...values) => {{
+  const held = kfaar.held.join("\\n"), asked = [...values.slice(0, -2), values.at(-1)];
+  ({begin(button, answer, results)})(...asked);
+  return [...values.slice(0, -2), held, values.at(-1)];
+}}"""
+
+
 def end(button: str, answer: str, results: str) -> str:
     """() when an event has ended, well or not: the button rests, the results are those of the present input."""
     return f"""() => {{
@@ -102,9 +129,10 @@ def ended(button: str, answer: str) -> str:
     return f"""(...values) => {{ kfaar.busy("{button}", false, "{answer}"); return values; }}"""
 
 
-# (card, inputs of Order) when a face has come or failed: bind input and key to it. Of the inputs, places 1 to 5 are
-# those of the key and of the method.
-KEEP = """(card, ...now) => {
+# (card, sealed person, inputs of Order) when a face has come or failed: bind input and key to it. Of the inputs, places
+# 1 to 5 are those of the key and of the method.
+KEEP = """(card, sealed, ...now) => {
+  kfaar.hold(sealed);
   const id = "anonymise-results", asked = kfaar.asked[id];
   kfaar.made = String(card).includes("data-done") && asked ? {key: asked.slice(1, 6), name: kfaar.now()} : null;
   kfaar.results[id] = asked;
@@ -126,7 +154,7 @@ EXAMPLE_KEY = f"""(form, key) => {{
 # the same when an example has been filled in: its answer is of what stands there now
 KEEP_EXAMPLE = f"""(card, ...now) => {{
   kfaar.asked["anonymise-results"] = kfaar.plain(now);
-  ({KEEP})(card, ...now);
+  ({KEEP})(card, "", ...now);
 }}"""
 
 # (form, bits, text, passphrase, method) of another tab -> those of the face that was made, or the same
@@ -151,10 +179,15 @@ def press(button: str) -> str:
     return f"""() => document.getElementById("{button}").click()"""
 
 
-# () saves the key of the picture that is shown as a text file; digits alone are a key of version 1, and it says so
-SAVE_KEY = f"""() => {{
+# (sealed person) saves the key of the picture that is shown as a text file, with whom it remembers; digits alone are a
+# key of version 1, and it says so
+SAVE_KEY = f"""(sealed) => {{
   if (!kfaar.made) return;
-  const text = kfaar.made.key[2].trim().replace(/^(?=[0-9a-f]+$)/i, {keys.stated(1)!r});
+  const key = kfaar.made.key[2].trim().replace(/^(?=[0-9a-f]+$)/i, {keys.stated(1)!r});
+  const text = !sealed ? key : JSON.stringify({{
+    kfaar: {keyring.FORMAT}, master: key, salt: null,
+    people: [{{label: null, nonce: null, look: null, enrolled: sealed}}], faces: [],
+  }}, null, 1);
   const blob = new Blob([text + "\\n"], {{type: "text/plain"}});
   const name = `virtual-face-${{kfaar.made.name}}.key`;
   {_SAVE}
@@ -263,25 +296,34 @@ SAVE_KEYS = f"""() => {{
   {_SAVE}
 }}"""
 
-# Gradio draws the examples as buttons without a name, upload buttons with a second control inside, empty plots as boxes
-# with a name but no role, and a place in the queue as "queue: 2/3": a screen reader needs name and role, the keyboard
-# only one stop, and everybody words.
+# Gradio draws the examples as buttons without a name, a button for uploads inside another one, empty plots as boxes
+# with a name but no role, tabs that know no arrow keys, and a place in the queue as "queue: 2/3 |": a screen reader
+# needs name and role, the keyboard one stop and arrows, and everybody words. Whoever has place n has n before them:
+# those who wait, and the one who is served.
 MEND_ACCESS = f"""() => {{
     const name = () => document.querySelectorAll("button.gallery-item:not([aria-label])").forEach(
         (button, place) => button.setAttribute("aria-label", {EXAMPLE!r} + " " + (place + 1)));
-    const single = () => document.querySelectorAll("button:has(button):not([role])").forEach((outer) => {{
-        outer.setAttribute("role", "group");
-        outer.tabIndex = -1;
+    const single = () => document.querySelectorAll("button button:not(:disabled)").forEach((inner) => {{
+        const outer = inner.parentElement.closest("button"), input = inner.querySelector("input[type=file]");
+        if (!input) return;
+        inner.disabled = true;
+        inner.style.pointerEvents = "none";
+        outer.onclick = (event) => event.target !== input && input.click();
     }});
     const hollow = () => document.querySelectorAll(".empty[aria-label]:not([role])").forEach(
         (box) => box.setAttribute("role", "img"));
-    const queue = () => document.querySelectorAll(".meta-text, .meta-text-center").forEach((box) =>
+    const queue = () => document.querySelectorAll(".progress-text").forEach((box) =>
         box.childNodes.forEach((node) => {{
-            const place = node.nodeType === Node.TEXT_NODE && /queue: (\\d+)\\/\\d+/.exec(node.data);
-            if (place) node.data = node.data.replace(place[0], place[1] === "1" ? {json.dumps(QUEUE_NEXT)}
-                : {json.dumps(QUEUE_PLACE)}.replace("{{n}}", Number(place[1]) - 1));
+            const place = node.nodeType === Node.TEXT_NODE && /queue: (\\d+)\\/\\d+ \\|/.exec(node.data);
+            if (place) node.data = node.data.replace(place[0], {json.dumps(QUEUE_PLACE)}.replace("{{n}}", place[1]));
         }}));
     const mend = () => {{ name(); single(); hollow(); queue(); }};
+    document.addEventListener("keydown", (event) => {{
+        const step = {{ArrowLeft: -1, ArrowRight: 1}}[event.key], tabs = event.target.closest("[role=tablist]");
+        if (!step || !tabs) return;
+        const all = [...tabs.querySelectorAll("[role=tab]")], at = all.indexOf(event.target.closest("[role=tab]"));
+        all[(at + step + all.length) % all.length].focus();
+    }});
     new MutationObserver(mend).observe(document.body, {{childList: true, subtree: true, characterData: true}});
     mend();
 }}"""

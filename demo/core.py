@@ -18,7 +18,7 @@ from kfaar_core import methods
 from kfaar_core.data.cache import InMemoryCache
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import Preset, get_preset
-from kfaar_core.records import Face, GroupPhoto, Photo, Rejection, Verdict, VirtualFace
+from kfaar_core.records import EnrolledPerson, Face, GroupPhoto, Photo, Rejection, Verdict, VirtualFace
 from kfaar_core.results import Result as Result  # for the rest of the demo
 from kfaar_core.scenarios import pairs, populations
 
@@ -61,6 +61,8 @@ class Request:
     mode: str = "portrait"  # or `paste`: the whole photo, face exchanged; several faces are always pasted
     refine: bool = True
     size: int | None = None  # px of the portrait; None takes the preset's
+    enrol: bool = False  # draw somebody whom later photos can show as well
+    person: EnrolledPerson | None = None  # whom the key remembers: only their posture is drawn
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,9 @@ class Core(Protocol):
         """The methods that can be asked for, the default first."""
 
     def facts(self, method: str) -> Facts: ...
+
+    def fingerprint(self, method: str) -> bytes:
+        """Of the networks that a remembered person depends on."""
 
     def faces(self, photo: Photo) -> list[Face]: ...
 
@@ -197,6 +202,9 @@ class LocalCore:
             marks=of("kvfa", stages.marks),
             judge_marks=of("judge", stages.marks),
         )
+
+    def fingerprint(self, method: str) -> bytes:
+        return self._under(method).stages.fingerprint
 
     def faces(self, photo: Photo) -> list[Face]:
         return self._reader(self._default).fas.faces(photo)

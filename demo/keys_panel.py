@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import gradio as gr
 
@@ -53,6 +54,7 @@ class KeyPanel:
     bits: gr.Dropdown
     text: gr.Textbox
     passphrase: gr.Textbox
+    loaded: Any  # the event after a key file was read
 
     @property
     def inputs(self) -> list[gr.components.Component]:
@@ -101,7 +103,7 @@ def build(name: str, label: str, *, make: bool) -> KeyPanel:
             new = gr.Button(words.MAKE_KEY, min_width=84, scale=1, elem_id=f"{name}-make")
             new.click(None, [bits], [text], js=browser.MAKE_KEY)
         load = gr.Button(words.LOAD_KEY, min_width=120, scale=1, elem_id=f"{name}-load")
-        load.click(None, [text], [text], js=browser.LOAD_KEY)
+        loaded = load.click(None, [text], [text], js=browser.LOAD_KEY)
     with gr.Row(visible=False) as phrase:
         passphrase = gr.Textbox(
             label=words.PASS,
@@ -112,7 +114,7 @@ def build(name: str, label: str, *, make: bool) -> KeyPanel:
             html_attributes=gr.InputHTMLAttributes(autocomplete="off"),
         )
     form.change(shown(on_form), [form], placed(Lines, hexes=hexes, phrase=phrase), **controls.LIGHT)
-    return KeyPanel(form, bits, text, passphrase)
+    return KeyPanel(form, bits, text, passphrase, loaded)
 
 
 @dataclass(frozen=True)

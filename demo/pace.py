@@ -17,6 +17,7 @@ STARTS = {
 }
 FIRST_GUESS = 10.0  # s of a refined face, before this machine has made one  [design; README: 7 s on two cores]
 UNREFINED = 0.2  # of the seconds of a refined face
+ENROLLING = 3.0  # times a refined face, when it is refined in many postures (servers.AnonymisationServer.enrol)
 NEW = 0.5  # weight of the newest face in the estimate
 
 

@@ -24,7 +24,7 @@ class SavingPanel:
     whole: gr.Column
     pair: gr.Markdown
     save_key: gr.Button
-    wire: Callable[[gr.Image], None]
+    wire: Callable[[gr.Image, gr.Textbox], None]
 
 
 def on_save(path: str | None, ending: str) -> Any:
@@ -49,10 +49,10 @@ def build() -> SavingPanel:
         pair = gr.Markdown(elem_id="pair")
         ready = pictures.EncodedImage(label=words.FINAL, visible=False, elem_id="ready")
 
-    def wire(final: gr.Image) -> None:
+    def wire(final: gr.Image, sealed: gr.Textbox) -> None:
         picture.click(shown(on_save), [final, ending], [ready], **controls.LIGHT).success(
             None, [ready], None, js=browser.SAVE_PICTURE
         )
-        key.click(None, None, None, js=browser.SAVE_KEY)
+        key.click(None, [sealed], None, js=browser.SAVE_KEY)
 
     return SavingPanel(whole, pair, key, wire)

@@ -46,8 +46,7 @@ STAGES: Mapping[str, str] = {
     "place": "fitting the face into the photo",
     "judge": "asking an independent recogniser (FR)",
 }
-# Where an event stands in the queue; {n} is a number.
-QUEUE_NEXT, QUEUE_PLACE = "waiting: you are next", "waiting: {n} are before you"
+QUEUE_PLACE = "waiting: {n} before you,"  # in the queue; seconds follow
 # What stands over results when the input beside them is no longer theirs.
 STALE = "These results are of an earlier photo, key or setting."
 
@@ -89,7 +88,7 @@ FACES_HELP = "The others stay as they are. A face that cannot be replaced is pix
 FACE_TAP = "Tap a face to leave it alone, or to take it in again"
 EVERYBODY = "Everybody"
 NO_FACE_CHOSEN = ("no face is chosen", "tick at least one")
-ADVANCED = "Advanced: passphrase, method, refinement, whole photo"
+ADVANCED = "Advanced: passphrase, method, refinement, whole photo, later photos"
 ADVANCED_COMPARE = "Advanced: method, refinement"
 ADVANCED_READ = "Advanced: passphrase, method, one of many photos"
 MODE = "Answer with"
@@ -97,6 +96,12 @@ REFINE = "Refine the face"
 REFINE_HELP = (
     "On: slower, and the key reads the face reliably. Off: quick, but the right key is often refused later, and faces "
     "of different keys resemble each other more. Only the default method can refine."
+)
+REMEMBER = "Show the same new person in later photos"
+REMEMBER_HELP = (
+    "The key then remembers the person of the first photo, which takes about three times as long; later photos of the "
+    "same person are quick, and all of them look like one person. The cost: whoever steals the key file can tell who "
+    "this is among people of whom they have photos, even without a picture. Off: each photo is drawn anew."
 )
 PORTRAIT, PASTE = "a portrait", "the whole photo, face exchanged"
 HOW = "The key is"
@@ -182,6 +187,16 @@ FAULT_HEADS: Mapping[str, str] = {
 }
 ANOTHER_KEY = "Press “Try another key”."
 ANOTHER_PASSPHRASE = "Take another passphrase."
+SEALED = "Remembered person, sealed"
+ENROLLED = "This key remembers the person now: later photos show the same new face, as long as this page is open."
+ENROLLED_FILE = "The saved key file remembers them as well."
+ENROLLED_BEFORE = "This is the new face that the key remembers, in the pose of this photo."
+NOT_ENROLLED = "The key remembers nobody: this method draws no person."
+SEVERAL_NOT_ENROLLED = "The key remembers nobody: of several people it cannot tell who is meant."
+OTHER_PERSON = (
+    "this key remembers somebody else than this photo shows",
+    f"press “{MAKE_KEY}” for this person, or untick “{REMEMBER}” under Advanced",
+)
 UNREFINED_FAILS = "Refinement is off; with it on, the key would most likely read the face."
 
 
@@ -224,11 +239,13 @@ def face_of(index: int, count: int) -> str:
     return f"Face {index + 1} of {count}: "
 
 
-def takes(seconds: float, faces: int) -> str:
+def takes(seconds: float, faces: int, enrolling: bool = False) -> str:
     """An estimate before the work begins."""
     if not faces:
         return ""
     which = "A face takes" if faces == 1 else f"{faces} faces take"
+    if enrolling:
+        which = "The first photo of a person takes"
     return f"{which} about {span(seconds)} here; a first draft comes sooner."
 
 
@@ -297,6 +314,19 @@ def decision(face: VirtualFace, code: str | None, passphrase: bool) -> tuple[str
         f"An independent face recogniser gives photo and new face a similarity of {value}; it calls two pictures one "
         f"person from {limit}. So it sees somebody else."
     )
+
+
+def remembers(before: bool, now: bool, by_passphrase: bool) -> str:
+    """Whether a key remembers the person of a photo.
+
+    Args:
+        before: from an earlier photo. now: from this one.
+    """
+    if before:
+        return ENROLLED_BEFORE
+    if not now:
+        return NOT_ENROLLED
+    return ENROLLED if by_passphrase else f"{ENROLLED} {ENROLLED_FILE}"
 
 
 def read_back(reading: Verdict) -> str:
@@ -689,8 +719,9 @@ FIGURE_NAMES: Mapping[str, str] = {
     "8": "8, no way back",
 }
 FIGURE_LABEL = "Gallery"
+FIGURE_ALT = "Gallery of the chosen figure: photos in front, their virtual faces beside them"
 FIGURE_SYNTHETIC = "Made once, of people who do not exist."
-FIGURE_OWN = "### Of your own photos"
+FIGURE_OWN = "## Of your own photos"
 FIGURE_PHOTOS = "Up to four photos"
 FIGURE_RUN = "Draw this figure"
 NO_FIGURE = ("this gallery has not been made", "run `python -m benchmarks.figures`, or draw it of your own photos")

@@ -19,18 +19,19 @@ from demo import (
     many_panel,
     markup,
     pictures,
+    remember,
     saving_panel,
     words,
 )
 from demo.core import Core, Request, fault, readers
 from demo.examples import Example, examples, public_keys
-from demo.pace import PACE, left, share
+from demo.pace import ENROLLING, PACE, left, share
 from demo.pictures import Encoded
 from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
 from demo.steps import Steps
 from demo.visitor import Visitor, stop_button
-from kfaar_core.errors import BadSetting
+from kfaar_core.errors import BadSetting, OtherPerson
 from kfaar_core.metrics.pose import angle_difference, expression_cosines
 from kfaar_core.records import GroupPhoto, Photo, Posture, Verdict, VirtualFace
 
@@ -56,6 +57,7 @@ class Order(Inputs):
     faces: list[str] | None
     mode: str
     refine: bool
+    remember: bool
 
     def request(self, photo: Photo) -> Request:
         """
@@ -66,7 +68,8 @@ class Order(Inputs):
         numbers = faces_panel.numbers_of(self.faces)
         if not numbers:
             raise BadSetting(got=words.NO_FACE_CHOSEN[0], mend=words.NO_FACE_CHOSEN[1])
-        return Request(photo, self.given.key(), self.method, numbers, self.mode, self.refine)
+        enrol = self.remember and len(numbers) == 1
+        return Request(photo, self.given.key(), self.method, numbers, self.mode, self.refine, enrol=enrol)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Answer(Outputs):
     final: Any = None
     posture: str = ""
     times: str = ""
+    sealed: str = field(default="", repr=False)  # whom the key of this face remembers
 
     @classmethod
     def trouble(cls, head: str, sentence: str) -> Answer:
@@ -100,13 +104,23 @@ class Answer(Outputs):
         return cls(**same | {"summary": card} | changed)
 
 
-def on_anonymise(order: Order, visitor: Visitor, request: gr.Request, *, core: Core) -> Iterator[Answer]:
-    """Anonymise the chosen faces: a draft as soon as there is one, then better ones, then the answer."""
+def on_anonymise(
+    order: Order, held: str | None, visitor: Visitor, request: gr.Request, *, core: Core
+) -> Iterator[Answer]:
+    """Anonymise the chosen faces: a draft as soon as there is one, then better ones, then the answer.
+
+    Args:
+        held: people whom keys remember, from the browser (demo.remember).
+    """
     check = visitor.stop.begin(request)
     photo = pictures.read_photo(order.path, words.NO_PHOTO)
     wanted = order.request(photo)
-    several = len(wanted.faces) > 1
-    expected = PACE.expected(order.method, order.refine) * len(wanted.faces)
+    several, networks = len(wanted.faces) > 1, core.fingerprint(order.method)
+    before = remember.known(held or "", wanted.key, networks) if wanted.enrol else None
+    if before:
+        wanted = replace(wanted, enrol=False, person=before.person)
+    refines, work = order.refine and before is None, ENROLLING if wanted.enrol and order.refine else 1.0
+    expected = PACE.expected(order.method, refines) * work * len(wanted.faces)
     began = time.monotonic()
     yield Answer(markup.working(words.stage("locate"), 0.0, words.left_over(expected)))
 
@@ -118,7 +132,7 @@ def on_anonymise(order: Order, visitor: Visitor, request: gr.Request, *, core: C
         return (core.anonymise_group if several else core.anonymise)(wanted, progress, tell)
 
     steps, card = Steps(draw), ""
-    for stage, first, *rest in steps:
+    for stage, first, *rest in told(steps):
         if isinstance(first, np.ndarray):
             shown_ = gr.update(value=Encoded.of_face(first), label=words.PREVIEWS[stage], visible=True)
             yield Answer.going_on(card, preview=shown_)
@@ -130,13 +144,24 @@ def on_anonymise(order: Order, visitor: Visitor, request: gr.Request, *, core: C
         card = markup.working(name + words.stage(stage, first, of), done, over)
         yield Answer.going_on(card)
     answer = steps.result
-    PACE.took(order.method, order.refine, (time.monotonic() - began) / len(wanted.faces))
+    PACE.took(order.method, refines, (time.monotonic() - began) / work / len(wanted.faces))
     if isinstance(answer, GroupPhoto):
         yield answered_group(order, photo, answer, len(core.faces(photo)), visitor)
     else:
         if answer.reading is None and answer.detected and wanted.method in {m.name for m in readers(core.methods())}:
             answer = replace(answer, reading=read_back(core, wanted, answer))
-        yield answered(order, photo, answer, visitor)
+        sealed = before.sealed if before else remember.sealed(answer, networks) if wanted.enrol else ""
+        said = words.remembers(bool(before), bool(sealed), order.given.by_passphrase) if order.remember else ""
+        face = answered(order, photo, answer, visitor, said)
+        yield replace(face, sealed=sealed) if face.final else face
+
+
+def told(steps: Steps) -> Iterator[tuple[Any, ...]]:
+    """The steps, and in words that the key remembers somebody else than the photo shows."""
+    try:
+        yield from steps
+    except OtherPerson:
+        raise OtherPerson(got=words.OTHER_PERSON[0], mend=words.OTHER_PERSON[1]) from None
 
 
 def read_back(core: Core, wanted: Request, answer: VirtualFace) -> Verdict:
@@ -165,13 +190,20 @@ def compared(before: np.ndarray, after: np.ndarray, handle: float = 50.0) -> Any
     return gr.update(value=pair, slider_position=handle, visible=True)
 
 
-def answered(order: Order, photo: Photo, answer: VirtualFace, visitor: Visitor) -> Answer:
-    """The page for a virtual face. One that betrays the person, or is no face, is not offered for saving."""
+def answered(order: Order, photo: Photo, answer: VirtualFace, visitor: Visitor, said: str = "") -> Answer:
+    """The page for a virtual face. One that betrays the person, or is no face, is not offered for saving.
+
+    Args:
+        said: whether the key remembers the person.
+    """
     code = fault(answer)
     keep = code in (None, "unread")
     by_passphrase = order.given.by_passphrase
     head, body = words.decision(answer, code, by_passphrase)
-    card = markup.card(head, body, "bad" if code else "good", notes_on(order, photo, answer, code), done=keep)
+    notes = notes_on(order, photo, answer, code)
+    if said and keep:
+        notes.append(said)
+    card = markup.card(head, body, "bad" if code else "good", notes, done=keep)
     whole = order.mode == "paste"
     before, after = (photo.pixels, answer.picture) if whole else (answer.crop.picture, answer.portrait)
     shown_ = Answer(card, retry=gr.update(visible=code is not None and not by_passphrase))
@@ -202,6 +234,8 @@ def answered_group(order: Order, photo: Photo, answer: GroupPhoto, of: int, visi
     head, body = words.group_decision(answer)
     alone = sorted(set(range(of)) - set(answer.replaced) - set(answer.pixelated))
     notes = words.group_notes(answer, alone) + about_key(order, order.given.key().bits)
+    if order.remember:
+        notes.append(words.SEVERAL_NOT_ENROLLED)
     done = bool(answer.replaced)
     shown_ = Answer(
         markup.card(head, body, "bad" if code else "good", [*notes, *words.sentences(photo.notes)], done=done),
@@ -296,9 +330,11 @@ def angles(posture: Posture) -> tuple[float, float, float]:
     return posture.yaw, posture.pitch, posture.roll
 
 
-def on_pace(faces: list[str] | None, method: str, refine: bool) -> str:
+def on_pace(faces: list[str] | None, method: str, refine: bool, remember_: bool) -> str:
     """How long the chosen faces will take."""
-    return words.takes(PACE.expected(method, refine) * len(faces or []), len(faces or []))
+    enrols = refine and remember_ and len(faces or []) == 1
+    seconds = PACE.expected(method, refine) * len(faces or []) * (ENROLLING if enrols else 1.0)
+    return words.takes(seconds, len(faces or []), enrols)
 
 
 def build(core: Core, visitor: gr.State) -> AnonymiseTab:
@@ -313,29 +349,31 @@ def build(core: Core, visitor: gr.State) -> AnonymiseTab:
             with gr.Row(elem_classes="run-line"):
                 go = gr.Button(words.ANONYMISE_RUN, variant="primary", elem_id="anonymise-run", scale=3)
                 stop = gr.Button(words.STOP, elem_id="anonymise-stop", scale=1, min_width=80)
-            pace = gr.Markdown(on_pace(["0"], methods[0].name, True), elem_id="pace", elem_classes="hint")
+            pace = gr.Markdown(on_pace(["0"], methods[0].name, True, False), elem_id="pace", elem_classes="hint")
             with gr.Accordion(words.ADVANCED, open=False, elem_id="advanced"):
                 keys.lay_out_settings()
                 method = controls.method_menu(methods, "method")
                 mode = gr.Radio(list(controls.MODES.choices), value=controls.MODES.start, label=controls.MODES.label)
                 refine = controls.refine_box("refine")
+                again = gr.Checkbox(False, label=words.REMEMBER, info=words.REMEMBER_HELP, elem_id="remember")
         with gr.Column(scale=7, min_width=300, elem_id="anonymise-results"):
             outputs, retry, saving = _results(visitor)
     with gr.Accordion(words.MANY, open=False, elem_id="many"):
         many_panel.build(core, visitor, keys, method, refine)
     faces_panel.wire(panel, photo, core)
-    inputs = [photo, *keys.inputs, method, panel.faces, mode, refine]
-    asked = [panel.faces, method, refine]
+    inputs = [photo, *keys.inputs, method, panel.faces, mode, refine, again]
+    asked = [panel.faces, method, refine, again]
     answer = placed(Answer, **outputs)
     run = go.click(
         shown(on_anonymise, core=core),
-        [*inputs, visitor],
+        [*inputs, outputs["sealed"], visitor],
         answer,
-        js=browser.begin("anonymise-run", "summary", "anonymise-results"),
+        js=browser.begin_face("anonymise-run", "summary", "anonymise-results"),
         show_progress_on=[outputs["summary"]],
         **controls.HEAVY,
     )
-    done = run.then(None, [outputs["summary"], *inputs], None, js=browser.KEEP)
+    done = run.then(None, [outputs["summary"], outputs["sealed"], *inputs], None, js=browser.KEEP)
+    keys.loaded.then(None, [again], [again], js=browser.REMEMBERS)
     stop_button(run, visitor, stop, Answer, answer, ("anonymise-run", "summary"))
     if chosen is not None:
         filled = placed(Filled, photo=photo, faces=panel.faces, method=method, answer=answer)
@@ -349,17 +387,25 @@ def build(core: Core, visitor: gr.State) -> AnonymiseTab:
         ).then(None, [keys.form, keys.text], [keys.form, keys.text], js=browser.EXAMPLE_KEY).then(
             None, [outputs["summary"], *inputs], None, js=browser.KEEP_EXAMPLE
         )
-    changed = [photo.change, method.change, panel.faces.change, mode.change, refine.change, keys.form.change]
+    changed = [
+        photo.change,
+        method.change,
+        panel.faces.change,
+        mode.change,
+        refine.change,
+        again.change,
+        keys.form.change,
+    ]
     changed += [keys.text.change, keys.passphrase.input, keys.bits.input]
     gr.on(changed, None, inputs, None, js=browser.compare("anonymise-results"))
     gr.on([photo.upload, photo.input], None, [keys.text, keys.bits], [keys.text], js=browser.OWN_KEY)
     estimate = shown(on_pace)
-    gr.on([panel.faces.change, method.change, refine.change], estimate, asked, [pace], **controls.LIGHT)
+    gr.on([panel.faces.change, method.change, refine.change, again.change], estimate, asked, [pace], **controls.LIGHT)
     run.then(estimate, asked, [pace], **controls.LIGHT)
     retry.click(None, [keys.bits], [keys.text], js=browser.MAKE_KEY).success(
         None, None, None, js=browser.press("anonymise-run")
     )
-    saving.wire(outputs["final"])
+    saving.wire(outputs["final"], outputs["sealed"])
     return AnonymiseTab(photo, outputs["final"], keys, method, done)
 
 
@@ -387,6 +433,7 @@ def _results(visitor: gr.State) -> tuple[dict[str, Any], gr.Button, saving_panel
             final = pictures.EncodedImage(**_step(words.FINAL), elem_id="final-picture")
         posture = gr.HTML(elem_id="posture")
         times = gr.HTML(elem_id="times")
+    sealed = gr.Textbox(label=words.SEALED, visible=False)
     components = {
         "summary": summary,
         "visitor": visitor,
@@ -403,6 +450,7 @@ def _results(visitor: gr.State) -> tuple[dict[str, Any], gr.Button, saving_panel
         "final": final,
         "posture": posture,
         "times": times,
+        "sealed": sealed,
     }
     return components, retry, saving
 

@@ -111,7 +111,12 @@ def build(core: Core, visitor: gr.State) -> None:
     first = committed(menu.start)
     said = gr.HTML(words.FIGURE_SYNTHETIC if first is not None else "", elem_id="figures-words")
     picture = pictures.EncodedImage(
-        first, label=words.FIGURE_LABEL, interactive=False, visible=first is not None, elem_id="figures-picture"
+        first,
+        label=words.FIGURE_LABEL,
+        alt_text=words.FIGURE_ALT,
+        interactive=False,
+        visible=first is not None,
+        elem_id="figures-picture",
     )
     outputs = placed(Drawn, said=said, picture=picture)
     number.input(shown(on_number), [number], outputs, **controls.LIGHT)

@@ -20,7 +20,7 @@ from demo.core import Facts, Method, Preview, Progress, Request
 from kfaar_core import attacks
 from kfaar_core.attacks.base import Figure
 from kfaar_core.attacks.result import AttackResult, Check
-from kfaar_core.errors import BadKey, NoFaceFound
+from kfaar_core.errors import BadKey, NoFaceFound, OtherPerson
 from kfaar_core.keys import UserKey
 from kfaar_core.records import Face, FaceCrop, GroupPhoto, Photo, Posture, Rejection, Scores, Verdict, VirtualFace
 from kfaar_core.results import Result, Thresholds, save_result
@@ -65,6 +65,7 @@ class StandInCore:
 
     A key whose first byte is 255 gives a face that is too close to the photo; without refinement, the key of a face
     whose first byte is 254 is not read; one of 253 takes ten minutes. A photo twice as wide as high shows two people.
+    Who is on a photo is the mean colour of its first line.
     """
 
     def __init__(self, seconds: float = 0.0, methods: tuple[str, ...] = ("floor", "bits")) -> None:
@@ -80,6 +81,9 @@ class StandInCore:
     def facts(self, method: str) -> Facts:
         threshold = THRESHOLD if method == "floor" else THRESHOLD + 0.1
         return Facts("stand-in", "cpu", method, DIMENSION, threshold, JUDGE, 256, {"another person": 0.0})
+
+    def fingerprint(self, method: str) -> bytes:
+        return method.encode().ljust(32)
 
     def faces(self, photo: Photo) -> list[Face]:
         if photo.pixels.std() < 1:
@@ -100,12 +104,15 @@ class StandInCore:
             raise NoFaceFound(got="no face in the picture", mend="use another photo")
         steps = [("locate", 1, 2), ("generate", 2, 2)]
         long = key.data[0] == 253
-        last = LONG_STEPS if long else REFINE_STEPS if self.seconds else 0
+        last = LONG_STEPS if long else REFINE_STEPS if self.seconds and request.person is None else 0
         for step in [*steps, *(("refine", step, last) for step in range(1, last + 1))]:
             self.stages.append(step[0])
             time.sleep(0.05 if long else self.seconds / (REFINE_STEPS if step[0] == "refine" else 1))
             if progress:
                 progress(*step)
+        seen = np.resize(photo.pixels[:1].mean(axis=(0, 1)), 64)
+        if request.person is not None and not np.allclose(request.person.identity, seen, atol=0.5):
+            raise OtherPerson(got="this key is enrolled for somebody else", mend="use another")
         pixels = np.random.default_rng(list(key.data)).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         if preview:
             preview("generate", pixels)
@@ -124,7 +131,7 @@ class StandInCore:
             draft=pixels,
             crop=crop,
             latent=np.zeros((3, 512), dtype=np.float32),
-            identity=np.zeros(64),
+            identity=seen,
             posture_original=posture(5.0),
             posture_before=posture(-3.0),
             posture_after=posture(4.5),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demo import remember
 from demo.core import LocalCore, Request
 from kfaar_core import pipeline
 from kfaar_core.assemble import assemble
@@ -134,6 +135,15 @@ def test_a_face_is_made_and_read(local):
     virtual = Photo(pixels=face.portrait)
     verdict = local.authenticate(virtual, photo, KEY, method="floor", client="test")
     assert verdict.cosine == pytest.approx(local.readout(virtual, photo, method="floor").with_key(KEY).cosine)
+
+
+def test_a_remembered_person_is_drawn_again(local):
+    first = local.anonymise(Request(Photo(pixels=noise(1)), KEY, "hashed", enrol=True))
+    sealed = remember.sealed(first, local.fingerprint("hashed"))
+    assert remember.known(sealed, KEY, local.fingerprint("floor")) is None
+    before = remember.known(sealed, KEY, local.fingerprint("hashed"))
+    again = local.anonymise(Request(Photo(pixels=noise(1)), KEY, "hashed", person=before.person))
+    np.testing.assert_allclose(again.latent, first.latent, atol=0.05)  # half precision, and the posture once more
 
 
 @pytest.mark.parametrize("keys", ["own", "shared"])

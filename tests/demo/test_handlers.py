@@ -26,7 +26,7 @@ from demo.records import UNCHANGED, Inputs, Outputs, flat, placed
 from demo.shown import shown
 from demo.tabs import about, anonymise, authenticate, compare
 from demo.visitor import LEFT, Stop, Stopped, Visitor, ask_to_stop, reporter
-from kfaar_core.errors import BadKey, BadPicture, BadSetting, KfaarError
+from kfaar_core.errors import BadKey, BadPicture, BadSetting, KfaarError, OtherPerson
 from kfaar_core.keys import UserKey
 from kfaar_core.mark import COMPOSITE, FORMATS, SYNTHETIC, packet
 from kfaar_core.paper import REFERENCES
@@ -37,8 +37,8 @@ KEY = UserKey(bytes(range(32)))
 HEX = GivenKey("hex", "256", KEY.hex(), "")
 
 
-def order(path, given=HEX, method="floor", faces=("0",), mode="portrait", refine=True):
-    return anonymise.Order(path, given, method, list(faces), mode, refine)
+def order(path, given=HEX, method="floor", faces=("0",), mode="portrait", refine=True, remember=False):
+    return anonymise.Order(path, given, method, list(faces), mode, refine, remember)
 
 
 def case(virtual, original, given=HEX, method="floor"):
@@ -54,8 +54,8 @@ def virtual_face(core, photo, key=KEY, method="floor", refine=True):
     return core.anonymise(Request(given, key, method, refine=refine))
 
 
-def steps_of(core, path, visitor=None, **settings):
-    return anonymise.on_anonymise(order(path, **settings), visitor or Visitor(), None, core=core)
+def steps_of(core, path, visitor=None, held="", **settings):
+    return anonymise.on_anonymise(order(path, **settings), held, visitor or Visitor(), None, core=core)
 
 
 def anonymised(core, path, visitor=None, **settings):
@@ -103,7 +103,7 @@ def test_a_face_that_is_too_close_is_one_sentence_one_button_and_nothing_to_save
     assert out.retry["visible"] is True and out.saving["visible"] is False and out.details["visible"] is False
     assert out.final is None and "data-done" not in out.summary
     assert authenticate.on_done(out.visitor, out.final) == authenticate.Taken()  # nothing goes to Authenticate
-    by_passphrase = anonymise.Order(photo, GivenKey("passphrase", "8", "", "words"), "floor", ["0"], "portrait", True)
+    by_passphrase = order(photo, GivenKey("passphrase", "8", "", "words"))
     face = replace(virtual_face(core, photo, UserKey(bytes([255] * 32))), key=KEY)
     told = anonymise.answered(by_passphrase, anonymise.pictures.read_photo(photo, ("", "")), face, Visitor())
     assert told.retry["visible"] is False and words.ANOTHER_PASSPHRASE in told.summary
@@ -144,6 +144,33 @@ def test_every_reason_of_the_core_has_a_sentence(core, photo):
 
 def test_no_answer_holds_the_key(core, photo):
     assert KEY.hex() not in repr(anonymised(core, photo))
+
+
+def test_later_photos_of_a_remembered_person_show_the_same_and_others_are_told(core, photo, save, rng, two):
+    first = anonymised(core, photo, remember=True)
+    assert "remembers the person now" in first.summary and "key file" in first.summary
+    again = anonymised(core, photo, held=f"no base64!\nYWJj\n{first.sealed}", remember=True)
+    assert again.sealed == first.sealed and words.ENROLLED_BEFORE in again.summary
+    other = save(rng.integers(0, 99, (80, 60, 3), dtype=np.uint8), "other")
+    with pytest.raises(OtherPerson, match=r"remembers somebody else .*New key"):
+        anonymised(core, other, held=first.sealed, remember=True)
+    assert anonymised(core, other, held=first.sealed).sealed == ""  # not asked for: drawn anew
+    another = GivenKey("hex", "256", KEY.next().hex(), "")
+    for settings in ({"given": another}, {"method": "bits"}):  # nobody is remembered of these
+        out = anonymised(core, other, held=first.sealed, remember=True, **settings)
+        assert "remembers the person now" in out.summary
+    assert words.SEVERAL_NOT_ENROLLED in anonymised(core, two, faces=["0", "1"], remember=True).summary
+    assert first.sealed not in repr(first) and first.sealed not in repr(again)
+
+
+def test_a_rejected_face_is_not_remembered(core, photo):
+    assert anonymised(core, photo, given=GivenKey("hex", "256", "ff" * 32, ""), remember=True).sealed == ""
+
+
+def test_the_estimate_counts_the_postures_of_a_first_photo():
+    said = [anonymise.on_pace(["0"], "never drawn", True, asked) for asked in (False, True)]
+    seconds = [float(re.search(r"about ([0-9.]+)", sentence)[1]) for sentence in said]
+    assert seconds[1] == 3 * seconds[0] and "first photo" in said[1]
 
 
 @pytest.mark.parametrize("form", ["hex", "passphrase"])
@@ -290,9 +317,9 @@ def test_a_visitor_who_left_stops_what_runs_and_what_waits(core, photo):
     with pytest.raises(Stopped):
         reporter(quiet, check)("refine", 1, 10)
     with pytest.raises(Stopped):
-        next(anonymise.on_anonymise(order(photo), Visitor(), gone, core=core))
+        next(anonymise.on_anonymise(order(photo), "", Visitor(), gone, core=core))
     assert not core.stages  # nothing was begun
-    assert [*anonymise.on_anonymise(order(photo), Visitor(), here, core=core)][-1].final is not None
+    assert [*anonymise.on_anonymise(order(photo), "", Visitor(), here, core=core)][-1].final is not None
 
 
 def test_pages_that_were_left_are_forgotten_when_there_are_many(monkeypatch):

@@ -1,82 +1,42 @@
 """The app in Chromium, one visitor's way at a time: keys and pictures stay together, nobody waits for nobody.
 
-Served with a stand-in core that takes its time; the tests of a module share one server and, where they can, one page.
+Served with a stand-in core that takes its time.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import numpy as np
-import pytest
 from PIL import Image
 
 from demo import words
+from kfaar_core.keyring import KeyRing
 from kfaar_core.keys import UserKey
-from tests.demo.test_browser import (
-    CHROMIUM,
-    Served,
+from tests.demo.chromium import (
+    LONG,
+    MARKS,
+    ended,
     expect,
     give,
     key_of,
     open_tab,
     playwright,
-    serve,
+    press,
+    saved,
+    show,
     visit,
 )
-from tests.demo.test_browser import browser as browser  # the fixture
 
-LONG = "fd" * 32  # the stand-in takes ten minutes for this key, in steps of a twentieth of a second
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-    pytest.mark.timeout(900),  # only for what hangs: waits follow the machine
-]
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory) -> Iterator[Served]:
-    yield from serve([sys.executable, "-m", "tests.demo.stand_in"], tmp_path_factory.mktemp("visit") / "log.txt")
-
-
-@pytest.fixture(scope="module")
-def page(browser, app):
-    page = visit(browser, app, width=1320)
-    yield page
-    page.context.close()
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory) -> dict[str, str]:
-    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(4)
-    paths = {}
-    for name, size in (("one", (80, 64)), ("other", (80, 64)), ("two", (200, 400))):
-        paths[name] = str(folder / f"{name}.png")
-        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(paths[name])
-    return paths
+pytestmark = MARKS
 
 
 def make(page, photo: str, key: str | None = None) -> None:
     """Give a photo and a key, press the button, wait for the face."""
-    give(page, "#photo", photo)
-    expect(page, "#seen", "found")
+    show(page, photo)
     if key:
         page.locator("#key-text textarea").fill(key)
-    page.click("#anonymise-run")
-    page.wait_for_selector("#anonymise-run[aria-busy=false]")
-
-
-def saved(page, button: str, to: Path) -> tuple[str, Path]:
-    """(name, file) of a download."""
-    with page.expect_download() as download:
-        page.click(button)
-    path = to / download.value.suggested_filename
-    download.value.save_as(path)
-    return download.value.suggested_filename, path
+    press(page)
+    ended(page)
 
 
 def stale(page, results: str) -> bool:
@@ -165,10 +125,9 @@ def test_another_photo_makes_the_result_stale_at_once_and_several_faces_can_be_c
 
 def start_long(page, photo: str) -> None:
     """Begin a drawing of ten minutes."""
-    give(page, "#photo", photo)
-    expect(page, "#seen", "One face")
+    show(page, photo)
     page.locator("#key-text textarea").fill(LONG)
-    page.click("#anonymise-run")
+    press(page)
 
 
 def test_stop_is_heard_in_mid_refinement_and_says_so(page, photos):
@@ -183,13 +142,45 @@ def test_stop_is_heard_in_mid_refinement_and_says_so(page, photos):
     expect(page, "#summary", "Another person")
 
 
-def test_nobody_waits_for_those_who_have_left(browser, app, page, photos):
+def test_whoever_waits_reads_how_many_are_before_them_and_nobody_waits_for_those_who_have_left(
+    browser, app, page, photos
+):
     runs, waits = visit(browser, app), visit(browser, app)
     start_long(runs, photos["other"])
     expect(runs, "#summary", "refining, step")
     start_long(waits, photos["other"])  # looking at its photo is not behind the other's drawing
+    expect(waits, "#summary", "waiting: 1 before you")
+    show(page, photos["one"])
+    page.locator("#key-text textarea").fill("33" * 32)
+    press(page)
+    expect(page, "#summary", "waiting: 2 before you")
     waits.context.close()
     runs.reload()
-    make(page, photos["one"], "33" * 32)  # both of them would take twenty minutes
+    ended(page)  # both of them would take twenty minutes
     expect(page, "#summary", "Another person")
     runs.context.close()
+
+
+def test_a_key_that_remembers_a_person_shows_them_again_also_from_its_file(browser, app, page, photos, tmp_path):
+    make(page, photos["one"], "44" * 32)  # of nobody yet
+    page.get_by_text(words.ADVANCED, exact=True).click()
+    page.get_by_label(words.REMEMBER).check()
+    make(page, photos["one"])
+    expect(page, "#summary", "remembers the person now")
+    make(page, photos["one"])
+    expect(page, "#summary", words.ENROLLED_BEFORE)
+    assert not stale(page, "anonymise-results")
+    _, key = saved(page, "#save-key", tmp_path)
+    assert KeyRing.load(key).person(None).enrolled and KeyRing.load(key).master == UserKey.parse("44" * 32)
+    page.get_by_label(words.REMEMBER).uncheck()
+    page.get_by_text(words.ADVANCED, exact=True).click()
+    other = visit(browser, app)
+    with other.expect_file_chooser() as chooser:
+        other.click("#key-load")
+    chooser.value.set_files(key)
+    other.wait_for_function("kfaar.held.length === 1 && document.querySelector('#key-text textarea').value.length > 64")
+    make(other, photos["one"])
+    expect(other, "#summary", words.ENROLLED_BEFORE)
+    make(other, photos["other"])
+    expect(other, "#summary", "remembers somebody else")
+    other.context.close()
