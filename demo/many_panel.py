@@ -15,7 +15,7 @@ import gradio as gr
 
 from demo import browser, controls, keys_panel, markup, pictures, words
 from demo.core import Core, Request
-from demo.pace import PACE, left, share
+from demo.pace import PACE, Seldom, left, share
 from demo.pictures import Encoded
 from demo.records import Inputs, Outputs, placed
 from demo.shown import shown
@@ -79,7 +79,7 @@ def on_many(asked: Many, visitor: Visitor, request: gr.Request, *, core: Core) -
     done: list[Done] = []
     with opened(asked.archive) as archive:
         names = photos_in(archive)
-        began = time.monotonic()
+        began, due = time.monotonic(), Seldom()
 
         def work(tell: Tell) -> None:
             for name in names:
@@ -89,6 +89,8 @@ def on_many(asked: Many, visitor: Visitor, request: gr.Request, *, core: Core) -
             check()
             if isinstance(photo, Done):
                 done.append(photo)
+            elif not due():
+                continue
             part = (len(done) + (share(*step[:3]) if step else 0.0)) / len(names)
             expected = PACE.expected(asked.method, asked.refine) * len(names)
             over = words.left_over(left(expected, time.monotonic() - began, part))

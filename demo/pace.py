@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 
 # Where each stage begins, as a share of the time of a face that is refined on a CPU.
 STARTS = {
@@ -18,6 +20,7 @@ STARTS = {
 FIRST_GUESS = 10.0  # s of a refined face, before this machine has made one  [design; README: 7 s on two cores]
 UNREFINED = 0.2  # of the seconds of a refined face
 ENROLLING = 3.0  # times a refined face, when it is refined in many postures (servers.AnonymisationServer.enrol)
+TOLD_EVERY = 0.2  # s, at least, between two steps that a page is told  [design]
 NEW = 0.5  # weight of the newest face in the estimate
 
 
@@ -54,6 +57,20 @@ def left(expected: float, elapsed: float, share_done: float) -> float:
     """Seconds that are left: by the estimate at first, by the work that was seen the further it is."""
     seen = elapsed / share_done * (1 - share_done) if share_done > 0 else expected
     return max(0.0, (1 - share_done) * (expected * (1 - share_done) + (elapsed + seen) * share_done))
+
+
+class Seldom:
+    """Says when it is time to tell a page the next step: each one costs, and a page that lags shows old ones."""
+
+    def __init__(self, seconds: float = TOLD_EVERY) -> None:
+        self._seconds, self._last = seconds, -math.inf
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        due = now - self._last >= self._seconds
+        if due:
+            self._last = now
+        return due
 
 
 PACE = Pace()

@@ -127,6 +127,8 @@ def stop_button(
 ) -> None:
     """Make `button` stop a long event: if it waits, it leaves the queue; if it runs, it ends at its next step.
 
+    It is said after the browser has given up `run`: a late step of it would stand over what is said before.
+
     Args:
         run: the event to stop, as gradio's `.click(...)` returned it.
         visitor: the state through which the running work learns that it shall end.
@@ -135,11 +137,12 @@ def stop_button(
         runs: HTML ids of the button that began the event, and of the element that shows its progress.
     """
 
-    def on_stop(visitor: Visitor) -> Any:
-        visitor.stop.ask()
+    def said() -> Any:
         return flat(answer.trouble(words.STOPPED_TITLE, words.STOPPED))
 
-    button.click(on_stop, [visitor], outputs, js=browser.ended(*runs), cancels=[run], queue=False, **controls.LIGHT)
+    quick = {"queue": False, **controls.LIGHT}
+    asked = button.click(ask_to_stop, [visitor], None, js=browser.ended(*runs), cancels=[run], **quick)
+    asked.then(said, None, outputs, **quick)
 
 
 def reporter(bar: gr.Progress, check: Callable[[], None], name: str = "") -> Callable[[str, int, int], None]:

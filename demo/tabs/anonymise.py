@@ -25,7 +25,7 @@ from demo import (
 )
 from demo.core import Core, Request, fault, readers
 from demo.examples import Example, examples, public_keys
-from demo.pace import ENROLLING, PACE, left, share
+from demo.pace import ENROLLING, PACE, Seldom, left, share
 from demo.pictures import Encoded
 from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
@@ -131,11 +131,13 @@ def on_anonymise(
 
         return (core.anonymise_group if several else core.anonymise)(wanted, progress, tell)
 
-    steps, card = Steps(draw), ""
+    steps, card, due = Steps(draw), "", Seldom()
     for stage, first, *rest in told(steps):
         if isinstance(first, np.ndarray):
             shown_ = gr.update(value=Encoded.of_face(first), label=words.PREVIEWS[stage], visible=True)
             yield Answer.going_on(card, preview=shown_)
+            continue
+        if not due():
             continue
         of, index = rest[0], rest[1] if len(rest) > 1 else 0
         done = (index + share(stage, first, of)) / len(wanted.faces)

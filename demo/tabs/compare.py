@@ -16,7 +16,7 @@ import numpy as np
 from demo import browser, controls, markup, pictures, words
 from demo.core import Core, Request
 from demo.examples import photos
-from demo.pace import PACE, left, share
+from demo.pace import PACE, Seldom, left, share
 from demo.pictures import Encoded
 from demo.records import UNCHANGED, Inputs, Outputs, placed
 from demo.shown import shown
@@ -72,11 +72,14 @@ def on_compare(asked: Table, visitor: Visitor, request: gr.Request, *, core: Cor
             tell(core.anonymise(request, progress))
 
     faces: list[VirtualFace] = []
+    due = Seldom()
     for first, *step in Steps(draw):
         if isinstance(first, VirtualFace):
             faces.append(first)
             PACE.took(asked.method, asked.refine, (time.monotonic() - began) / len(faces))
             yield Compared(UNCHANGED, picture_grid(rows_of(faces, len(keys)), len(keys)))
+            continue
+        if not due():
             continue
         done = (len(faces) + share(first, step[0], step[1])) / len(wanted)
         name = words.comparing(len(faces), len(wanted)) + words.stage(first, step[0], step[1])

@@ -86,6 +86,8 @@ def test_a_first_visitor_gets_a_key_a_face_and_words_and_saves_them(page, photos
 
 
 def test_the_right_key_opens_the_face_and_a_wrong_one_does_not(page, photos):
+    open_tab(page, words.ANONYMISE)
+    page.locator("#key-text textarea").fill("12" * 32)
     anonymise(page, photos["one"])
     open_tab(page, words.AUTHENTICATE)
     page.get_by_text(words.WALK).click()

@@ -87,7 +87,7 @@ def test_own_photos_in_a_folder_that_the_browser_packs_and_in_a_zip(page, album,
     expect(page, "#own-words", "Measured on 3 people")  # the folders are there, and the zip is sound
     expect(page, "#curves-source", "yours, 3 people")
     assert options(page, "keys") == [words.OWN_KEY]
-    page.locator("#own-zip").get_by_label("Clear").click()
+    page.locator("#own-zip").get_by_label("Remove").first.click()
     give(page, "#own-zip", shutil.make_archive(str(tmp_path / "mine"), "zip", album))
     page.wait_for_selector("#own-zip .file-preview")
     page.locator("#own-keys").get_by_text(words.SHARED_KEYS).click()
