@@ -201,6 +201,14 @@ def on_choice(choice: Choice, threshold: float, visitor: Visitor, *, groups: Gro
     return Chosen(menus(offer), figures_of(group, offer, threshold, keep=not mine))
 
 
+def on_measured(choice: Choice, threshold: float, visitor: Visitor, *, groups: Groups) -> Chosen:
+    """The same of the visitor's own photos, which the menus may not show yet: a late answer may have set them back."""
+    if visitor.measured is not None:
+        place = visitor.measured.place
+        choice = Choice(place.dataset, place.form, place.keys, choice.photo)
+    return on_choice(choice, threshold, visitor, groups=groups)
+
+
 def figures_of(group: Group, offer: Offer, threshold: float, *, keep: bool) -> Figures:
     """Source, figures and tables; `keep` what does not depend on the threshold, which is for committed scores only."""
     photo = offer.photo
@@ -432,7 +440,7 @@ def build(page: gr.Blocks, core: Core, visitor: gr.State, groups: Groups | None 
     threshold.change(choose, inputs, outputs, trigger_mode="always_last", **controls.ORDERED)
     page.load(choose, inputs, outputs, **controls.ORDERED)
     measured_own = _own(core, visitor, groups, chosen)
-    measured_own.success(choose, inputs, outputs, **controls.ORDERED)
+    measured_own.success(shown(on_measured, groups=groups), inputs, outputs, **controls.ORDERED)
     score_lists.build()
 
 
