@@ -89,7 +89,7 @@ def on_many(asked: Many, visitor: Visitor, request: gr.Request, *, core: Core) -
             check()
             if isinstance(photo, Done):
                 done.append(photo)
-            elif not due():
+            elif not due((photo, step[0])):
                 continue
             part = (len(done) + (share(*step[:3]) if step else 0.0)) / len(names)
             expected = PACE.expected(asked.method, asked.refine) * len(names)

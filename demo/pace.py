@@ -64,12 +64,17 @@ class Seldom:
 
     def __init__(self, seconds: float = TOLD_EVERY) -> None:
         self._seconds, self._last = seconds, -math.inf
+        self._what: object = None
 
-    def __call__(self) -> bool:
+    def __call__(self, what: object) -> bool:
+        """
+        Args:
+            what: is worked on; when it changes, it is told at once.
+        """
         now = time.monotonic()
-        due = now - self._last >= self._seconds
+        due = what != self._what or now - self._last >= self._seconds
         if due:
-            self._last = now
+            self._last, self._what = now, what
         return due
 
 

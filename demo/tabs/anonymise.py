@@ -137,9 +137,9 @@ def on_anonymise(
             shown_ = gr.update(value=Encoded.of_face(first), label=words.PREVIEWS[stage], visible=True)
             yield Answer.going_on(card, preview=shown_)
             continue
-        if not due():
-            continue
         of, index = rest[0], rest[1] if len(rest) > 1 else 0
+        if not due((stage, index)):
+            continue
         done = (index + share(stage, first, of)) / len(wanted.faces)
         name = words.face_of(index, len(wanted.faces)) if several else ""
         over = words.left_over(left(expected, time.monotonic() - began, done))

@@ -79,7 +79,7 @@ def on_compare(asked: Table, visitor: Visitor, request: gr.Request, *, core: Cor
             PACE.took(asked.method, asked.refine, (time.monotonic() - began) / len(faces))
             yield Compared(UNCHANGED, picture_grid(rows_of(faces, len(keys)), len(keys)))
             continue
-        if not due():
+        if not due((len(faces), first)):
             continue
         done = (len(faces) + share(first, step[0], step[1])) / len(wanted)
         name = words.comparing(len(faces), len(wanted)) + words.stage(first, step[0], step[1])
