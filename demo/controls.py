@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from demo import words
-from demo.core import Method
+from demo.core import ROUGH, Method
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Menu:
 
 KEY_LENGTHS = Menu(words.BITS, (("8", "8"), ("128", "128"), ("256", "256")), "256")
 KEY_FORM = Menu(words.HOW, ((words.HEX, "hex"), (words.PASSPHRASE, "passphrase")), "hex")
-MODES = Menu(words.MODE, ((words.PORTRAIT, "portrait"), (words.PASTE, "paste")), "portrait")
+MODES = Menu(words.MODE, ((words.PORTRAIT, "portrait"), (words.ROUGH, ROUGH), (words.PASTE, "paste")), "portrait")
 SIZES = (512, 1024)  # px of a portrait that programs may ask for
 ENDINGS = Menu(words.SAVE_AS, (("PNG, lossless", ".png"), ("JPEG", ".jpg"), ("WebP, lossless", ".webp")), ".png")
 COMPARE_COUNT = Range(words.COMPARE_COUNT, 1, words.MAX_KEYS, 4, 1)

@@ -50,6 +50,9 @@ def readers(methods: Sequence[Method]) -> tuple[Method, ...]:
     return tuple(method for method in methods if method.readable)
 
 
+ROUGH = "rough"  # mode: a portrait that keeps head pose and expression only roughly (stages.correct.coarse)
+
+
 @dataclass(frozen=True)
 class Request:
     """One face to draw."""
@@ -58,7 +61,7 @@ class Request:
     key: UserKey = field(repr=False)
     method: str
     faces: tuple[int, ...] = (0,)  # numbers of faces in the photo, 0 being the largest
-    mode: str = "portrait"  # or `paste`: the whole photo, face exchanged; several faces are always pasted
+    mode: str = "portrait"  # or ROUGH; or `paste`: the whole photo, face exchanged; several faces are always pasted
     refine: bool = True
     size: int | None = None  # px of the portrait; None takes the preset's
     enrol: bool = False  # draw somebody whom later photos can show as well
@@ -257,6 +260,8 @@ class LocalCore:
         asked = dict(keyless)
         server, faces = self._under(asked.pop("method")).fas, asked.pop("faces")
         size = asked.pop("size")
+        if asked["mode"] == ROUGH:
+            asked |= {"mode": "portrait", "coarse": True}
         preview = partial(tell, "preview")
         request = AnonymiseRequest(**asked, face=faces[0], side=size, key=UserKey.parse(key))
         if len(faces) == 1:

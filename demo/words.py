@@ -104,6 +104,11 @@ REMEMBER_HELP = (
     "this is among people of whom they have photos, even without a picture. Off: each photo is drawn anew."
 )
 PORTRAIT, PASTE = "a portrait", "the whole photo, face exchanged"
+ROUGH = "a portrait, head pose and expression kept only roughly"
+MODE_HELP = (
+    "Who holds many photos can find the one a face was made from by its exact head pose and expression. Kept roughly, "
+    "only this is left: left, ahead or right, and a smile."
+)
 HOW = "The key is"
 HEX, PASSPHRASE = "random digits", "a passphrase"
 BITS = "Length of the key in bits"

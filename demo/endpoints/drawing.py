@@ -37,7 +37,8 @@ def anonymise(drawing: Drawing, *, core: Core) -> tuple[Encoded, dict[str, Any]]
     Args:
         photo: a picture file with a face.
         key: the user key as hex digits, 8 to 512 bits; make it on your side and keep it.
-        mode: "portrait", or "paste" for the whole photo with the face exchanged.
+        mode: "portrait"; "rough" for a portrait that keeps head pose and expression only roughly; or "paste" for the
+            whole photo with the face exchanged.
         method: how the key moves the identity; the app's first one unless given.
         face: which face, by size: 0 is the largest. -1 replaces everybody in the whole photo under the same key, and
             pixelates whom it cannot replace.

@@ -355,7 +355,12 @@ def build(core: Core, visitor: gr.State) -> AnonymiseTab:
             with gr.Accordion(words.ADVANCED, open=False, elem_id="advanced"):
                 keys.lay_out_settings()
                 method = controls.method_menu(methods, "method")
-                mode = gr.Radio(list(controls.MODES.choices), value=controls.MODES.start, label=controls.MODES.label)
+                mode = gr.Radio(
+                    list(controls.MODES.choices),
+                    value=controls.MODES.start,
+                    label=controls.MODES.label,
+                    info=words.MODE_HELP,
+                )
                 refine = controls.refine_box("refine")
                 again = gr.Checkbox(False, label=words.REMEMBER, info=words.REMEMBER_HELP, elem_id="remember")
         with gr.Column(scale=7, min_width=300, elem_id="anonymise-results"):

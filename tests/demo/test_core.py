@@ -14,13 +14,14 @@ import pytest
 from PIL import Image
 
 from demo import remember
-from demo.core import LocalCore, Request
+from demo.core import ROUGH, LocalCore, Request
 from kfaar_core import pipeline
 from kfaar_core.assemble import assemble
 from kfaar_core.errors import BadSetting
 from kfaar_core.keys import UserKey
 from kfaar_core.presets import PRESETS, get_preset
 from kfaar_core.records import Photo
+from kfaar_core.servers import AnonymisationServer
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = UserKey(bytes(range(32)))
@@ -126,6 +127,22 @@ def test_the_app_offers_every_preset(monkeypatch, capsys):
 def test_an_unknown_method_is_refused_in_words(local):
     with pytest.raises(BadSetting, match="magic"):
         local.facts("magic")
+
+
+def test_a_rough_portrait_asks_for_a_coarse_posture_and_no_whole_photo_is_rough(local, monkeypatch):
+    photo, asked = Photo(pixels=noise(1)), []
+    exact = AnonymisationServer.anonymise
+
+    def heard(self, request, *listeners, **others):
+        asked.append((request.mode, request.coarse))
+        return exact(self, request, *listeners, **others)
+
+    monkeypatch.setattr(AnonymisationServer, "anonymise", heard)
+    for mode in ("portrait", ROUGH, "paste"):
+        local.anonymise(Request(photo, KEY, "floor", mode=mode))
+    assert asked == [("portrait", False), ("portrait", True), ("paste", False)]
+    with pytest.raises(BadSetting, match="coarse posture"):
+        local.anonymise_group(Request(photo, KEY, "floor", (0, 1), ROUGH))
 
 
 def test_a_face_is_made_and_read(local):
