@@ -101,7 +101,7 @@ MEASURE = """([text, target]) => {
   const inputs = "input:not([type=file]):not([type=radio]):not([type=checkbox])";
   const boxes = "label:has(> :is([type=radio], [type=checkbox]))";
   for (const e of document.querySelectorAll(`button, select, textarea, summary, ${inputs}, ${boxes}`)) {
-    const box = (e.matches("[role=listbox]") ? e.closest(".wrap") : e).getBoundingClientRect();  // a menu is its frame
+    const box = (e.matches("[role=combobox]") ? e.closest(".wrap") : e).getBoundingClientRect();  // a menu is its frame
     if (!seen(e) || box.width === 0 || e.closest("[aria-hidden=true]")) continue;
     if (Math.min(box.width, box.height) < target - 0.5)
       found.push(`${box.width.toFixed()} x ${box.height.toFixed()}: ${e.id || e.ariaLabel || e.innerText}`);
