@@ -118,7 +118,7 @@ def begin_face(button: str, answer: str, results: str) -> str:
 
 
 def end(button: str, answer: str, results: str) -> str:
-    """() when an event has ended, well or not: the button rests, the results are those of the present input."""
+    """JavaScript function: after an event, the button rests and the results count as those of the present input."""
     return f"""() => {{
   kfaar.busy("{button}", false, "{answer}"); kfaar.fresh("{results}"); kfaar.look("{answer}");
 }}"""
@@ -170,12 +170,12 @@ def compare(results: str) -> str:
 
 
 def stale(*results: str) -> str:
-    """() marks results as those of an earlier input."""
+    """JavaScript function that marks results as those of an earlier input."""
     return "() => { " + " ".join(f'kfaar.stale("{name}");' for name in results) + " }"
 
 
 def press(button: str) -> str:
-    """() presses a button."""
+    """JavaScript function that presses the button with this HTML id."""
     return f"""() => document.getElementById("{button}").click()"""
 
 
@@ -212,7 +212,7 @@ SAVE_PICTURE = f"""async (picture) => {{
 
 
 def save_table(element: str, name: str) -> str:
-    """() saves the table inside an element as CSV."""
+    """JavaScript function that saves the table inside the element with this HTML id as CSV."""
     return f"""() => {{
   const rows = Array.from(document.querySelectorAll("#{element} tr"), (row) =>
     Array.from(row.cells, (cell) => '"' + cell.innerText.replaceAll('"', '""') + '"').join(","));
@@ -258,9 +258,12 @@ _ZIP = """
 
 
 def pack_folder(element: str) -> str:
-    """() lets the visitor choose a folder, packs its pictures by person, and gives the zip to an upload.
+    """JavaScript function: the visitor chooses a folder; its pictures are packed into a zip, which is uploaded.
 
     Gradio's own folder upload drops the folders, and with them who is on which photo.
+
+    Args:
+        element: HTML id of the upload component that gets the zip.
     """
     return f"""() => {{
   {_ZIP}

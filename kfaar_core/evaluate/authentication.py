@@ -25,15 +25,15 @@ def authentication(
     names: Sequence[str],
     twice: int | None = None,
 ) -> tuple[list[Scores], dict[str, int]]:
-    """Compute populations of scores.
+    """Cosines of KVFA between virtual faces and photos, grouped by who is compared under which key (populations).
 
     Args:
-        people: test people.
+        people: whose photos are anonymised and compared.
         key_mode: `shared` (each of `trials` repetitions has one key for everyone) or `own` (a key for each person, one
             repetition).
         trials: repetitions with shared keys.
         names: of the populations, see scenarios.populations.
-        twice: number of people in scenario 1, which anonymises twice; None takes all.
+        twice: number of people in scenario 1 of Table VII, which compares two virtual faces of a photo; None takes all.
 
     Returns:
         The populations, and the number of failures of each kind.

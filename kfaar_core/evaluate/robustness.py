@@ -120,11 +120,15 @@ def robustness_table(context: EvaluationContext, people: Sequence[pairs.Person],
 def collected(
     context: EvaluationContext, people: Sequence[pairs.Person], asked: Mapping[Trial, Damaged]
 ) -> tuple[dict[str, Cosines], dict[str, int], int]:
-    """Collect the scores of all trials.
+    """KVFA's cosines between photos and virtual faces that were damaged, as by saving them as JPEG.
+
+    Args:
+        people: whose photos are compared.
+        asked: trial -> the request for its virtual face, undamaged and with each damage.
 
     Returns:
         Name of the population -> cosines; damage -> number of faces detected only without it; number of faces not
-        detected in the PNG.
+        detected even undamaged.
     """
     identifier = context.stages.identifier
     photos = {index: context.real(index) for person in people for index in person.photos}

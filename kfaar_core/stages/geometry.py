@@ -35,7 +35,7 @@ def euler_degrees(rotation: Tensor) -> Tensor:
 
 
 def view(portraits: Tensor, moves: Tensor | None = None) -> Tensor:
-    """Crop portraits to the network's input.
+    """Crop portraits to the input of the geometry network: the face, without hair and background.
 
     Args:
         portraits: (N, 3, S, S) RGB in [-1, 1].

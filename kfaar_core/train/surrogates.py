@@ -27,8 +27,9 @@ LatentRenderer = Callable[[Tensor], Tensor]  # natural coordinates (N, 3, INPUTS
 
 
 class SurrogateRenderer(nn.Module):
-    """R(G(w)) from the leading natural coordinates: (N, 3, INPUTS or more) -> (N, D), unit length.
+    """Predicts R(G(w)), the embedding of a generated face, without rendering it.
 
+    The leading natural coordinates of w (N, 3, INPUTS or more) -> (N, D), unit length.
     A residual MLP beside a linear layer. The map is far from linear: a model with one hidden layer predicts the faces
     of two photos to be more alike than they are.
     """
@@ -52,9 +53,9 @@ class SurrogateRenderer(nn.Module):
 
 
 class SurrogateEnsemble(nn.Module):
-    """The normalised mean of several surrogate renderers.
+    """Several SurrogateRenderers as one: the mean of the embeddings (N, D) that they predict, of unit length.
 
-    P exploits the errors of a single one; the errors of different ones are only partly correlated.
+    P, trained against a single one, exploits its errors; the errors of different ones are only partly correlated.
     """
 
     def __init__(self, members: Iterable[SurrogateRenderer]) -> None:
