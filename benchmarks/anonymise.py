@@ -50,21 +50,22 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
 
 def processor() -> str:
     """The CPU's own name, as OpenVINO reads it."""
-    import openvino
+    from kfaar_core.runtime import openvino_core
 
-    return str(openvino.Core().get_property("CPU", "FULL_DEVICE_NAME"))
+    return str(openvino_core().get_property("CPU", "FULL_DEVICE_NAME"))
 
 
 def wheel_render(wheel: Path, threads: int):  # type: ignore[no-untyped-def]
     """A function that renders one face at 1024 px with the OpenVINO file of the wheel random-face."""
     import numpy as np
-    import openvino
+
+    from kfaar_core.runtime import openvino_core
 
     folder = Path(tempfile.mkdtemp())
     with zipfile.ZipFile(wheel) as archive:
         for name in ("SynthesisNetwork.xml", "SynthesisNetwork.bin"):
             (folder / name).write_bytes(archive.read(f"random_face/data/{name}"))
-    graph = openvino.Core().compile_model(folder / "SynthesisNetwork.xml", "CPU", {"INFERENCE_NUM_THREADS": threads})
+    graph = openvino_core().compile_model(folder / "SynthesisNetwork.xml", "CPU", {"INFERENCE_NUM_THREADS": threads})
     style = np.random.default_rng(0).standard_normal((1, 512), dtype=np.float32) * 0.5
     return lambda: graph([style])
 

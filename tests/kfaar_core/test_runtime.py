@@ -40,7 +40,7 @@ def test_bfloat16_where_the_hardware_has_it(monkeypatch, there):
             assert (place, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
             return ["FP32", "BF16"] if there else ["FP32"]
 
-    monkeypatch.setattr("openvino.Core", Core)
+    monkeypatch.setattr("kfaar_core.runtime.openvino_core", Core)
     assert has_bfloat16(torch.device("cpu")) is there
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: not there)
     assert has_bfloat16(torch.device("cuda")) is not there

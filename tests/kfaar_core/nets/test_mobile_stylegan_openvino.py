@@ -4,13 +4,13 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import openvino
 import pytest
 import torch
 
 from kfaar_core import weights
 from kfaar_core.nets.mobile_stylegan import STYLES, Synthesis
 from kfaar_core.nets.mobile_stylegan_openvino import synthesis_graph
+from kfaar_core.runtime import openvino_core
 from kfaar_core.stages.generate import OpenVinoGenerator, TorchGenerator, w_plus
 
 
@@ -34,7 +34,7 @@ def test_the_graph_is_the_torch_network(synthesis, side):
     w = torch.randn(1, STYLES, 512, generator=torch.Generator().manual_seed(1))
     state = {name: tensor.numpy() for name, tensor in synthesis.state_dict().items()}
     options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-    compiled = openvino.Core().compile_model(synthesis_graph(state, side), "CPU", options)
+    compiled = openvino_core().compile_model(synthesis_graph(state, side), "CPU", options)
     found, expected = torch.from_numpy(compiled([w.numpy(), np.ones(1, dtype=np.float32)])[0]), synthesis(w, side)
     assert found.shape == (1, 3, side, side)
     span = float(expected.max() - expected.min())
@@ -47,7 +47,7 @@ def test_nothing_is_stored_as_large_as_what_flows_between_layers(synthesis):
     state = {name: tensor.numpy() for name, tensor in synthesis.state_dict().items()}
     graph = synthesis_graph(state, 512)
     given = sum(math.prod(node.get_output_shape(0)) for node in graph.get_ops() if node.get_type_name() == "Constant")
-    compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": 1}).get_runtime_model()
+    compiled = openvino_core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": 1}).get_runtime_model()
     kept = sum(
         math.prod(node.get_output_shape(0))
         for node in compiled.get_ops()
@@ -71,12 +71,6 @@ def test_both_runtimes_draw_the_same_face_at_1024_px(fast):
     expected, found = slow.render(styles, 1024), fast.render(styles, 1024)
     assert expected.std() > 0.2 and expected.abs().max() < 2  # about [-1, 1]
     assert psnr(found.clamp(-1, 1), expected.clamp(-1, 1), span=2.0) >= 40
-
-
-@pytest.mark.lab
-def test_a_process_leaves_it_to_the_system_on_which_core_it_renders(fast):
-    """Each would choose the first ones, and several processes wait for each other there."""
-    assert not fast._compile(512).get_property("ENABLE_CPU_PINNING")
 
 
 @pytest.mark.lab
