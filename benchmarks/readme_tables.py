@@ -21,6 +21,7 @@ from benchmarks.full_tables import full
 from benchmarks.headline import headline, methods_table, weights_list
 from benchmarks.score_files import Source
 from benchmarks.summary import misses, summary
+from benchmarks.times import times
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORES = ROOT / "assets" / "scores"
@@ -71,7 +72,8 @@ METHODS = Part("README.md", "methods", lambda _: methods_table())
 MEASURED = Part("docs/results.md", "measured", summary)
 ATTACKS = Part("docs/security.md", "attacks", security)
 CHECKED = Part("README.md", "weights", lambda _: weights_list())
-PARTS = (HEADLINE, METHODS, CHECKED, MEASURED, ATTACKS)
+TIMES = Part("README.md", "times", lambda _: times())
+PARTS = (HEADLINE, TIMES, METHODS, CHECKED, MEASURED, ATTACKS)
 
 
 def cards_of(source: Source) -> list[Path]:
