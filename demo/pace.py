@@ -17,7 +17,7 @@ STARTS = {
     "place": 0.95,
     "judge": 0.96,
 }
-FIRST_GUESS = 10.0  # s of a refined face, before this machine has made one  [design; README: 7 s on two cores]
+FIRST_GUESS = 10.0  # s of a refined face, before this machine has made one  [design; see assets/benchmarks]
 UNREFINED = 0.2  # of the seconds of a refined face
 ENROLLING = 3.0  # times a refined face, when it is refined in many postures (servers.AnonymisationServer.enrol)
 TOLD_EVERY = 0.2  # s, at least, between two steps that a page is told  [design]
