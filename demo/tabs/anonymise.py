@@ -44,7 +44,7 @@ class AnonymiseTab:
     final: gr.Image
     keys: keys_panel.KeyPanel
     method: gr.Radio
-    done: Any  # the event after a virtual face has come
+    done: list[Any]  # the events after a virtual face has come, made now or shown as an example
 
 
 @dataclass(frozen=True)
@@ -379,21 +379,20 @@ def build(core: Core, visitor: gr.State) -> AnonymiseTab:
         show_progress_on=[outputs["summary"]],
         **controls.HEAVY,
     )
-    done = run.then(None, [outputs["summary"], outputs["sealed"], *inputs], None, js=browser.KEEP)
+    done = [run.then(None, [outputs["summary"], outputs["sealed"], *inputs], None, js=browser.KEEP)]
     keys.loaded.then(None, [again], [again], js=browser.REMEMBERS)
     stop_button(run, visitor, stop, Answer, answer, ("anonymise-run", "summary"))
     if chosen is not None:
         filled = placed(Filled, photo=photo, faces=panel.faces, method=method, answer=answer)
-        chosen.click(
+        example = chosen.click(
             shown(on_example, core=core),
             [chosen, visitor],
             filled,
             js=browser.ON_EXAMPLE,
             cancels=[run],
             **controls.LIGHT,
-        ).then(None, [keys.form, keys.text], [keys.form, keys.text], js=browser.EXAMPLE_KEY).then(
-            None, [outputs["summary"], *inputs], None, js=browser.KEEP_EXAMPLE
-        )
+        ).then(None, [keys.form, keys.text], [keys.form, keys.text], js=browser.EXAMPLE_KEY)
+        done.append(example.then(None, [outputs["summary"], *inputs], None, js=browser.KEEP_EXAMPLE))
     changed = [
         photo.change,
         method.change,

@@ -477,7 +477,7 @@ def build(core: Core, visitor: gr.State, source: AnonymiseTab, public: bool = Fa
     gr.on(changed, None, js=browser.stale("auth-results", "scenarios-results", *ATTACKS))
     gr.on(changed[:-1], on_input, [visitor], [visitor], **controls.LIGHT)
     targets = placed(Taken, virtual=virtual, original=original, walk=walk, card=answer)
-    for event, handler in ((take.click, on_take), (source.done.success, on_done)):
+    for event, handler in ((take.click, on_take), *((event.success, on_done) for event in source.done)):
         # Pictures come by the server; the key goes from one tab to the other inside the browser.
         event(shown(handler), [visitor, source.final], targets, show_progress_on=[walk], **controls.LIGHT).success(
             None, [*keys.inputs, method], [*keys.inputs, method], js=browser.CARRY

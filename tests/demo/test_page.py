@@ -78,6 +78,10 @@ def test_one_press_on_an_example_fills_everything_and_shows_its_answer(page):
     page.wait_for_function("document.querySelector('#seen').innerText.includes('One face')")
     assert page.locator("#anonymise-results").get_attribute("data-stale") is None
     assert page.locator("#save-picture").is_visible() and page.locator("#slider").is_visible()
+    open_tab(page, words.AUTHENTICATE)  # everything is there already
+    page.wait_for_selector("#auth-original img")
+    playwright.expect(page.locator("#auth-key-text textarea")).to_have_value(examples()[0].answer.key)
+    open_tab(page, words.ANONYMISE)
     page.click("#key-make")  # it is the answer to another key now
     page.wait_for_selector("#anonymise-results[data-stale]")
 
