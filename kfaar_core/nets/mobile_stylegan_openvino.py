@@ -7,15 +7,13 @@ depth-to-space, which OpenVINO fuses to one pass over memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
 import numpy as np
 import openvino
 from openvino import opset13 as ops
 
 from kfaar_core.nets.mobile_stylegan import BLOCK_CHANNELS, SLOPE, STYLES
-
-Node: TypeAlias = openvino.Node
+from kfaar_core.nets.openvino_gradients import Node, constant, dense, depthwise, haar
 
 
 def synthesis_graph(state: Mapping[str, np.ndarray], side: int) -> openvino.Model:
@@ -32,9 +30,6 @@ def synthesis_graph(state: Mapping[str, np.ndarray], side: int) -> openvino.Mode
     strength = ops.parameter([1], np.float32, name="strength")
     styles = iter(range(STYLES))
 
-    def constant(values: np.ndarray | float | list[float]) -> Node:
-        return ops.constant(np.ascontiguousarray(values, dtype=np.float32))
-
     def modulate(x: Node, name: str) -> Node:
         w = ops.gather(w_plus, ops.constant(np.int64(next(styles))), ops.constant(np.int64(1)))  # (1, 512)
         scale = ops.matmul(w, constant(state[f"{name}.affine.weight"]), False, True)  # (1, C)
@@ -43,37 +38,28 @@ def synthesis_graph(state: Mapping[str, np.ndarray], side: int) -> openvino.Mode
 
     def activate(x: Node, bias: np.ndarray, noise: np.ndarray) -> Node:
         x = ops.add(ops.add(x, constant(bias[None, :, None, None])), ops.multiply(constant(noise), strength))
-        return ops.prelu(x, constant([SLOPE]))
+        return ops.prelu(x, constant(np.array([SLOPE])))
 
-    def conv(x: Node, weight: np.ndarray, pad: int = 0) -> Node:
-        return ops.convolution(x, constant(weight), [1, 1], [pad, pad], [pad, pad], [1, 1])
-
-    def inverse_haar(x: Node, channels: int) -> Node:
-        split = ops.variadic_split(x, ops.constant(np.int64(1)), ops.constant(np.array([channels // 4] * 4)))
-        low, vertical, horizontal, diagonal = split.outputs()
-        a, b = ops.add(low, vertical), ops.subtract(low, vertical)
-        c, d = ops.add(horizontal, diagonal), ops.subtract(horizontal, diagonal)
-        quad = ops.concat([ops.add(a, c), ops.subtract(a, c), ops.add(b, d), ops.subtract(b, d)], 1)
-        return ops.depth_to_space(quad, "blocks_first", 2)
+    def inverse_haar(x: Node) -> Node:
+        return ops.depth_to_space(haar(x), "blocks_first", 2)
 
     def separable(x: Node, name: str) -> Node:
         x = modulate(x, f"{name}.style")
-        depthwise = constant(state[f"{name}.depthwise.weight"][:, None])  # (C, 1, 1, 3, 3)
-        x = ops.group_convolution(x, depthwise, [1, 1], [1, 1], [1, 1], [1, 1])
-        x = conv(x, state[f"{name}.pointwise.weight"])
+        x = depthwise(x, state[f"{name}.depthwise.weight"])
+        x = dense(x, state[f"{name}.pointwise.weight"])
         return activate(x, state[f"{name}.pointwise.bias"], state[f"{name}.noise"])
 
     x = modulate(constant(state["start"]), "start_style")
-    x = conv(x, state["start_conv.weight"], pad=1)
+    x = dense(x, state["start_conv.weight"], pad=1)
     x = activate(x, state["start_conv.bias"], state["start_noise"])
-    for i, channels in enumerate(BLOCK_CHANNELS):
+    for i in range(len(BLOCK_CHANNELS)):
         # The Haar factor 1/2 is folded into the style to save a multiplication over the largest arrays.
         halved = {f"up.affine.{part}": 0.5 * state[f"blocks.{i}.up.affine.{part}"] for part in ("weight", "bias")}
         state = {**state, **{f"blocks.{i}.{name}": values for name, values in halved.items()}}
-        x = inverse_haar(modulate(x, f"blocks.{i}.up"), channels)
+        x = inverse_haar(modulate(x, f"blocks.{i}.up"))
         x = separable(separable(x, f"blocks.{i}.conv1"), f"blocks.{i}.conv2")
     x = modulate(x, "to_rgb_style")
     bands = 3 if side == 512 else 12
-    x = conv(x, 0.5 * state["to_rgb.weight"][:bands])
+    x = dense(x, 0.5 * state["to_rgb.weight"][:bands])
     x = ops.add(x, constant(0.5 * state["to_rgb.bias"][None, :bands, None, None]))
-    return openvino.Model([x if side == 512 else inverse_haar(x, 12)], [w_plus, strength], f"synthesis_{side}")
+    return openvino.Model([x if side == 512 else inverse_haar(x)], [w_plus, strength], f"synthesis_{side}")
